@@ -1,0 +1,353 @@
+-- prosody-push: what all modules share. Carries facts of Prosody to the Rust library and does what it answers; it
+-- knows no rule of push. The library's side is typed in prosody_push.meta.lua.
+
+local config = require "core.configmanager";
+local jid_join = require "util.jid".join;
+local now = require "util.time".now;
+local st = require "util.stanza";
+
+local VERSION = "0.1.0";
+
+local host = module.host;
+local hosts = prosody.hosts;
+local store = module:open_store();
+
+-- The library is on Lua's C path, or where luarocks put it for `prosodyctl install`: 0.12 leaves that off the path.
+local function load_library()
+	local ok, library = pcall(require, "prosody_push");
+	if not ok then
+		local err = library;
+		local places = {};
+		for dir in (prosody.paths.plugins or ""):gmatch("[^;]+") do
+			places[#places + 1] = dir.."/lib/lua/".._VERSION:match("%d+%.%d+").."/?.so";
+		end
+		local path = package.searchpath("prosody_push", table.concat(places, ";"));
+		local open = path and package.loadlib(path, "luaopen_prosody_push");
+		if not open then
+			error("The library prosody_push.so cannot be loaded. Install it with 'make install' from the same source as this "
+				.."module, for the Lua that Prosody runs on (".._VERSION.."). "..tostring(err), 0);
+		end
+		library = open("prosody_push", path);
+		package.loaded["prosody_push"] = library;
+	end
+	if library.version ~= VERSION then
+		error(("The library prosody_push.so is version %s, this module is version %s. Install both from the same source with "
+			.."'make install', then restart Prosody: a reload keeps the old library."):format(library.version, VERSION), 0);
+	end
+	return library;
+end
+
+-- Prosody does not tell whether anybody reads its debug lines. They are left out where the configuration has nothing
+-- but sinks for higher levels; made in vain they only cost time.
+local function wants_debug()
+	local log = config.get("*", "log");
+	if log == nil then return config.get("*", "debug") and true or false; end
+	if type(log) ~= "table" then return true; end
+	for level in pairs(log) do
+		if level ~= "info" and level ~= "warn" and level ~= "error" then return true; end
+	end
+	return false;
+end
+
+local library = load_library();
+library.log_debug(wants_debug());
+module:hook_global("config-reloaded", function ()
+	library.log_debug(wants_debug());
+end);
+
+local engine = library.new(host, function (name)
+	return module:get_option(name);
+end, getmetatable(st.stanza("iq")), function (level, format, line)
+	module:log(level, format, line);
+end);
+
+-- Nothing may raise out of a hook: it would cost a user the message that the event is about.
+local function guarded(what, handler, otherwise)
+	return function (event)
+		local ok, ret = xpcall(handler, debug.traceback, event);
+		if ok then return ret; end
+		module:log("error", "A fault in %s; nothing else is touched by it: %s", what, ret);
+		return otherwise and otherwise(event);
+	end;
+end
+
+
+---- Facts ----
+
+-- What the rules look at in a message; see src/facts.rs.
+local known = engine:known();
+
+-- What the walk under way is about and keeps.
+local account, archive_id, body;
+
+local function add(word, bit)
+	-- COMPAT Lua 5.2 has no operator for it
+	return bit and word % (bit + bit) < bit and word + bit or word;
+end
+
+local function walk(element, rule, word, xmlns)
+	local types = rule.types;
+	word = add(word, rule.bit);
+	word = add(word, types and types[element.attr.type]);
+	local keep = rule.keep;
+	if rule.text then
+		local text = element:get_text();
+		if text and text ~= "" then
+			word = add(word, rule.text);
+			if keep == "body" then body = body or text; end
+		end
+	elseif keep == "archive_id" and element.attr.by == account then
+		archive_id = element.attr.id;
+	end
+	local namespaces = rule.children;
+	if namespaces then
+		for _, child in ipairs(element.tags) do
+			local child_xmlns = child.attr.xmlns or xmlns;
+			local names = namespaces[child_xmlns];
+			local child_rule = names and names[child.name];
+			if child_rule then
+				word = walk(child, child_rule, word, child_xmlns);
+			end
+		end
+	end
+	return word;
+end
+
+-- word, sender, body, archive id
+local function facts(user, message)
+	account, archive_id, body = jid_join(user, host), nil, nil;
+	local word = walk(message, known, 0, "jabber:client");
+	return word, message.attr.from, body, archive_id;
+end
+
+local function sessions(user)
+	local of_user = hosts[host].sessions[user];
+	return of_user and of_user.sessions or {};
+end
+
+-- The registrations that sessions of the user hold, whoever wrote that there.
+local function held(user)
+	local identifiers = {};
+	for _, session in pairs(sessions(user)) do
+		if session.push_identifier then
+			identifiers[session.push_identifier] = true;
+		end
+	end
+	return identifiers;
+end
+
+
+---- Registrations ----
+
+local function read(user)
+	local records, err = store:get(user);
+	if not records and err then
+		module:log("error", "The push registrations of %s cannot be read: %s", user, err);
+		return nil, err;
+	end
+	return records or {};
+end
+
+local function unbind(user, identifier)
+	for _, session in pairs(sessions(user)) do
+		if session.push_identifier == identifier then
+			session.push_identifier, session.push_settings, session.first_hibernated_push = nil, nil, nil;
+		end
+	end
+end
+
+-- Lets `change` edit the user's table of the store, which gives the identifiers that it took out. Memory follows only
+-- when the store has it.
+local function update(user, change)
+	local records, err = read(user);
+	if not records then return nil, err; end
+	local gone = change(records);
+	local ok, write_err = store:set(user, next(records) and records or nil);
+	if not ok then
+		module:log("error", "The push registrations of %s cannot be written and stay as they were: %s", user, write_err);
+		return nil, write_err;
+	end
+	engine:load(user, records);
+	for _, identifier in ipairs(gone) do
+		unbind(user, identifier);
+		module:log("info", "Push registration removed: %s, %s", user, identifier);
+	end
+	return true;
+end
+
+local function take(records, identifiers)
+	for _, identifier in ipairs(identifiers) do
+		records[identifier] = nil;
+	end
+	return identifiers;
+end
+
+local function remove(user, identifiers)
+	return update(user, function (records)
+		return take(records, identifiers);
+	end);
+end
+
+-- Stores a registration; the oldest go if there are too many.
+local function enable(user, identifier, record)
+	local ok, err = update(user, function (records)
+		records[identifier] = record;
+		return take(records, engine:surplus(user, records));
+	end);
+	if ok then engine:enabled(user, identifier); end
+	return ok, err;
+end
+
+
+---- Pushes ----
+
+-- Asks the engine about a user; where it has not got the registrations, loads them and asks again.
+local function ask(user, method, ...)
+	local pushes, details = method(engine, ...);
+	if pushes ~= false then return pushes, details; end
+	local records = read(user);
+	if not records then return nil; end
+	engine:load(user, records);
+	return method(engine, ...);
+end
+
+local function has_handlers()
+	local handlers = hosts[host].events.get_handlers("cloud_notify/push");
+	return handlers ~= nil and #handlers > 0;
+end
+
+-- Whether another module keeps the push back. One that fails may have been about to encrypt it or to block it.
+local function is_blocked(user, iq, details, record, stanza)
+	local event = {
+		notification_stanza = iq;
+		notification_payload = iq.tags[1].tags[1].tags[1].tags[1];
+		original_stanza = stanza;
+		username = user;
+		push_info = record;
+		push_summary = details.summary;
+		important = details.important;
+	};
+	local ok, ret = xpcall(module.fire_event, debug.traceback, module, "cloud_notify/push", event);
+	if not ok then
+		module:log("error", "A handler of cloud_notify/push failed, the push to %s is not sent: %s", details.identifier, ret);
+		return true;
+	elseif ret then
+		module:log("debug", "No push for %s to %s: %s", user, details.identifier, event.reason or "a module blocked it");
+	end
+	return ret;
+end
+
+local expiry;
+local function expire()
+	local ok, gone, delay = pcall(engine.on_timer, engine, now());
+	if not ok then
+		module:log("error", "A fault while waiting for answers to pushes: %s", gone);
+		return library.answer_timeout;
+	end
+	for i = 1, #gone, 2 do
+		remove(gone[i], { gone[i + 1] });
+	end
+	if not delay then expiry = nil; end
+	return delay;
+end
+
+local function send(iq)
+	local ok, err = pcall(module.send, module, iq);
+	if not ok then
+		module:log("error", "Sending a push to %s failed: %s", iq.attr.to, err);
+	end
+end
+
+-- Sends what the engine wants sent. `details` are there if other modules want to see each push; `records` are what
+-- they see, if not those of the store.
+local function perform(user, stanza, records, pushes, details)
+	if not pushes then return; end
+	if details then records = records or read(user) or {}; end
+	for i, iq in ipairs(pushes) do
+		local detail = details and details[i];
+		local record = detail and records[detail.identifier];
+		if detail and (not record or is_blocked(user, iq, detail, record, stanza)) then
+			engine:withdraw(iq.attr.id);
+		else
+			send(iq);
+		end
+	end
+	if not expiry then
+		expiry = module:add_timer(library.answer_timeout, expire);
+	end
+end
+
+local function offline(user, stanza)
+	perform(user, stanza, nil, ask(user, engine.on_offline, user, now(), has_handlers(), facts(user, stanza)));
+end
+
+local function archived(user, to, stanza)
+	perform(user, stanza, nil,
+		ask(user, engine.on_archived, to, held(user), user, now(), has_handlers(), facts(user, stanza)));
+end
+
+local function ping(user, records)
+	perform(user, nil, records, ask(user, engine.on_ping, user, now(), has_handlers(), records));
+end
+
+-- True if the stanza is the answer to a push.
+local function answer(stanza)
+	local id, from, kind, condition, text = stanza.attr.id, stanza.attr.from, nil, nil, nil;
+	if stanza.attr.type == "error" then
+		kind, condition, text = stanza:get_error();
+		kind = kind or "cancel";
+	end
+	local ours, user, identifier = engine:on_answer(now(), id, from, kind, condition, text);
+	if user then remove(user, { identifier }); end
+	return ours;
+end
+
+
+---- Reload and unload ----
+
+local function each_bound_session(action)
+	for _, user in pairs(hosts[host].sessions) do
+		for _, session in pairs(user.sessions) do
+			if session.push_identifier then action(session); end
+		end
+	end
+end
+
+local function save()
+	local bound = {};
+	each_bound_session(function (session)
+		bound[session] = { session.push_identifier, session.push_settings };
+	end);
+	return { engine = engine:save(), bound = bound };
+end
+
+local function restore(saved)
+	if saved.engine then engine:restore(saved.engine); end
+	for session, held_by_it in pairs(saved.bound or {}) do
+		session.push_identifier, session.push_settings = held_by_it[1], held_by_it[2];
+	end
+	if not expiry then expiry = module:add_timer(library.answer_timeout, expire); end
+end
+
+local function unload()
+	if expiry then expiry:stop(); end
+	each_bound_session(function (session)
+		session.push_identifier, session.push_settings, session.first_hibernated_push = nil, nil, nil;
+	end);
+end
+
+return {
+	engine = engine;
+	version = VERSION;
+	guarded = guarded;
+	read = read;
+	enable = enable;
+	remove = remove;
+	offline = offline;
+	archived = archived;
+	ping = ping;
+	answer = answer;
+	save = save;
+	restore = restore;
+	unload = unload;
+};

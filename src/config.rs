@@ -1,0 +1,175 @@
+//! The options of the modules, read once when they load.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// What Prosody's configuration holds under one name.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    Nil,
+    Bool(bool),
+    Number(f64),
+    Text(String),
+    /// Anything else, by the name of its Lua type.
+    Other(&'static str),
+}
+
+/// The options, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// `push_notification_with_body`: the text of the message goes to the app server.
+    pub with_body: bool,
+    /// `push_notification_with_sender`: the sender's JID goes to the app server.
+    pub with_sender: bool,
+    /// `push_notification_important_body`: stands for the body of an important message; none if it is empty.
+    pub important_body: Option<String>,
+    /// `push_max_devices`: registrations of one user.
+    pub max_devices: usize,
+    /// `push_max_errors`: refusals in a row after which a registration goes.
+    pub max_errors: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            with_body: false,
+            with_sender: false,
+            important_body: Some("New Message!".into()),
+            max_devices: 5,
+            max_errors: 16,
+        }
+    }
+}
+
+impl Config {
+    /// Reads every option through `get`. What cannot be used is left at its default; the second part of the result
+    /// says so, a sentence for each.
+    pub fn read(get: impl FnMut(&str) -> Value) -> (Config, Vec<String>) {
+        let mut reader = Reader { get, warnings: Vec::new() };
+        let default = Config::default();
+        let config = Config {
+            with_body: reader.boolean("push_notification_with_body", default.with_body),
+            with_sender: reader.boolean("push_notification_with_sender", default.with_sender),
+            important_body: reader.text("push_notification_important_body", default.important_body),
+            max_devices: reader.count("push_max_devices", default.max_devices as u32) as usize,
+            max_errors: reader.count("push_max_errors", default.max_errors),
+        };
+        (config, reader.warnings)
+    }
+}
+
+struct Reader<G> {
+    get: G,
+    warnings: Vec<String>,
+}
+
+impl<G: FnMut(&str) -> Value> Reader<G> {
+    /// As Prosody reads a boolean: `true`, `"true"` and `1` are the same.
+    fn boolean(&mut self, name: &str, default: bool) -> bool {
+        match (self.get)(name) {
+            Value::Nil => default,
+            Value::Bool(value) => value,
+            Value::Number(1.0) => true,
+            Value::Number(0.0) => false,
+            Value::Text(text) if text == "true" => true,
+            Value::Text(text) if text == "false" => false,
+            value => self.unusable(name, &value, "true or false", default),
+        }
+    }
+
+    /// A whole number from 1 up; Prosody takes a number in quotes as well.
+    fn count(&mut self, name: &str, default: u32) -> u32 {
+        let value = (self.get)(name);
+        let number = match &value {
+            Value::Nil => return default,
+            Value::Number(number) => Some(*number),
+            Value::Text(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        match number {
+            Some(n) if n.fract() == 0.0 && (1.0..=f64::from(u32::MAX)).contains(&n) => n as u32,
+            _ => self.unusable(name, &value, "a whole number from 1 up", default),
+        }
+    }
+
+    /// Text that can stand in XML; the empty text is none.
+    fn text(&mut self, name: &str, default: Option<String>) -> Option<String> {
+        match (self.get)(name) {
+            Value::Nil => default,
+            Value::Text(text) if text.is_empty() => None,
+            Value::Text(text) if text.chars().all(is_xml_char) => Some(text),
+            value => self.unusable(name, &value, "text without control characters", default),
+        }
+    }
+
+    fn unusable<T: Serialize>(&mut self, name: &str, value: &Value, wanted: &str, default: T) -> T {
+        // JSON writes booleans, numbers and texts as the configuration file does.
+        let instead = serde_json::to_string(&default).unwrap_or_default();
+        self.warnings.push(format!("Option {name} is {value}, not {wanted}: using {instead} instead"));
+        default
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Nil => f.write_str("not set"),
+            Value::Bool(value) => write!(f, "{value}"),
+            Value::Number(value) => write!(f, "{value}"),
+            Value::Text(value) => write!(f, "{value:?}"),
+            Value::Other(kind) => write!(f, "a {kind}"),
+        }
+    }
+}
+
+/// XML 1.0 §2.2.
+fn is_xml_char(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(name: &str, value: Value) -> (Config, Vec<String>) {
+        Config::read(|asked| if asked == name { value.clone() } else { Value::Nil })
+    }
+
+    #[test]
+    fn nothing_set_is_the_reference_s_default() {
+        assert_eq!(Config::read(|_| Value::Nil), (Config::default(), vec![]));
+    }
+
+    #[test]
+    fn values_are_read_as_prosody_reads_them() {
+        for yes in [Value::Bool(true), Value::Text("true".into()), Value::Number(1.0)] {
+            let (config, warnings) = read("push_notification_with_body", yes);
+            assert!(config.with_body && warnings.is_empty());
+        }
+        let (config, warnings) = read("push_max_devices", Value::Text("3".into()));
+        assert_eq!((config.max_devices, warnings.len()), (3, 0));
+        let (config, warnings) = read("push_notification_important_body", Value::Text(String::new()));
+        assert_eq!((config.important_body, warnings.len()), (None, 0));
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_what_stands_in_for_it() {
+        let cases = [
+            ("push_max_devices", Value::Text("many".into()), "is \"many\", not a whole number from 1 up: using 5"),
+            ("push_max_devices", Value::Number(0.0), "is 0, not a whole number from 1 up: using 5"),
+            ("push_max_errors", Value::Number(1.5), "is 1.5, not a whole number from 1 up: using 16"),
+            ("push_max_errors", Value::Number(f64::NAN), "is NaN, not a whole number from 1 up: using 16"),
+            ("push_max_errors", Value::Other("table"), "is a table, not a whole number from 1 up: using 16"),
+            ("push_notification_with_sender", Value::Text("yes".into()), "is \"yes\", not true or false: using false"),
+            ("push_notification_important_body", Value::Bool(true), "is true, not text"),
+            ("push_notification_important_body", Value::Text("\u{1}".into()), "using \"New Message!\" instead"),
+        ];
+        for (name, value, sentence) in cases {
+            let (config, warnings) = read(name, value);
+            assert_eq!(config, Config::default(), "{name}");
+            assert_eq!(warnings.len(), 1, "{name}");
+            assert!(warnings[0].contains(name) && warnings[0].contains(sentence), "{}", warnings[0]);
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Pushes in flight, their answers, and what failures mean for a registration.
+//!
+//! An app server that refuses often enough in a row loses the registration. Trouble on the road to it is not the
+//! registration's fault and never counts towards that; only a road that has failed without a break for a month ends
+//! a registration.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+
+use jid::Jid;
+use lru::LruCache;
+use serde::{Deserialize, Serialize};
+use tracing::{debug, info};
+
+use crate::ids::Id;
+use crate::registration::Registration;
+
+/// Milliseconds since 1970.
+pub type Millis = u64;
+
+/// How long an answer may take.
+pub const ANSWER_TIMEOUT: Millis = 120 * 1000;
+/// How long the road may fail without a break before the registration goes.
+pub const ROAD_PATIENCE: Millis = 30 * 24 * 3600 * 1000;
+/// Users whose failures are remembered; the one whose failed least recently is forgotten first.
+const HISTORIES: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
+
+/// Conditions (RFC 6120 §8.3.3) that tell of the road, not of the registration, whatever their type.
+const ROAD_FAILURES: [&str; 4] =
+    ["remote-server-not-found", "remote-server-timeout", "resource-constraint", "internal-server-error"];
+
+/// A stanza error, RFC 6120 §8.3.
+#[derive(Clone, Copy, Debug)]
+pub struct StanzaError<'a> {
+    pub kind: &'a str,
+    pub condition: &'a str,
+    pub text: Option<&'a str>,
+}
+
+/// What came of an answer, or of none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Not the answer to a push of ours.
+    Stranger,
+    /// The registration stays.
+    Stays,
+    /// The registration has to go.
+    Goes(Gone),
+}
+
+/// Names a registration that has to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gone {
+    pub user: Rc<str>,
+    pub identifier: Rc<str>,
+}
+
+/// A push that is not answered yet.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Flight {
+    user: Rc<str>,
+    identifier: Rc<str>,
+    jid: Rc<str>,
+    sent: Millis,
+}
+
+/// The failures of one registration since its last success.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct History {
+    /// Refusals in a row.
+    refusals: u32,
+    /// Since when the road has failed without a break.
+    road_fails_since: Option<Millis>,
+}
+
+/// A user's registrations with failures.
+type Histories = BTreeMap<Rc<str>, History>;
+
+/// The part that survives a reload.
+#[derive(Default, Serialize, Deserialize)]
+pub struct State {
+    in_flight: Vec<(Id, Flight)>,
+    failures: Vec<(Rc<str>, Histories)>,
+}
+
+/// All pushes of a host that are under way, and the failures of those before.
+pub struct Delivery {
+    max_errors: u32,
+    in_flight: HashMap<Id, Flight>,
+    /// When each was sent, in that order; what has been answered is skipped.
+    order: VecDeque<(Millis, Id)>,
+    failures: LruCache<Rc<str>, Histories>,
+}
+
+impl Delivery {
+    pub fn new(max_errors: u32) -> Self {
+        Delivery { max_errors, in_flight: HashMap::new(), order: VecDeque::new(), failures: LruCache::new(HISTORIES) }
+    }
+
+    /// A push leaves.
+    pub fn sent(&mut self, now: Millis, id: Id, user: Rc<str>, registration: &Registration) {
+        self.skip_answered();
+        self.order.push_back((now, id));
+        let (identifier, jid) = (registration.identifier.clone(), registration.jid.clone());
+        self.in_flight.insert(id, Flight { user, identifier, jid, sent: now });
+    }
+
+    /// A push was taken back before it left.
+    pub fn withdrawn(&mut self, id: &str) {
+        Id::parse(id).and_then(|id| self.in_flight.remove(&id));
+    }
+
+    /// An IQ result or error came to the host.
+    pub fn answered(&mut self, now: Millis, id: &str, from: &str, error: Option<StanzaError>) -> Verdict {
+        let Some(id) = Id::parse(id) else { return Verdict::Stranger };
+        let Some(flight) = self.in_flight.get(&id) else { return Verdict::Stranger };
+        if !same_entity(&flight.jid, from) {
+            debug!("{from} answered a push that went to {}: ignored", flight.jid);
+            return Verdict::Stranger;
+        }
+        let Some(flight) = self.in_flight.remove(&id) else { return Verdict::Stranger };
+        match error {
+            None => {
+                debug!("{} took the push for {}", flight.jid, flight.user);
+                self.renewed(&flight.user, &flight.identifier);
+                Verdict::Stays
+            }
+            Some(error) => self.failed(now, flight, error),
+        }
+    }
+
+    /// The time for answers passes: what came of pushes that got none.
+    pub fn expire(&mut self, now: Millis) -> Vec<Gone> {
+        let mut gone = Vec::new();
+        while let Some(&(sent, id)) = self.order.front() {
+            if now < sent + ANSWER_TIMEOUT {
+                break;
+            }
+            self.order.pop_front();
+            let Some(flight) = self.in_flight.remove(&id) else { continue };
+            let error = StanzaError { kind: "wait", condition: "remote-server-timeout", text: Some("no answer") };
+            if let Verdict::Goes(which) = self.failed(now, flight, error) {
+                gone.push(which);
+            }
+        }
+        gone
+    }
+
+    /// How long until [`expire`](Delivery::expire) has something to do, in milliseconds.
+    pub fn next_expiry(&mut self, now: Millis) -> Option<Millis> {
+        self.skip_answered();
+        self.order.front().map(|(sent, _)| (sent + ANSWER_TIMEOUT).saturating_sub(now))
+    }
+
+    /// The registration was made anew, or a push to it succeeded: its failures are forgotten.
+    pub fn renewed(&mut self, user: &str, identifier: &str) {
+        if let Some(histories) = self.failures.peek_mut(user) {
+            histories.remove(identifier);
+            if histories.is_empty() {
+                self.failures.pop(user);
+            }
+        }
+    }
+
+    /// Forgets the failures of registrations that are no more.
+    pub fn retain(&mut self, user: &str, exists: impl Fn(&str) -> bool) {
+        if let Some(histories) = self.failures.peek_mut(user) {
+            histories.retain(|identifier, _| exists(identifier));
+            if histories.is_empty() {
+                self.failures.pop(user);
+            }
+        }
+    }
+
+    /// Number of pushes that wait for an answer.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    pub fn save(&self) -> State {
+        let in_flight = self.order.iter().filter_map(|(_, id)| Some((*id, self.in_flight.get(id)?.clone())));
+        let failures = self.failures.iter().rev().map(|(user, histories)| (user.clone(), histories.clone()));
+        State { in_flight: in_flight.collect(), failures: failures.collect() }
+    }
+
+    pub fn restore(&mut self, state: State) {
+        for (id, flight) in state.in_flight {
+            self.order.push_back((flight.sent, id));
+            self.in_flight.insert(id, flight);
+        }
+        for (user, histories) in state.failures {
+            self.failures.put(user, histories);
+        }
+    }
+
+    fn failed(&mut self, now: Millis, flight: Flight, error: StanzaError) -> Verdict {
+        let histories = self.failures.get_or_insert_mut(flight.user.clone(), Histories::new);
+        let history = histories.entry(flight.identifier.clone()).or_default();
+        let (user, device) = (&flight.user, &flight.identifier);
+        let StanzaError { kind, condition, text } = error;
+        let text = text.unwrap_or("no text");
+        if kind == "wait" || ROAD_FAILURES.contains(&condition) {
+            let since = *history.road_fails_since.get_or_insert(now);
+            debug!("Push for {user} to {device} failed on its way ({kind}/{condition}, {text}): not counted");
+            if now.saturating_sub(since) < ROAD_PATIENCE {
+                return Verdict::Stays;
+            }
+            info!(
+                "No push for {user} has reached {device} for {} days ({kind}/{condition}, {text}): registration removed",
+                ROAD_PATIENCE / (24 * 3600 * 1000)
+            );
+        } else {
+            history.road_fails_since = None;
+            history.refusals = history.refusals.saturating_add(1);
+            let (refusals, max) = (history.refusals, self.max_errors);
+            debug!(
+                "Push for {user} to {device} was refused ({kind}/{condition}, {text}): {refusals} of {max} in a row"
+            );
+            if refusals < max {
+                return Verdict::Stays;
+            }
+            info!(
+                "{device} refused {refusals} pushes for {user} in a row, last with {kind}/{condition} ({text}): registration removed"
+            );
+        }
+        Verdict::Goes(Gone { user: flight.user, identifier: flight.identifier })
+    }
+
+    fn skip_answered(&mut self) {
+        while self.order.front().is_some_and(|(_, id)| !self.in_flight.contains_key(id)) {
+            self.order.pop_front();
+        }
+    }
+}
+
+/// Answers have JIDs in their normal form; a record that the reference stored may not.
+fn same_entity(jid: &str, from: &str) -> bool {
+    jid == from || Jid::new(jid).is_ok_and(|jid| jid.as_str() == from)
+}

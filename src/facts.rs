@@ -1,0 +1,115 @@
+//! What the rules know of a message: a word of bits and a few scalars.
+//!
+//! The shim walks a stanza's children once and ORs the bits of those it knows; which they are is said here, in
+//! [`MESSAGE`], and handed to it when it loads. A rule that looks at one more element is one more line here and no
+//! new Lua.
+
+use crate::ns;
+
+/// A set of the bits below.
+pub type Word = u32;
+
+/// `<body>` with text in it.
+pub const BODY: Word = 1;
+/// `<subject>`, empty or not.
+pub const SUBJECT: Word = 1 << 1;
+/// End-to-end encrypted (XEP-0384, XEP-0027, XEP-0373). OMEMO counts only with a payload: without one it moves keys
+/// and there is nothing to show.
+pub const ENCRYPTED: Word = 1 << 2;
+/// XEP-0353 `<propose>`: somebody calls.
+pub const PROPOSE: Word = 1 << 3;
+/// A carbon of a message that the user sent (XEP-0280).
+pub const SENT: Word = 1 << 4;
+/// Type `groupchat`.
+pub const GROUPCHAT: Word = 1 << 5;
+/// Type `headline`.
+pub const HEADLINE: Word = 1 << 6;
+
+/// What to note of an element: the stanza itself or something below it.
+#[derive(Debug)]
+pub struct Element {
+    /// Set when the element is there; 0 for none.
+    pub bit: Word,
+    /// Set when the element has text; 0 for none.
+    pub text: Word,
+    /// What the shim keeps of the element besides bits.
+    pub keep: Keep,
+    /// Bits for values of the `type` attribute.
+    pub types: &'static [(&'static str, Word)],
+    /// The children that matter, in groups that several elements share.
+    pub children: &'static [&'static [Child]],
+}
+
+/// An element by its qualified name.
+#[derive(Debug)]
+pub struct Child {
+    pub ns: &'static str,
+    pub name: &'static str,
+    pub element: Element,
+}
+
+/// A scalar that goes with the word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Keep {
+    Nothing,
+    /// The text, where an option lets it be pushed.
+    Body,
+    /// The `id`, if `by` is the user's own account (XEP-0359).
+    ArchiveId,
+}
+
+/// A `<message>` as it comes: one that stands for itself, or a carbon around another.
+pub static MESSAGE: Element = Element {
+    types: TYPES,
+    children: &[
+        CONTENT,
+        &[
+            child(ns::STANZA_ID, "stanza-id", Element { keep: Keep::ArchiveId, ..PLAIN }),
+            child(ns::CARBONS, "sent", bit(SENT)),
+            child(ns::CARBONS, "received", with(&[&[child(ns::FORWARD, "forwarded", with(&[FORWARDED]))]])),
+        ],
+    ],
+    ..PLAIN
+};
+
+/// The message in a carbon. A carbon within a carbon means nothing.
+const FORWARDED: &[Child] = &[child(ns::CLIENT, "message", Element { types: TYPES, children: &[CONTENT], ..PLAIN })];
+
+const TYPES: &[(&str, Word)] = &[("groupchat", GROUPCHAT), ("headline", HEADLINE)];
+
+const CONTENT: &[Child] = &[
+    child(ns::CLIENT, "body", Element { text: BODY, keep: Keep::Body, ..PLAIN }),
+    child(ns::CLIENT, "subject", bit(SUBJECT)),
+    child(ns::OMEMO_LEGACY, "encrypted", with(&[&[child(ns::OMEMO_LEGACY, "payload", bit(ENCRYPTED))]])),
+    child(ns::OMEMO_0, "encrypted", with(&[&[child(ns::OMEMO_0, "payload", bit(ENCRYPTED))]])),
+    child(ns::OMEMO_2, "encrypted", with(&[&[child(ns::OMEMO_2, "payload", bit(ENCRYPTED))]])),
+    child(ns::PGP_LEGACY, "x", bit(ENCRYPTED)),
+    child(ns::OPENPGP, "openpgp", bit(ENCRYPTED)),
+    child(ns::JINGLE_MESSAGE, "propose", bit(PROPOSE)),
+];
+
+const PLAIN: Element = Element { bit: 0, text: 0, keep: Keep::Nothing, types: &[], children: &[] };
+
+const fn bit(bit: Word) -> Element {
+    Element { bit, ..PLAIN }
+}
+
+const fn with(children: &'static [&'static [Child]]) -> Element {
+    Element { children, ..PLAIN }
+}
+
+const fn child(ns: &'static str, name: &'static str, element: Element) -> Child {
+    Child { ns, name, element }
+}
+
+/// A message as the engine gets it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Message<'a> {
+    pub word: Word,
+    /// Sender, as the server stamped it.
+    pub from: Option<&'a str>,
+    /// Only where [`Config::with_body`](crate::config::Config::with_body) asks for it.
+    pub body: Option<&'a str>,
+    /// The id in the addressee's archive (XEP-0313), the name of the message across all its ways.
+    pub archive_id: Option<&'a str>,
+}

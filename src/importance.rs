@@ -1,0 +1,30 @@
+//! Is there something to show to the user, and must it be shown at once?
+//!
+//! Section 4 of the wire facts in the house's documents; the order of the checks is the reference's.
+
+use crate::facts::{BODY, ENCRYPTED, GROUPCHAT, HEADLINE, PROPOSE, SENT, SUBJECT, Word};
+
+/// What a message is worth.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Importance {
+    /// Nothing to show: receipts, chat states, keys, subjects, headlines, one's own messages.
+    Low,
+    /// Something to read.
+    Important,
+    /// A call (XEP-0353): every device rings at once, connected or not.
+    Urgent,
+}
+
+/// Judges a message by the word of facts that stands for it.
+pub fn judge(word: Word) -> Importance {
+    let has = |bits| word & bits != 0;
+    if has(SENT | HEADLINE) {
+        Importance::Low
+    } else if has(PROPOSE) {
+        Importance::Urgent
+    } else if has(ENCRYPTED) || (has(BODY) && !(has(GROUPCHAT) && has(SUBJECT))) {
+        Importance::Important
+    } else {
+        Importance::Low
+    }
+}

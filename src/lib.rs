@@ -1,0 +1,25 @@
+//! Push notifications for Prosody: the rules, and every stanza they send.
+//!
+//! Prosody keeps sessions, storage, time and the wire; a Lua shim (`lua/`) tells what happened and does what it is
+//! told; this crate decides. An event comes in through [`lua`], as positional facts; [`engine`] finds the user's
+//! [`registration`]s, asks [`importance`] what the message is worth and [`dedup`] whether a device knows it already,
+//! and hands each push to [`delivery`], which waits for its answer; [`summary`] writes it. Nothing but [`lua`] knows
+//! Lua, and nothing reads a clock: both are arguments.
+
+pub mod config;
+pub mod dedup;
+pub mod delivery;
+pub mod element;
+pub mod engine;
+pub mod facts;
+pub mod ids;
+pub mod importance;
+#[cfg(feature = "mlua")]
+pub mod lua;
+pub mod ns;
+pub mod registration;
+pub mod summary;
+
+/// The shim refuses a library of another version: after an update the old one stays in a server that was reloaded,
+/// not restarted.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,50 @@
+//! Tells the shim which parts of a stanza the rules look at.
+
+use mlua::prelude::*;
+
+use crate::config::Config;
+use crate::facts::{Element, Keep, MESSAGE};
+
+/// The table for the shim's walk over a `<message>`.
+pub fn message(lua: &Lua, config: &Config) -> LuaResult<LuaTable> {
+    element(lua, &MESSAGE, config)
+}
+
+fn element(lua: &Lua, element: &Element, config: &Config) -> LuaResult<LuaTable> {
+    let table = lua.create_table()?;
+    if element.bit != 0 {
+        table.set("bit", element.bit)?;
+    }
+    if element.text != 0 {
+        table.set("text", element.text)?;
+    }
+    match element.keep {
+        Keep::Body if config.with_body => table.set("keep", "body")?,
+        Keep::ArchiveId => table.set("keep", "archive_id")?,
+        Keep::Body | Keep::Nothing => {}
+    }
+    if !element.types.is_empty() {
+        table.set("types", lua.create_table_from(element.types.iter().copied())?)?;
+    }
+    if !element.children.is_empty() {
+        table.set("children", children(lua, element, config)?)?;
+    }
+    Ok(table)
+}
+
+/// Namespace, then name, then what the child means.
+fn children(lua: &Lua, parent: &Element, config: &Config) -> LuaResult<LuaTable> {
+    let namespaces = lua.create_table()?;
+    for child in parent.children.iter().copied().flatten() {
+        let names = match namespaces.get::<Option<LuaTable>>(child.ns)? {
+            Some(names) => names,
+            None => {
+                let names = lua.create_table()?;
+                namespaces.set(child.ns, &names)?;
+                names
+            }
+        };
+        names.set(child.name, element(lua, &child.element, config)?)?;
+    }
+    Ok(namespaces)
+}

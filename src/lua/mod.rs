@@ -1,0 +1,282 @@
+//! The Lua library: what `require "prosody_push"` gives. Its types for Lua are in `lua/prosody_push.meta.lua`.
+//!
+//! Every method takes positional facts and answers with values: `nil` when there is nothing to do, `false` when the
+//! user's registrations have to be loaded first. None calls back into Prosody, but for the log.
+
+mod known;
+mod log;
+mod records;
+mod stanza;
+
+use std::rc::Rc;
+
+use mlua::prelude::*;
+
+use crate::VERSION;
+use crate::config::{Config, Value};
+use crate::delivery::{ANSWER_TIMEOUT, Gone, Millis, StanzaError, Verdict};
+use crate::engine::{Engine, NotLoaded, Push};
+use crate::facts::{Message, Word};
+use crate::registration::{Devices, Registration, app_server, identifier, is_account};
+use crate::summary::{self, Publish, Summary};
+use stanza::Writer;
+
+#[mlua::lua_module]
+fn prosody_push(lua: &Lua) -> LuaResult<LuaTable> {
+    let library = lua.create_table()?;
+    library.set("version", VERSION)?;
+    library.set("answer_timeout", ANSWER_TIMEOUT / 1000)?;
+    library.set("log_debug", lua.create_function(|_, on| Ok(log::set_debug(on)))?)?;
+    library.set("new", lua.create_function(new)?)?;
+    Ok(library)
+}
+
+/// One host's engine, with what is needed to speak to its Prosody.
+struct Host {
+    engine: Engine,
+    stanza_metatable: LuaTable,
+    log: LuaFunction,
+}
+
+type New = (String, LuaFunction, LuaTable, LuaFunction);
+
+fn new(_: &Lua, (name, option, stanza_metatable, log): New) -> LuaResult<Host> {
+    log::install();
+    let mut failure = Ok(());
+    let (config, warnings) = Config::read(|name| {
+        option.call(name).map(option_value).unwrap_or_else(|error| {
+            failure = Err(error);
+            Value::Nil
+        })
+    });
+    failure?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    log::drain(&log)?;
+    Ok(Host { engine: Engine::new(name, config, random), stanza_metatable, log })
+}
+
+fn option_value(value: LuaValue) -> Value {
+    match value {
+        LuaValue::Nil => Value::Nil,
+        LuaValue::Boolean(value) => Value::Bool(value),
+        LuaValue::Integer(value) => Value::Number(value as f64),
+        LuaValue::Number(value) => Value::Number(value),
+        LuaValue::String(value) => match value.to_str() {
+            Ok(text) => Value::Text(text.to_owned()),
+            Err(_) => Value::Other("string that is not UTF-8"),
+        },
+        other => Value::Other(other.type_name()),
+    }
+}
+
+fn random(bytes: &mut [u8]) {
+    // Fails only where the kernel has no random source, and then nothing may be sent.
+    getrandom::fill(bytes).expect("the operating system gives random bytes");
+}
+
+/// A string argument; one that is not UTF-8 is refused.
+type Text = mlua::BorrowedStr;
+
+/// What every event of a message brings: user, seconds since 1970, whether each push must have a stanza of its own,
+/// word of facts, sender, body, archive id.
+type MessageEvent = (Text, f64, bool, Word, Option<Text>, Option<Text>, Option<Text>);
+
+fn message<'a>((_, _, _, word, from, body, archive_id): &'a MessageEvent) -> Message<'a> {
+    Message { word: *word, from: from.as_deref(), body: body.as_deref(), archive_id: archive_id.as_deref() }
+}
+
+impl LuaUserData for Host {
+    fn add_methods<M: LuaUserDataMethods<Self>>(methods: &mut M) {
+        method(methods, "known", |lua, host, ()| known::message(lua, host.engine.config()));
+
+        // Registrations.
+        method(methods, "load", |_, host, (user, stored): (Text, Option<LuaTable>)| {
+            host.engine.load(&user, records::read(&user, stored));
+            Ok(())
+        });
+        method(methods, "forget", |_, host, user: Text| {
+            host.engine.forget(&user);
+            Ok(())
+        });
+        method(methods, "enabled", |_, host, (user, identifier): (Text, Text)| {
+            host.engine.enabled(&user, &identifier);
+            Ok(())
+        });
+        type Enable = (Text, Option<LuaTable>, Option<Text>, Option<Text>, Option<Text>, i64);
+        method(methods, "enable", |_, _, (user, stored, jid, node, sender, now): Enable| {
+            let jid = match app_server(jid.as_deref(), sender.as_deref()) {
+                Ok(jid) => jid.to_string(),
+                Err(refusal) => return Ok((None, refusal.text().to_owned(), None)),
+            };
+            let identifier = identifier(&jid, node.as_deref());
+            let timestamp = stored_devices(&user, stored).timestamp(&identifier, now);
+            Ok((Some(identifier), jid, Some(timestamp)))
+        });
+        method(methods, "readable", |_, _, (identifier, record): (LuaValue, LuaValue)| {
+            Ok(records::registration(&identifier, &record).is_some())
+        });
+        method(methods, "surplus", |lua, host, (user, stored): (Text, LuaTable)| {
+            identifiers(lua, stored_devices(&user, Some(stored)).surplus(host.engine.config().max_devices))
+        });
+        method(
+            methods,
+            "matching",
+            |lua, _, (user, stored, jid, node): (Text, Option<LuaTable>, Text, Option<Text>)| {
+                identifiers(lua, stored_devices(&user, stored).matching(&jid, node.as_deref()))
+            },
+        );
+        type Affiliation = (Text, Option<LuaTable>, Option<Text>, Option<Text>, Option<Text>, Option<Text>);
+        method(methods, "revoked", |lua, host, (user, stored, from, node, jid, affiliation): Affiliation| {
+            let theirs = jid.is_some_and(|jid| is_account(&jid, &user, host.engine.host()));
+            let devices = stored_devices(&user, stored);
+            let revoked = from.iter().filter(|_| theirs && affiliation.as_deref() == Some("none"));
+            let revoked = revoked.flat_map(|from| devices.matching(from, Some(node.as_deref().unwrap_or(""))));
+            identifiers(lua, revoked)
+        });
+
+        // Events that lead to pushes.
+        method(methods, "on_offline", |lua, host, event: MessageEvent| {
+            let message = message(&event);
+            let pushes = host.engine.on_offline(millis(event.1), &event.0, &message);
+            host.write(lua, pushes, Some(&message), event.2)
+        });
+        method(
+            methods,
+            "on_archived",
+            |lua, host, (to, held, event): (Option<Text>, Option<LuaTable>, LuaMultiValue)| {
+                let event = MessageEvent::from_lua_multi(event, lua)?;
+                let message = message(&event);
+                let held =
+                    |identifier: &str| held.as_ref().is_some_and(|held| held.contains_key(identifier).unwrap_or(false));
+                let pushes = host.engine.on_archived(millis(event.1), &event.0, to.as_deref(), &message, held);
+                host.write(lua, pushes, Some(&message), event.2)
+            },
+        );
+        type Ping = (Text, f64, bool, Option<LuaTable>);
+        method(methods, "on_ping", |lua, host, (user, now, apart, given): Ping| {
+            let given = given.map(|given| records::read(&user, Some(given)));
+            let pushes = host.engine.on_ping(millis(now), &user, given);
+            host.write(lua, pushes, None, apart)
+        });
+        method(methods, "withdraw", |_, host, id: Text| {
+            host.engine.withdraw(&id);
+            Ok(())
+        });
+
+        // Answers.
+        type Answer = (f64, Text, Option<Text>, Option<Text>, Option<Text>, Option<Text>);
+        method(methods, "on_answer", |_, host, (now, id, from, kind, condition, text): Answer| {
+            let error = kind.as_deref().map(|kind| StanzaError {
+                kind,
+                condition: condition.as_deref().unwrap_or("undefined-condition"),
+                text: text.as_deref(),
+            });
+            Ok(match host.engine.on_answer(millis(now), &id, from.as_deref(), error) {
+                Verdict::Stranger => (None, None, None),
+                Verdict::Stays => (Some(true), None, None),
+                Verdict::Goes(Gone { user, identifier }) => {
+                    (Some(true), Some(user.to_string()), Some(identifier.to_string()))
+                }
+            })
+        });
+        method(methods, "on_timer", |lua, host, now: f64| {
+            let gone = host.engine.on_timer(millis(now));
+            let gone = lua.create_sequence_from(gone.iter().flat_map(|gone| [&*gone.user, &*gone.identifier]))?;
+            Ok((gone, host.engine.timer(millis(now)).map(|delay| delay as f64 / 1000.0)))
+        });
+
+        // Reload.
+        method(methods, "save", |_, host, ()| serde_json::to_string(&host.engine.save()).map_err(LuaError::external));
+        method(methods, "restore", |_, host, saved: Text| {
+            host.engine.restore(serde_json::from_str(&saved).map_err(LuaError::external)?);
+            Ok(())
+        });
+    }
+}
+
+/// Adds a method whose log lines go to Prosody when it is done.
+fn method<M, A, R>(methods: &mut M, name: &str, method: impl Fn(&Lua, &mut Host, A) -> LuaResult<R> + 'static)
+where
+    M: LuaUserDataMethods<Host>,
+    A: FromLuaMulti,
+    R: IntoLuaMulti,
+{
+    methods.add_method_mut(name, move |lua, host, args| {
+        let result = method(lua, host, args);
+        log::drain(&host.log)?;
+        result
+    });
+}
+
+/// All registrations in a user's table of the store, be they too many or not.
+fn stored_devices(user: &str, stored: Option<LuaTable>) -> Devices {
+    Devices::new(records::read(user, stored), usize::MAX)
+}
+
+fn identifiers<'d>(lua: &Lua, devices: impl Iterator<Item = &'d Rc<Registration>>) -> LuaResult<LuaTable> {
+    lua.create_sequence_from(devices.map(|registration| &*registration.identifier))
+}
+
+/// Prosody's time: seconds since 1970 with a fraction.
+fn millis(seconds: f64) -> Millis {
+    (seconds * 1000.0) as Millis
+}
+
+/// Stanzas to send, and, where each push has its own, what `cloud_notify/push` tells of them.
+type Written = (LuaValue, Option<LuaTable>);
+
+impl Host {
+    fn write(
+        &self,
+        lua: &Lua,
+        pushes: Result<Vec<Push>, NotLoaded>,
+        message: Option<&Message>,
+        apart: bool,
+    ) -> LuaResult<Written> {
+        let pushes = match pushes {
+            Ok(pushes) if pushes.is_empty() => return Ok((LuaNil, None)),
+            Ok(pushes) => pushes,
+            Err(NotLoaded) => return Ok((LuaValue::Boolean(false), None)),
+        };
+        let summary = Summary::new(self.engine.config(), message);
+        let mut writer = Writer::new(lua, &self.stanza_metatable);
+        let stanzas = lua.create_table_with_capacity(pushes.len(), 0)?;
+        let mut shared = None;
+        for (i, push) in pushes.iter().enumerate() {
+            let registration = &push.registration;
+            let to = Publish {
+                id: push.id.as_str(),
+                from: self.engine.host(),
+                to: &registration.jid,
+                node: registration.node.as_deref(),
+                options: registration.options.as_ref(),
+            };
+            if apart || shared.is_none() {
+                summary::notification(&mut writer, &summary)?;
+                shared = Some(writer.take()?);
+            }
+            summary::publish(&mut writer, &to, |writer| shared.iter().try_for_each(|shared| writer.append(shared)))?;
+            stanzas.raw_seti(i + 1, writer.take()?)?;
+        }
+        let details = apart.then(|| details(lua, &pushes, &summary)).transpose()?;
+        Ok((LuaValue::Table(stanzas), details))
+    }
+}
+
+/// For each push its `identifier`, `important` and `summary`, as `cloud_notify/push` has them.
+fn details(lua: &Lua, pushes: &[Push], summary: &Summary) -> LuaResult<LuaTable> {
+    lua.create_sequence_from(
+        pushes
+            .iter()
+            .map(|push| {
+                let details = lua.create_table()?;
+                details.raw_set("identifier", &*push.registration.identifier)?;
+                details.raw_set("important", summary.important())?;
+                details.raw_set("summary", lua.create_table_from(summary.fields())?)?;
+                Ok(details)
+            })
+            .collect::<LuaResult<Vec<_>>>()?,
+    )
+}

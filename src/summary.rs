@@ -1,0 +1,98 @@
+//! The XEP-0357 notification and the publish around it (§5 and §7).
+
+use crate::config::Config;
+use crate::element::{Element, Sink};
+use crate::facts::Message;
+use crate::importance::{Importance, judge};
+use crate::ns;
+
+/// What an app server learns of the message that a push is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary<'a> {
+    /// `last-message-sender`: a JID.
+    pub sender: Option<&'a str>,
+    /// `last-message-body`, never empty. Receivers take its presence as high priority.
+    pub body: Option<&'a str>,
+}
+
+impl<'a> Summary<'a> {
+    /// What the options let out of `message`; a ping has none and tells nothing.
+    pub fn new(config: &'a Config, message: Option<&Message<'a>>) -> Self {
+        let Some(message) = message else { return Summary::default() };
+        let body = message.body.filter(|body| config.with_body && !body.is_empty());
+        let stand_in = || config.important_body.as_deref().filter(|_| judge(message.word) != Importance::Low);
+        Summary { sender: message.from.filter(|_| config.with_sender), body: body.or_else(stand_in) }
+    }
+
+    /// The fields of the form, by name.
+    pub fn fields(&self) -> impl Iterator<Item = (&'static str, &'a str)> + use<'a> {
+        // XEP-0357 does not say what to count, and receivers read only that there is something.
+        let count = Some(("message-count", "1"));
+        let sender = self.sender.map(|sender| ("last-message-sender", sender));
+        let body = self.body.map(|body| ("last-message-body", body));
+        count.into_iter().chain(sender).chain(body)
+    }
+
+    /// Whether a receiver will take the push for an important one.
+    pub fn important(&self) -> bool {
+        self.body.is_some()
+    }
+}
+
+/// Where one push goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Publish<'a> {
+    pub id: &'a str,
+    /// The user's host.
+    pub from: &'a str,
+    /// The app server.
+    pub to: &'a str,
+    pub node: Option<&'a str>,
+    pub options: Option<&'a Element>,
+}
+
+/// Writes `<notification>`.
+pub fn notification<S: Sink>(sink: &mut S, summary: &Summary) -> Result<(), S::Error> {
+    sink.open("notification", &[("xmlns", ns::PUSH)])?;
+    sink.open("x", &[("xmlns", ns::DATA_FORMS), ("type", "submit")])?;
+    field(sink, &[("xmlns", ns::DATA_FORMS), ("var", "FORM_TYPE"), ("type", "hidden")], ns::PUSH_SUMMARY)?;
+    for (name, value) in summary.fields() {
+        field(sink, &[("xmlns", ns::DATA_FORMS), ("var", name)], value)?;
+    }
+    sink.close()?;
+    sink.close()
+}
+
+fn field<S: Sink>(sink: &mut S, attrs: &[(&str, &str)], value: &str) -> Result<(), S::Error> {
+    sink.open("field", attrs)?;
+    sink.open("value", &[("xmlns", ns::DATA_FORMS)])?;
+    sink.text(value)?;
+    sink.close()?;
+    sink.close()
+}
+
+/// Writes the `<iq>` around what `notification` writes. Every element has its namespace, as if a stream had brought
+/// it: a component on the same server sees the stanza as it is.
+pub fn publish<S: Sink>(
+    sink: &mut S,
+    publish: &Publish,
+    notification: impl FnOnce(&mut S) -> Result<(), S::Error>,
+) -> Result<(), S::Error> {
+    sink.open("iq", &[("type", "set"), ("id", publish.id), ("from", publish.from), ("to", publish.to)])?;
+    sink.open("pubsub", &[("xmlns", ns::PUBSUB)])?;
+    match publish.node {
+        Some(node) => sink.open("publish", &[("xmlns", ns::PUBSUB), ("node", node)])?,
+        None => sink.open("publish", &[("xmlns", ns::PUBSUB)])?,
+    }
+    sink.open("item", &[("xmlns", ns::PUBSUB)])?;
+    notification(sink)?;
+    sink.close()?;
+    sink.close()?;
+    if let Some(options) = publish.options {
+        sink.open("publish-options", &[("xmlns", ns::PUBSUB)])?;
+        options.write(sink)?;
+        sink.close()?;
+    }
+    sink.close()?;
+    sink.close()
+}
