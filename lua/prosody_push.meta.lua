@@ -1,0 +1,166 @@
+---@meta prosody_push
+-- The contract between the shim and the library (src/lua/mod.rs). Not installed; spec/boundary_spec.lua checks it.
+--
+-- No method raises for what users, app servers or stores contain. `false` in place of stanzas means that the user's
+-- registrations are not in memory: load() them and ask again.
+
+---@class prosody_push
+---@field version string             the shim refuses a library of another version
+---@field answer_timeout integer     seconds that an app server has to answer
+local prosody_push = {};
+
+---Whether lines of level debug are made at all, on all hosts.
+---@param on boolean
+function prosody_push.log_debug(on) end
+
+---One engine for one host.
+---@param host string
+---@param option fun(name: string): any          reads Prosody's configuration
+---@param stanza_metatable table                 what makes a table a stanza
+---@param log fun(level: string, format: string, line: string)
+---@return prosody_push.Engine
+function prosody_push.new(host, option, stanza_metatable, log) end
+
+---@class prosody_push.Engine
+local Engine = {};
+
+---What to look at in a <message>.
+---@class prosody_push.Known
+---@field bit? integer               set in the word if the element is there
+---@field text? integer              set in the word if it has text
+---@field keep? "body"|"archive_id"  the text to pass on; the id to pass on if `by` is the user's account
+---@field types? table<string, integer>          by the attribute `type`
+---@field children? table<string, table<string, prosody_push.Known>>     by namespace and name
+
+---@return prosody_push.Known
+function Engine:known() end
+
+---Registrations as the store has them, by identifier: the reference's shape.
+---@alias prosody_push.Records table<string, { jid: string, node?: string, options?: table, timestamp?: integer }>
+
+---Takes the registrations of a user, read from the store or just written to it.
+---@param user string
+---@param records? prosody_push.Records
+function Engine:load(user, records) end
+
+---The account was deleted.
+---@param user string
+function Engine:forget(user) end
+
+---Checks an <enable>. Gives identifier, normal JID and time to store, or nil and why not.
+---@param user string
+---@param records prosody_push.Records?
+---@param jid string?
+---@param node string?
+---@param sender string?             full JID of the client
+---@param now integer                seconds since 1970
+---@return string? identifier
+---@return string jid_or_error
+---@return integer? timestamp
+function Engine:enable(user, records, jid, node, sender, now) end
+
+---Whether load() would take the record.
+---@param identifier string
+---@param record table
+---@return boolean
+function Engine:readable(identifier, record) end
+
+---A registration was stored: its failures so far do not count.
+---@param user string
+---@param identifier string
+function Engine:enabled(user, identifier) end
+
+---The oldest of the records, where there are more than push_max_devices.
+---@param user string
+---@param records prosody_push.Records
+---@return string[] identifiers
+function Engine:surplus(user, records) end
+
+---What a <disable> means.
+---@param user string
+---@param records prosody_push.Records?
+---@param jid string
+---@param node string?
+---@return string[] identifiers
+function Engine:matching(user, records, jid, node) end
+
+---What a remote disable (XEP-0357 §8) from `from` means.
+---@param user string
+---@param records prosody_push.Records?
+---@param from string?
+---@param node string?
+---@param jid string?                of the affiliation
+---@param affiliation string?
+---@return string[] identifiers
+function Engine:revoked(user, records, from, node, jid, affiliation) end
+
+---For each stanza what cloud_notify/push tells of it.
+---@alias prosody_push.Details { identifier: string, important: boolean, summary: table<string, string> }[]
+
+---No session took a message. Gives the stanzas to send; details only if they are to be apart, each with nothing shared.
+---@param user string
+---@param now number                 seconds since 1970
+---@param apart boolean
+---@param word integer               facts, see known()
+---@param from string?
+---@param body string?
+---@param archive_id string?
+---@return table[]|false|nil stanzas
+---@return prosody_push.Details? details
+function Engine:on_offline(user, now, apart, word, from, body, archive_id) end
+
+---A message to `to` was archived for the user. `held` has the identifiers that sessions hold.
+---@param to string?
+---@param held table<string, true>?
+---@param user string
+---@param now number
+---@param apart boolean
+---@param word integer
+---@param from string?
+---@param body string?
+---@param archive_id string?
+---@return table[]|false|nil stanzas
+---@return prosody_push.Details? details
+function Engine:on_archived(to, held, user, now, apart, word, from, body, archive_id) end
+
+---Another module wants the user's devices woken, or those given.
+---@param user string
+---@param now number
+---@param apart boolean
+---@param records prosody_push.Records?
+---@return table[]|false|nil stanzas
+---@return prosody_push.Details? details
+function Engine:on_ping(user, now, apart, records) end
+
+---The stanza with this id is not sent after all.
+---@param id string
+function Engine:withdraw(id) end
+
+---An IQ result (no kind) or error came to the host. True if it answers a push; with user and identifier if that
+---registration has to go.
+---@param now number
+---@param id string
+---@param from string?
+---@param kind string?               type of the error
+---@param condition string?
+---@param text string?
+---@return true? ours
+---@return string? user
+---@return string? identifier
+function Engine:on_answer(now, id, from, kind, condition, text) end
+
+---Gives user and identifier in turns of registrations that have to go, and the seconds until it is due again, nil if
+---nothing is in flight.
+---@param now number
+---@return string[] gone
+---@return number? delay
+function Engine:on_timer(now) end
+
+---What has to survive a reload.
+---@return string
+function Engine:save() end
+
+---@param saved string
+function Engine:restore(saved) end
+
+return prosody_push;

@@ -1,0 +1,274 @@
+//! What happens to whom, on a fake clock.
+
+mod support;
+
+use prosody_push::config::Config;
+use prosody_push::delivery::{ANSWER_TIMEOUT, Gone, ROAD_PATIENCE, Verdict};
+use prosody_push::engine::NotLoaded;
+use prosody_push::facts::{BODY, Message, PROPOSE};
+use support::{DAY, Host, SECOND, nodes, registration};
+
+const CHAT: Message = Message { word: BODY, from: Some("juliet@example.org/x"), body: None, archive_id: None };
+const CALL: Message = Message { word: PROPOSE, ..CHAT };
+
+fn archived_as(id: &str) -> Message<'_> {
+    Message { archive_id: Some(id), ..CHAT }
+}
+
+fn gone(identifier: &str) -> Gone {
+    Gone { user: "romeo".into(), identifier: identifier.into() }
+}
+
+#[test]
+fn an_offline_message_wakes_every_device_once() {
+    let mut host = Host::with_devices(&["phone", "tablet"]);
+    assert_eq!(nodes(&host.offline(&CHAT)), ["phone", "tablet"]);
+}
+
+#[test]
+fn two_pushes_never_have_the_same_id() {
+    let mut host = Host::with_devices(&["phone"]);
+    let mut ids: Vec<_> = (0..1000).map(|_| host.offline(&CHAT)[0].id.as_str().to_owned()).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 1000);
+}
+
+#[test]
+fn an_archived_message_wakes_devices_without_a_session() {
+    let mut host = Host::with_devices(&["phone", "tablet"]);
+    assert_eq!(nodes(&host.archived(&CHAT, &["push.example<phone"])), ["tablet"]);
+}
+
+#[test]
+fn an_archived_call_wakes_devices_with_a_session_too() {
+    let mut host = Host::with_devices(&["phone", "tablet"]);
+    assert_eq!(nodes(&host.archived(&CALL, &["push.example<phone"])), ["phone", "tablet"]);
+}
+
+#[test]
+fn only_the_archive_s_owner_hears_of_an_archived_message() {
+    let mut host = Host::with_devices(&["phone"]);
+    for stranger in
+        ["juliet@example.org", "romeo@elsewhere.example", "romeo@example.org.evil", "romeo", "example.org", ""]
+    {
+        assert!(host.archived_for(stranger, &CHAT, &[]).expect("loaded").is_empty(), "{stranger}");
+    }
+    assert_eq!(host.archived_for("romeo@example.org/orchard", &CHAT, &[]).expect("loaded").len(), 1);
+}
+
+#[test]
+fn a_message_that_comes_from_the_archive_and_as_offline_is_pushed_once() {
+    let mut host = Host::with_devices(&["phone", "tablet"]);
+    assert_eq!(nodes(&host.archived(&archived_as("a1"), &["push.example<phone"])), ["tablet"]);
+    assert_eq!(nodes(&host.offline(&archived_as("a1"))), ["phone"]);
+    assert_eq!(nodes(&host.offline(&archived_as("a1"))), [""; 0]);
+    assert_eq!(nodes(&host.offline(&archived_as("a2"))), ["phone", "tablet"]);
+}
+
+#[test]
+fn a_ping_wakes_all_devices_or_those_given() {
+    let mut host = Host::with_devices(&["phone", "tablet"]);
+    assert_eq!(nodes(&host.ping()), ["phone", "tablet"]);
+    assert_eq!(nodes(&host.ping()), ["phone", "tablet"], "a ping is not a message");
+    let given = vec![registration("push.example", "tablet", 0)];
+    assert_eq!(nodes(&host.engine.on_ping(host.now, "romeo", Some(given)).expect("loaded")), ["tablet"]);
+}
+
+#[test]
+fn nobody_is_pushed_before_the_store_was_read() {
+    let mut host = Host::with_devices(&["phone"]);
+    assert_eq!(host.engine.on_offline(host.now, "juliet", &CHAT).map(|_| ()), Err(NotLoaded));
+    host.engine.forget("romeo");
+    assert_eq!(host.engine.on_ping(host.now, "romeo", None).map(|_| ()), Err(NotLoaded));
+}
+
+#[test]
+fn only_the_newest_devices_are_woken() {
+    let config = Config { max_devices: 2, ..Config::default() };
+    let devices = vec![registration("p", "b", 2), registration("p", "c", 3), registration("p", "a", 1)];
+    let mut host = Host::new(config, devices);
+    assert_eq!(nodes(&host.offline(&CHAT)), ["b", "c"]);
+}
+
+// Delivery.
+
+#[test]
+fn refusals_in_a_row_end_a_registration() {
+    let mut host = Host::with_devices(&["phone"]);
+    for _ in 1..16 {
+        let push = host.offline(&CHAT).remove(0);
+        assert_eq!(host.answer(&push, "push.example", Some(("cancel", "item-not-found"))), Verdict::Stays);
+    }
+    let push = host.offline(&CHAT).remove(0);
+    let verdict = host.answer(&push, "push.example", Some(("cancel", "item-not-found")));
+    assert_eq!(verdict, Verdict::Goes(gone("push.example<phone")));
+}
+
+#[test]
+fn a_success_clears_the_refusals() {
+    let mut host = Host::with_devices(&["phone"]);
+    for round in 0..3 {
+        for _ in 1..16 {
+            let push = host.offline(&CHAT).remove(0);
+            let verdict = host.answer(&push, "push.example", Some(("auth", "forbidden")));
+            assert_eq!(verdict, Verdict::Stays, "round {round}");
+        }
+        let push = host.offline(&CHAT).remove(0);
+        assert_eq!(host.answer(&push, "push.example", None), Verdict::Stays);
+    }
+}
+
+#[test]
+fn enabling_again_clears_the_refusals() {
+    let mut host =
+        Host::new(Config { max_errors: 2, ..Config::default() }, vec![registration("push.example", "phone", 1)]);
+    for _ in 0..3 {
+        let push = host.offline(&CHAT).remove(0);
+        assert_eq!(host.answer(&push, "push.example", Some(("cancel", "gone"))), Verdict::Stays);
+        host.engine.enabled("romeo", "push.example<phone");
+    }
+}
+
+#[test]
+fn trouble_on_the_road_is_not_the_registration_s_fault() {
+    let mut host = Host::with_devices(&["phone"]);
+    for (kind, condition) in [
+        ("cancel", "remote-server-not-found"),
+        ("wait", "remote-server-timeout"),
+        ("cancel", "remote-server-timeout"),
+        ("wait", "resource-constraint"),
+        ("cancel", "internal-server-error"),
+        ("wait", "policy-violation"),
+    ] {
+        for _ in 0..50 {
+            let push = host.offline(&CHAT).remove(0);
+            assert_eq!(host.answer(&push, "push.example", Some((kind, condition))), Verdict::Stays, "{condition}");
+        }
+    }
+}
+
+#[test]
+fn an_app_server_that_is_down_for_an_afternoon_costs_nothing() {
+    let mut host = Host::with_devices(&["phone"]);
+    for _ in 0..300 {
+        let push = host.after(60 * SECOND).offline(&CHAT).remove(0);
+        assert_eq!(host.answer(&push, "push.example", Some(("wait", "remote-server-timeout"))), Verdict::Stays);
+    }
+}
+
+#[test]
+fn a_road_that_fails_for_a_month_ends_a_registration() {
+    let mut host = Host::with_devices(&["phone"]);
+    let fail = |host: &mut Host| {
+        let push = host.offline(&CHAT).remove(0);
+        host.answer(&push, "push.example", Some(("cancel", "remote-server-not-found")))
+    };
+    assert_eq!(fail(&mut host), Verdict::Stays);
+    assert_eq!(fail(host.after(ROAD_PATIENCE - DAY)), Verdict::Stays);
+    assert_eq!(fail(host.after(DAY)), Verdict::Goes(gone("push.example<phone")));
+}
+
+#[test]
+fn one_success_and_the_month_starts_afresh() {
+    let mut host = Host::with_devices(&["phone"]);
+    for error in [Some(("wait", "remote-server-timeout")), None, Some(("wait", "remote-server-timeout"))] {
+        let push = host.after(ROAD_PATIENCE - DAY).offline(&CHAT).remove(0);
+        assert_eq!(host.answer(&push, "push.example", error), Verdict::Stays);
+    }
+}
+
+#[test]
+fn no_answer_in_time_is_a_failure_of_the_road() {
+    let mut host = Host::with_devices(&["phone"]);
+    let push = host.offline(&CHAT).remove(0);
+    assert_eq!(host.engine.timer(host.now), Some(ANSWER_TIMEOUT));
+    assert_eq!(host.after(ANSWER_TIMEOUT - 1).timer(), []);
+    assert_eq!(host.engine.timer(host.now), Some(1));
+    assert_eq!(host.after(1).timer(), []);
+    assert_eq!(host.engine.timer(host.now), None);
+    let late = host.answer(&push, "push.example", Some(("cancel", "item-not-found")));
+    assert_eq!(late, Verdict::Stranger);
+
+    host.after(ROAD_PATIENCE).offline(&CHAT);
+    assert_eq!(host.after(ANSWER_TIMEOUT).timer(), [gone("push.example<phone")]);
+}
+
+#[test]
+fn only_the_app_server_s_own_answer_counts_and_only_once() {
+    let mut host =
+        Host::new(Config { max_errors: 1, ..Config::default() }, vec![registration("push.example", "phone", 1)]);
+    let push = host.offline(&CHAT).remove(0);
+    let refused = Some(("cancel", "item-not-found"));
+    assert_eq!(host.answer(&push, "evil.example", refused), Verdict::Stranger);
+    assert_eq!(host.answer(&push, "push.example/other", refused), Verdict::Stranger);
+    assert_eq!(host.engine.on_answer(host.now, push.id.as_str(), None, None), Verdict::Stranger);
+    assert_eq!(host.engine.on_answer(host.now, "AAAAAAAAAAAAAAAA", Some("push.example"), None), Verdict::Stranger);
+    assert_eq!(host.engine.on_answer(host.now, "", Some("push.example"), None), Verdict::Stranger);
+    assert_eq!(host.answer(&push, "push.example", refused), Verdict::Goes(gone("push.example<phone")));
+    assert_eq!(host.answer(&push, "push.example", refused), Verdict::Stranger);
+}
+
+#[test]
+fn an_answer_from_a_jid_that_the_reference_stored_unprepared_counts() {
+    let mut host = Host::new(Config::default(), vec![registration("Push.Example", "phone", 1)]);
+    let push = host.offline(&CHAT).remove(0);
+    assert_eq!(host.answer(&push, "push.example", None), Verdict::Stays);
+}
+
+#[test]
+fn failures_of_one_user_do_not_count_for_another_with_the_same_registration() {
+    let mut host =
+        Host::new(Config { max_errors: 2, ..Config::default() }, vec![registration("push.example", "phone", 1)]);
+    host.engine.load("juliet", vec![registration("push.example", "phone", 1)]);
+    let refused = Some(("cancel", "item-not-found"));
+    let push = host.offline(&CHAT).remove(0);
+    assert_eq!(host.answer(&push, "push.example", refused), Verdict::Stays);
+    let push = host.engine.on_offline(host.now, "juliet", &CHAT).expect("loaded").remove(0);
+    assert_eq!(host.answer(&push, "push.example", refused), Verdict::Stays);
+}
+
+#[test]
+fn a_push_kept_back_waits_for_no_answer() {
+    let mut host = Host::with_devices(&["phone"]);
+    let push = host.offline(&CHAT).remove(0);
+    host.engine.withdraw(push.id.as_str());
+    assert_eq!(host.engine.timer(host.now), None);
+    assert_eq!(host.answer(&push, "push.example", None), Verdict::Stranger);
+}
+
+#[test]
+fn failures_and_pushes_in_flight_survive_a_reload() {
+    let mut host = Host::with_devices(&["phone"]);
+    for _ in 1..16 {
+        let push = host.offline(&CHAT).remove(0);
+        host.answer(&push, "push.example", Some(("cancel", "item-not-found")));
+    }
+    let push = host.offline(&CHAT).remove(0);
+    let saved = serde_json::to_string(&host.engine.save()).expect("the state is JSON");
+
+    let mut host = Host::with_devices(&["phone"]);
+    host.engine.restore(serde_json::from_str(&saved).expect("as it was saved"));
+    assert_eq!(host.engine.timer(host.now), Some(ANSWER_TIMEOUT));
+    let verdict = host.answer(&push, "push.example", Some(("cancel", "item-not-found")));
+    assert_eq!(verdict, Verdict::Goes(gone("push.example<phone")));
+}
+
+#[test]
+fn a_registration_that_went_leaves_no_failures_to_the_next_of_its_name() {
+    let mut host =
+        Host::new(Config { max_errors: 2, ..Config::default() }, vec![registration("push.example", "phone", 1)]);
+    let refused = Some(("cancel", "item-not-found"));
+    for forget in [true, false] {
+        let push = host.offline(&CHAT).remove(0);
+        assert_eq!(host.answer(&push, "push.example", refused), Verdict::Stays);
+        if forget {
+            host.engine.forget("romeo")
+        } else {
+            host.engine.load("romeo", vec![])
+        }
+        host.engine.load("romeo", vec![registration("push.example", "phone", 1)]);
+    }
+    let push = host.offline(&CHAT).remove(0);
+    assert_eq!(host.answer(&push, "push.example", refused), Verdict::Stays);
+}

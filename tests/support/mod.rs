@@ -1,0 +1,184 @@
+//! A host on a fake clock, and minidom on both sides of the core.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use minidom::Element;
+use prosody_push::config::Config;
+use prosody_push::delivery::{Gone, Millis, StanzaError, Verdict};
+use prosody_push::element::Sink;
+use prosody_push::engine::{Engine, NotLoaded, Push};
+use prosody_push::facts::{self, Keep, Message, Word};
+use prosody_push::ns;
+use prosody_push::registration::Registration;
+use prosody_push::summary::{self, Publish, Summary};
+
+pub const HOST: &str = "example.org";
+pub const SECOND: Millis = 1000;
+pub const DAY: Millis = 24 * 3600 * SECOND;
+
+/// Bytes that no other call gives: SplitMix64 over a counter.
+pub fn not_random(bytes: &mut [u8]) {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static COUNTER: AtomicU64 = AtomicU64::new(1);
+    for chunk in bytes.chunks_mut(8) {
+        let mut z = COUNTER.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        chunk.copy_from_slice(&(z ^ (z >> 31)).to_le_bytes()[..chunk.len()]);
+    }
+}
+
+pub fn registration(jid: &str, node: &str, timestamp: i64) -> Registration {
+    Registration {
+        identifier: format!("{jid}<{node}").into(),
+        jid: jid.into(),
+        node: Some(node.into()),
+        options: None,
+        timestamp,
+    }
+}
+
+/// One host, its clock, and a user `romeo` whose registrations are loaded.
+pub struct Host {
+    pub engine: Engine,
+    pub now: Millis,
+}
+
+impl Host {
+    pub fn new(config: Config, devices: Vec<Registration>) -> Self {
+        let mut engine = Engine::new(HOST.into(), config, not_random);
+        engine.load("romeo", devices);
+        Host { engine, now: 1_800_000_000_000 }
+    }
+
+    /// A host where romeo has the devices `nodes` at `push.example`.
+    pub fn with_devices(nodes: &[&str]) -> Self {
+        let devices = nodes.iter().zip(1..).map(|(node, i)| registration("push.example", node, i)).collect();
+        Host::new(Config::default(), devices)
+    }
+
+    pub fn after(&mut self, time: Millis) -> &mut Self {
+        self.now += time;
+        self
+    }
+
+    pub fn offline(&mut self, message: &Message) -> Vec<Push> {
+        self.engine.on_offline(self.now, "romeo", message).expect("romeo is loaded")
+    }
+
+    pub fn archived(&mut self, message: &Message, held: &[&str]) -> Vec<Push> {
+        self.archived_for("romeo@example.org", message, held).expect("romeo is loaded")
+    }
+
+    pub fn archived_for(&mut self, to: &str, message: &Message, held: &[&str]) -> Result<Vec<Push>, NotLoaded> {
+        self.engine.on_archived(self.now, "romeo", Some(to), message, |identifier| held.contains(&identifier))
+    }
+
+    pub fn ping(&mut self) -> Vec<Push> {
+        self.engine.on_ping(self.now, "romeo", None).expect("romeo is loaded")
+    }
+
+    pub fn answer(&mut self, push: &Push, from: &str, error: Option<(&str, &str)>) -> Verdict {
+        let error = error.map(|(kind, condition)| StanzaError { kind, condition, text: None });
+        self.engine.on_answer(self.now, push.id.as_str(), Some(from), error)
+    }
+
+    pub fn timer(&mut self) -> Vec<Gone> {
+        self.engine.on_timer(self.now)
+    }
+}
+
+pub fn nodes(pushes: &[Push]) -> Vec<&str> {
+    pushes.iter().map(|push| push.registration.node.as_deref().unwrap_or("")).collect()
+}
+
+/// Writes minidom elements.
+#[derive(Default)]
+pub struct Dom {
+    open: Vec<Element>,
+    done: Option<Element>,
+}
+
+impl Dom {
+    pub fn take(&mut self) -> Element {
+        self.done.take().expect("something was written")
+    }
+}
+
+impl Sink for Dom {
+    type Error = std::convert::Infallible;
+
+    fn open(&mut self, name: &str, attrs: &[(&str, &str)]) -> Result<(), Self::Error> {
+        let xmlns = attrs.iter().find(|(name, _)| *name == "xmlns").map_or(ns::CLIENT, |(_, xmlns)| xmlns);
+        let mut element = Element::bare(name, xmlns);
+        for (name, value) in attrs.iter().filter(|(name, _)| *name != "xmlns") {
+            element.set_attr(
+                minidom::rxml::Namespace::NONE,
+                minidom::rxml::NcName::try_from(*name).expect("a name"),
+                *value,
+            );
+        }
+        self.open.push(element);
+        Ok(())
+    }
+
+    fn text(&mut self, text: &str) -> Result<(), Self::Error> {
+        self.open.last_mut().expect("an element is open").append_text(text);
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), Self::Error> {
+        let element = self.open.pop().expect("an element is open");
+        match self.open.last_mut() {
+            Some(parent) => {
+                parent.append_child(element);
+            }
+            None => self.done = Some(element),
+        }
+        Ok(())
+    }
+}
+
+/// The stanza of a push.
+pub fn compose(to: &Publish, summary: &Summary) -> Element {
+    let mut dom = Dom::default();
+    let Ok(()) = summary::publish(&mut dom, to, |dom| summary::notification(dom, summary));
+    dom.take()
+}
+
+/// The facts of a message, as the shim's walk gives them.
+#[derive(Debug, Default, PartialEq)]
+pub struct Walk {
+    pub word: Word,
+    pub body: Option<String>,
+    pub archive_id: Option<String>,
+}
+
+pub fn walk(message: &Element, account: &str) -> Walk {
+    let mut found = Walk::default();
+    visit(message, &facts::MESSAGE, account, &mut found);
+    found
+}
+
+fn visit(element: &Element, rule: &facts::Element, account: &str, found: &mut Walk) {
+    let of_type = rule.types.iter().find(|(name, _)| element.attr("type") == Some(name)).map_or(0, |(_, bit)| *bit);
+    found.word |= rule.bit | of_type;
+    let text = element.text();
+    if !text.is_empty() {
+        found.word |= rule.text;
+        if rule.keep == Keep::Body {
+            found.body.get_or_insert(text);
+        }
+    }
+    if rule.keep == Keep::ArchiveId && element.attr("by") == Some(account) {
+        found.archive_id = element.attr("id").map(str::to_owned);
+    }
+    for child in element.children() {
+        for known in rule.children.iter().copied().flatten().filter(|known| child.is(known.name, known.ns)) {
+            visit(child, &known.element, account, found);
+        }
+    }
+}
+
+pub fn parse(xml: &str) -> Element {
+    xml.parse().unwrap_or_else(|error| panic!("{error}: {xml}"))
+}
