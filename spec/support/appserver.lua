@@ -1,0 +1,98 @@
+-- An app server: an external component (XEP-0114) that collects the publishes it gets.
+--
+--   local app = appserver.connect(server, "push.example.test")
+--   app.answer = "result" | "none" | { "cancel", "item-not-found", "text" } | function (iq, app) … end
+--   app:expect(n)        the n-th push of all, when it is there
+--   app:settled()        how many came, when none is under way any more
+local net = require "spec.support.net";
+local stream = require "spec.support.stream";
+local sha1 = require "util.hashes".sha1;
+local st = require "util.stanza";
+
+local appserver = {};
+local methods = {};
+local mt = { __index = methods };
+
+function appserver.connect(server, jid)
+	local self = setmetatable({ jid = jid, server = server, answer = "result", pushes = {}, others = {} }, mt);
+	self:connect();
+	return self;
+end
+
+function methods:connect()
+	local accepted;
+	self.stream = stream.connect {
+		port = self.server.component_port;
+		default_ns = "jabber:component:accept";
+		to = self.jid;
+		on_stanza = function (stanza)
+			if stanza.name == "handshake" then accepted = true; else self:handle(stanza); end
+		end;
+	};
+	net.wait(function () return self.stream.id; end, "the stream of a component");
+	self.stream:send(st.stanza("handshake"):text(sha1(self.stream.id..self.server.password, true)));
+	net.wait(function () return accepted; end, "the handshake of a component");
+end
+
+function methods:disconnect()
+	self.stream:close();
+end
+
+function methods:handle(stanza)
+	if stanza.name ~= "iq" or stanza.attr.type ~= "set" then
+		table.insert(self.others, stanza);
+		return;
+	end
+	table.insert(self.pushes, stanza);
+	local answer = self.answer;
+	if answer == "result" then
+		self:send(st.reply(stanza));
+	elseif type(answer) == "table" then
+		self:send(st.error_reply(stanza, table.unpack(answer)));
+	elseif type(answer) == "function" then
+		answer(stanza, self);
+	end
+end
+
+function methods:send(stanza)
+	self.stream:send(stanza);
+end
+
+function methods:expect(n, timeout)
+	net.wait(function () return #self.pushes >= n; end, ("push %d to %s, %d came"):format(n, self.jid, #self.pushes), timeout);
+	return self.pushes[n];
+end
+
+-- A marker goes the way of the pushes, behind all of them.
+function methods:settled()
+	local id = "marker"..tostring(net.now());
+	self.server:eval("module:send(require 'util.stanza'.message({ from = module.host, to = ..., id = select(2, ...) })) return true",
+		self.jid, id);
+	net.wait(function ()
+		for i, stanza in ipairs(self.others) do
+			if stanza.attr.id == id then return table.remove(self.others, i); end
+		end
+	end, "the marker to "..self.jid);
+	return #self.pushes;
+end
+
+-- What a push says: node, summary fields by name, options by name.
+function appserver.read(iq)
+	local pubsub = iq:get_child("pubsub", "http://jabber.org/protocol/pubsub");
+	local function fields(form)
+		local values = {};
+		for field in (form or st.stanza("x")):childtags("field", "jabber:x:data") do
+			values[field.attr.var] = field:get_child_text("value") or "";
+		end
+		return values;
+	end
+	local publish = pubsub:get_child("publish");
+	local options = pubsub:get_child("publish-options");
+	return {
+		node = publish.attr.node;
+		summary = fields(publish.tags[1].tags[1]:get_child("x", "jabber:x:data"));
+		options = options and fields(options:get_child("x", "jabber:x:data"));
+	};
+end
+
+return appserver;

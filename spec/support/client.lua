@@ -1,0 +1,134 @@
+-- A real XMPP client over TCP.
+--
+--   local phone = client.connect(server, "romeo", { resource = "phone", presence = true, smacks = true })
+--   phone:enable_push({ jid = "push.example.test", node = "n1", options = { secret = "s" } })  -> reply
+--   phone:message({ to = "…", body = "…" });  phone:received(pred);  phone:expect(pred, "what")
+--   phone:close()  phone:cut()  phone:sync()
+local net = require "spec.support.net";
+local stream = require "spec.support.stream";
+local base64 = require "util.encodings".base64.encode;
+local st = require "util.stanza";
+
+local xmlns_push = "urn:xmpp:push:0";
+local xmlns_sm = "urn:xmpp:sm:3";
+
+local client = {};
+local methods = {};
+local mt = { __index = methods };
+
+local next_id = 0;
+local function new_id()
+	next_id = next_id + 1;
+	return "c"..next_id;
+end
+
+function client.connect(server, user, opts)
+	opts = opts or {};
+	local self = setmetatable({ stanzas = {}, handled = 0 }, mt);
+	self.stream = stream.connect {
+		port = server.c2s_port;
+		default_ns = "jabber:client";
+		to = server.host;
+		on_stanza = function (stanza) self:handle(stanza); end;
+	};
+	local function arrives(name)
+		return self:expect(function (stanza) return stanza.name == name; end, name);
+	end
+	arrives("features");
+	self.stream:send(st.stanza("auth", { xmlns = "urn:ietf:params:xml:ns:xmpp-sasl", mechanism = "PLAIN" })
+		:text(base64("\0"..user.."\0"..server.password)));
+	arrives("success");
+	self.stream:open();
+	arrives("features");
+	self.jid = self:iq(st.stanza("iq", { type = "set" }):tag("bind", { xmlns = "urn:ietf:params:xml:ns:xmpp-bind" })
+		:text_tag("resource", opts.resource or user)):get_child("bind", "urn:ietf:params:xml:ns:xmpp-bind"):get_child_text("jid");
+	self.bare = self.jid:match("^[^/]+");
+	if opts.smacks then
+		self.stream:send(st.stanza("enable", { xmlns = xmlns_sm, resume = "true" }));
+		self.sm_id = arrives("enabled").attr.id;
+	end
+	if opts.presence ~= false then self:send(st.presence()); end
+	self:sync();
+	return self;
+end
+
+function methods:handle(stanza)
+	if stanza.attr.xmlns == xmlns_sm and stanza.name == "r" then
+		self.stream:send(st.stanza("a", { xmlns = xmlns_sm, h = tostring(self.handled) }));
+		return;
+	end
+	if not stanza.attr.xmlns then self.handled = self.handled + 1; end
+	table.insert(self.stanzas, stanza);
+end
+
+-- The first stanza that is as `matches` wants it, taken out of those that came.
+function methods:received(matches)
+	for i, stanza in ipairs(self.stanzas) do
+		if matches(stanza) then return table.remove(self.stanzas, i); end
+	end
+end
+
+function methods:expect(matches, what, timeout)
+	return net.wait(function () return self:received(matches); end, what, timeout);
+end
+
+function methods:send(stanza)
+	return self.stream:send(stanza);
+end
+
+-- Sends an IQ and gives its answer.
+function methods:iq(iq)
+	iq.attr.id = iq.attr.id or new_id();
+	self:send(iq);
+	return self:expect(function (stanza)
+		return stanza.name == "iq" and stanza.attr.id == iq.attr.id and stanza.attr.type ~= "get" and stanza.attr.type ~= "set";
+	end, "the answer to "..tostring(iq));
+end
+
+-- When this returns, the server has handled all that was sent before.
+function methods:sync()
+	self:iq(st.stanza("iq", { type = "get" }):tag("ping", { xmlns = "urn:xmpp:ping" }));
+end
+
+-- fields: to, body, type, id; more children in the order of the list.
+function methods:message(fields)
+	local message = st.message({ to = fields.to, type = fields.type or "chat", id = fields.id or new_id() }, fields.body);
+	for _, child in ipairs(fields) do message:reset():add_child(child); end
+	self:send(message);
+	self:sync();
+end
+
+-- fields: jid, node, options (a table of form fields or a form), and any other attribute.
+function methods:enable_push(fields)
+	local attr = { xmlns = xmlns_push };
+	for name, value in pairs(fields) do
+		if name ~= "options" then attr[name] = value; end
+	end
+	local iq = st.stanza("iq", { type = "set" }):tag("enable", attr);
+	local options = fields.options;
+	if st.is_stanza(options) then
+		iq:add_child(options);
+	elseif options then
+		iq:tag("x", { xmlns = "jabber:x:data", type = "submit" });
+		iq:tag("field", { var = "FORM_TYPE" }):text_tag("value", "http://jabber.org/protocol/pubsub#publish-options"):up();
+		for name, value in pairs(options) do
+			iq:tag("field", { var = name }):text_tag("value", value):up();
+		end
+	end
+	return self:iq(iq:reset());
+end
+
+function methods:disable_push(fields)
+	return self:iq(st.stanza("iq", { type = "set" }):tag("disable", { xmlns = xmlns_push, jid = fields.jid, node = fields.node }));
+end
+
+-- Logs out; with stream management this ends the session too.
+function methods:close()
+	self.stream:close();
+end
+
+function methods:cut()
+	self.stream:cut();
+end
+
+return client;

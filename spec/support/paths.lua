@@ -1,0 +1,16 @@
+-- Where things are, and Prosody's own util.* as our library for XML on the client's side. Require this first.
+local lfs = require "lfs";
+
+local root = lfs.currentdir();
+local prosody_0_12 = root.."/.prosody/0.12/usr/lib/prosody";
+
+package.path = prosody_0_12.."/?.lua;"..package.path;
+package.cpath = prosody_0_12.."/?.so;"..package.cpath;
+
+return {
+	root = root;
+	-- Of a server version: the unpacked packages.
+	server = function (version) return root.."/.prosody/"..version; end;
+	-- The library as cargo leaves it: libprosody_push.so, found by `require "prosody_push"`.
+	library = ("%s/%s/lib?.so"):format(os.getenv("CARGO_TARGET_DIR") or root.."/target", os.getenv("PROFILE") or "debug");
+};

@@ -1,0 +1,233 @@
+-- A private Prosody on loopback, in a folder of its own that goes when it stops (kept and named with KEEP=1).
+--
+--   local server = prosody.start { version = "13.0", module = "ours", options = { push_max_devices = 3 } }
+--   server:eval("return module.host")       runs in the server, in the host's environment
+--   server:stop()  server:restart(options)  server:kill()
+--
+-- opts: version "0.12" | "13.0"; module "ours" | "reference"; options (the host's configuration); enable, disable
+-- (lists of modules); components (JID -> module); plugins (another folder of modules).
+local paths = require "spec.support.paths";
+local net = require "spec.support.net";
+local stream = require "spec.support.stream";
+local base64 = require "util.encodings".base64;
+local lfs = require "lfs";
+local serialization = require "util.serialization";
+local st = require "util.stanza";
+
+local HOST = "example.test";
+local CONTROL = "control."..HOST;
+-- App servers that specs may connect as.
+local EXTERNAL = { "push."..HOST, "push2."..HOST, CONTROL };
+local USERS = { "romeo", "juliet", "mercutio" };
+local MODULES = {
+	"roster", "saslauth", "disco", "ping", "smacks", "mam", "carbons", "offline", "cloud_notify", "spec_control",
+};
+
+local prosody = { host = HOST };
+local methods = {};
+local mt = { __index = methods };
+
+local function write(path, text)
+	local file = assert(io.open(path, "w"));
+	file:write(text);
+	file:close();
+end
+
+local function read(path)
+	local file = assert(io.open(path));
+	local text = file:read("a");
+	file:close();
+	return text;
+end
+
+-- The reference is bundled with 13.0; for 0.12 it is one of the community modules, of which no other may be seen.
+local function plugin_paths(self)
+	local dirs = { paths.root.."/spec/support/modules" };
+	if self.plugins then table.insert(dirs, self.plugins); end
+	if self.module == "ours" then
+		table.insert(dirs, paths.root.."/lua");
+	elseif self.version == "0.12" then
+		local dir = self.dir.."/reference";
+		lfs.mkdir(dir);
+		local name = "/mod_cloud_notify";
+		lfs.link(paths.server("0.12-modules").."/usr/lib/prosody/modules"..name, dir..name, true);
+		table.insert(dirs, dir);
+	end
+	return dirs;
+end
+
+local function write_config(self)
+	local out = {};
+	local function set(name, value)
+		table.insert(out, ("%s = %s"):format(name, serialization.serialize(value)));
+	end
+	set("data_path", self.dir.."/data");
+	set("pidfile", self.dir.."/prosody.pid");
+	set("certificates", self.dir);
+	set("plugin_paths", plugin_paths(self));
+	set("log", { { to = "file", filename = self.dir.."/log", levels = { min = "debug" } } });
+	set("interfaces", { "127.0.0.1" });
+	set("c2s_ports", { self.c2s_port });
+	set("c2s_direct_tls_ports", {});
+	set("s2s_ports", {});
+	set("component_ports", { self.component_port });
+	set("http_ports", {});
+	set("https_ports", {});
+	set("run_as_root", true);
+	set("allow_unencrypted_plain_auth", true);
+	set("c2s_require_encryption", false);
+	set("s2s_require_encryption", false);
+	set("authentication", "internal_plain");
+	set("storage", "internal");
+	set("default_archive_policy", true);
+	local enabled = {};
+	for _, list in ipairs({ MODULES, self.enable or {} }) do
+		for _, name in ipairs(list) do table.insert(enabled, name); end
+	end
+	for _, name in ipairs(self.disable or {}) do
+		for i = #enabled, 1, -1 do if enabled[i] == name then table.remove(enabled, i); end end
+	end
+	set("modules_enabled", enabled);
+	set("modules_disabled", { "s2s", "posix", "http", "tls" });
+	table.insert(out, ("VirtualHost %q"):format(HOST));
+	for name, value in pairs(self.options or {}) do set(name, value); end
+	for _, jid in ipairs(EXTERNAL) do
+		table.insert(out, ("Component %q"):format(jid));
+		set("component_secret", self.password);
+	end
+	for jid, module in pairs(self.components or {}) do
+		table.insert(out, ("Component %q %q"):format(jid, module));
+	end
+	write(self.dir.."/prosody.cfg.lua", table.concat(out, "\n").."\n");
+end
+
+-- Debian's script has its folders near its top.
+local function write_script(self)
+	local root = paths.server(self.version);
+	local script = read(root.."/usr/bin/prosody");
+	for name, dir in pairs({
+		CFG_SOURCEDIR = root.."/usr/lib/prosody"; CFG_PLUGINDIR = root.."/usr/lib/prosody/modules/";
+		CFG_CONFIGDIR = self.dir; CFG_DATADIR = self.dir;
+	}) do
+		script = script:gsub(name.."=[^;\n]+", function () return ("%s=%q"):format(name, dir); end, 1);
+	end
+	write(self.dir.."/prosody", script);
+end
+
+local function write_accounts(self)
+	local dir = self.dir.."/data";
+	for _, name in ipairs({ "", "/"..HOST:gsub("%.", "%%2e"), "/accounts" }) do
+		dir = dir..name;
+		lfs.mkdir(dir);
+	end
+	for _, user in ipairs(USERS) do
+		write(("%s/%s.dat"):format(dir, user), ("return { password = %q };\n"):format(self.password));
+	end
+end
+
+-- The shell ends the server when its input ends: also when the spec that started it dies.
+local function launch(self)
+	local command = ("cd %s && LUA_CPATH='%s;;' lua5.4 ./prosody --config ./prosody.cfg.lua -F >./out 2>&1 & pid=$!; "
+		.."echo $pid >%s/pid; cat >/dev/null; kill $pid 2>/dev/null; wait $pid 2>/dev/null")
+		:format(self.dir, paths.library, self.dir);
+	self.process = assert(io.popen(command, "w"));
+	local ok, err = pcall(function ()
+		local answers = self.answers;
+		self.control = stream.connect {
+			port = self.component_port; default_ns = "jabber:component:accept"; to = CONTROL;
+			on_stanza = function (stanza) answers[stanza.attr.id or stanza.name] = stanza; end;
+		};
+		net.wait(function () return self.control.id; end, "the server's stream");
+		self.control:send(st.stanza("handshake"):text(require "util.hashes".sha1(self.control.id..self.password, true)));
+		net.wait(function () return answers.handshake; end, "the server's handshake");
+		self:eval("return true");
+	end);
+	if not ok then error(("Prosody %s did not start: %s\n%s\n%s"):format(self.version, err, read(self.dir.."/out"), self:log()), 0); end
+end
+
+function prosody.start(opts)
+	local self = setmetatable({ host = HOST, password = "secret", answers = {}, requests = 0 }, mt);
+	for name, value in pairs(opts) do self[name] = value; end
+	self.dir = os.tmpname();
+	os.remove(self.dir);
+	assert(lfs.mkdir(self.dir));
+	self.c2s_port, self.component_port = net.free_port(), net.free_port();
+	write_accounts(self);
+	write_script(self);
+	write_config(self);
+	launch(self);
+	return self;
+end
+
+function methods:end_process()
+	self.control:cut();
+	self.process:close();
+	self.answers = {};
+end
+
+function methods:stop()
+	self:end_process();
+	if os.getenv("KEEP") then
+		print("kept "..self.dir);
+	else
+		os.execute("rm -rf "..self.dir);
+	end
+end
+
+-- With the same data; `options` take the place of the host's.
+function methods:restart(options)
+	self:end_process();
+	self.options = options or self.options;
+	write_config(self);
+	launch(self);
+end
+
+-- No time to say good-bye; restart() starts it again.
+function methods:kill()
+	os.execute("kill -9 "..read(self.dir.."/pid"));
+end
+
+function methods:log()
+	local file = io.open(self.dir.."/log");
+	local text = file and file:read("a") or "";
+	if file then file:close(); end
+	return text;
+end
+
+function methods:wait_log(pattern)
+	net.wait(function () return self:log():find(pattern); end, "the log line "..pattern);
+end
+
+-- Runs `code` in the server with `...` and gives what it returns. What it raises is raised here.
+function methods:eval(code, ...)
+	self.requests = self.requests + 1;
+	local id = "eval"..self.requests;
+	local request = serialization.serialize({ code = code, args = table.pack(...) });
+	self.control:send(st.iq({ type = "set", id = id, to = HOST, from = CONTROL })
+		:text_tag("eval", base64.encode(request), { xmlns = "urn:example:spec" }));
+	local answers = self.answers;
+	net.wait(function () return answers[id]; end, "the answer of the server to: "..code);
+	local ret = answers[id]:get_child_text("ret", "urn:example:spec");
+	answers[id] = nil;
+	local values = assert(serialization.deserialize(base64.decode(assert(ret, "no answer to: "..code))));
+	if not values[1] then error(values[2], 2); end
+	return table.unpack(values, 2, values.n);
+end
+
+-- What the store has under the user's name.
+function methods:stored(user, store)
+	return self:eval("return module:context(module.host):open_store(select(2, ...)):get((...))", user, store or "cloud_notify");
+end
+
+function methods:store(user, data, store)
+	assert(self:eval("return module:open_store(select(3, ...)):set(...)", user, data, store or "cloud_notify"));
+end
+
+local function manage(action)
+	return function (self, name)
+		self:eval("return (assert(require 'core.modulemanager'."..action.."(module.host, ...)) and true)", name or "cloud_notify");
+	end;
+end
+methods.load, methods.unload, methods.reload = manage("load"), manage("unload"), manage("reload");
+
+return prosody;

@@ -1,0 +1,68 @@
+-- An XMPP stream over TCP: stanzas in and out, by Prosody's own parser.
+local net = require "spec.support.net";
+local new_xmpp_stream = require "util.xmppstream".new;
+local st = require "util.stanza";
+
+local stream = {};
+local methods = {};
+local mt = { __index = methods };
+
+-- opts: port, default_ns, to, from; on_stanza(stanza) is called for each.
+function stream.connect(opts)
+	local self = setmetatable({ opts = opts, conn = net.connect(opts.port), closed = false }, mt);
+	self.session = { notopen = true };
+	self.parser = new_xmpp_stream(self.session, {
+		stream_ns = "http://etherx.jabber.org/streams";
+		stream_tag = "stream";
+		default_ns = opts.default_ns;
+		streamopened = function (session, attr) session.notopen = nil; self.id = attr.id; end;
+		streamclosed = function () self.ended = true; end;
+		error = function (_, err, detail) if err ~= "stream-error" then error("stream error: "..tostring(err)); end self.error = detail; end;
+		handlestanza = function (_, stanza) opts.on_stanza(stanza); end;
+	});
+	net.add(self.conn, function (data)
+		if not data then
+			self.closed = true;
+		elseif not self.stalled then
+			self.parser:feed(data);
+		end
+	end);
+	self:open();
+	return self;
+end
+
+-- Opens the stream, anew after authentication.
+function methods:open()
+	self.id = nil;
+	self.session.notopen = true;
+	self.parser:reset();
+	self:write(("<?xml version='1.0'?><stream:stream xmlns='%s' xmlns:stream='http://etherx.jabber.org/streams' to='%s' version='1.0'>")
+		:format(self.opts.default_ns, self.opts.to));
+end
+
+function methods:write(data)
+	return net.send(self.conn, data);
+end
+
+function methods:send(stanza)
+	return self:write(tostring(stanza));
+end
+
+-- Ends the stream as RFC 6120 §4.4 wants it and waits until the server has.
+function methods:close()
+	if self.closed then return; end
+	self:write("</stream:stream>");
+	net.wait(function () return self.ended or self.closed; end, "the end of a stream");
+	self:cut();
+end
+
+-- The network is gone, without a word.
+function methods:cut()
+	if self.closed then return; end
+	self.closed = true;
+	net.remove(self.conn);
+end
+
+stream.stanza = st.stanza;
+
+return stream;
