@@ -1,0 +1,81 @@
+# prosody-push. `make help` lists what can be made.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+
+LUA_VERSION ?= 5.4
+PREFIX ?= /usr/local
+PLUGINDIR ?= $(PREFIX)/lib/prosody/modules
+LUA_CMOD ?= $(PREFIX)/lib/lua/$(LUA_VERSION)
+PROSODY ?= 0.12
+
+TARGET = $(or $(CARGO_TARGET_DIR),target)
+CARGO_LUA = --locked --no-default-features --features lua$(subst .,,$(LUA_VERSION))
+BUSTED = lua5.4 /usr/bin/busted -o spec/support/output.lua
+
+# Specs that need no server of a certain version, and those that run on each.
+SPECS = spec/boundary_spec.lua spec/support_spec.lua
+SERVER_SPECS = spec/live spec/faults_spec.lua spec/parity_spec.lua
+SERVERS = 0.12 13.0
+
+.PHONY: help build install deps dev demo serve test core specs lint clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+build: ## the library for LUA_VERSION (default 5.4)
+	cargo build --release $(CARGO_LUA)
+
+install: build ## library and modules; DESTDIR, PREFIX, PLUGINDIR, LUA_CMOD say where
+	install -d "$(DESTDIR)$(LUA_CMOD)" "$(DESTDIR)$(PLUGINDIR)"
+	install -m 755 "$(TARGET)/release/libprosody_push.so" "$(DESTDIR)$(LUA_CMOD)/prosody_push.so"
+	install -m 644 lua/*.lib.lua "$(DESTDIR)$(PLUGINDIR)"
+	for module in lua/mod_*; do \
+		install -d "$(DESTDIR)$(PLUGINDIR)/$${module##*/}"; \
+		install -m 644 "$$module"/*.lua "$(DESTDIR)$(PLUGINDIR)/$${module##*/}"; \
+	done
+	@echo "Installed. Prosody's configuration wants:"
+	@echo "    plugin_paths = { \"$(PLUGINDIR)\" }"
+	@echo "    modules_enabled = { …; \"cloud_notify\" }"
+	@echo "Then restart Prosody."
+
+deps: ## what demo and tests run on: Debian packages, both Prosodys in .prosody
+	spec/support/deps
+
+dev:
+	cargo build --locked
+
+demo: deps dev ## a phone is woken, step by step; PROSODY=13 for 13.0
+	@PROSODY=$(PROSODY) lua5.4 spec/demo.lua
+
+serve: deps dev ## a server to connect an own client to, until Ctrl-C
+	@PROSODY=$(PROSODY) lua5.4 spec/serve.lua
+
+test: deps lint core specs ## everything
+	@echo "All suites passed, on Prosody $(SERVERS)."
+
+core:
+	@echo "== The core, without Lua and Prosody"
+	cargo test --locked --no-default-features 2>&1 | awk '{ print } \
+		/^test result:/ { passed += $$4; failed += $$6 } \
+		END { printf "%d passed, %d failed\n", passed, failed; exit failed > 0 || passed == 0 }'
+
+specs: deps dev
+	@for spec in $(SPECS); do \
+		echo "== $$spec"; \
+		$(BUSTED) $$spec; \
+	done
+	@for version in $(SERVERS); do for spec in $(SERVER_SPECS); do \
+		echo "== $$spec on Prosody $$version"; \
+		PROSODY=$$version $(BUSTED) $$spec; \
+	done; done
+
+lint: deps ## luacheck, rustfmt, clippy
+	luacheck -q lua spec
+	cargo fmt --check
+	cargo clippy -q --locked --all-targets -- -D warnings
+	cargo clippy -q --locked --all-targets --no-default-features -- -D warnings
+
+clean: ## removes all that was made
+	cargo clean
+	rm -rf .prosody

@@ -1,0 +1,303 @@
+-- Enable, disable, and what the store has of it.
+local prosody = require "spec.support.prosody";
+local appserver = require "spec.support.appserver";
+local client = require "spec.support.client";
+local st = require "util.stanza";
+
+local function start(options)
+	return prosody.start { version = os.getenv("PROSODY"), module = "ours", options = options };
+end
+
+local function keys(records)
+	local names = {};
+	for name in pairs(records or {}) do names[#names + 1] = name; end
+	table.sort(names);
+	return names;
+end
+
+-- type, condition, text of an answer
+local function err(reply)
+	assert.equal("error", reply.attr.type, tostring(reply));
+	return { (select(1, reply:get_error())), (select(2, reply:get_error())), (select(3, reply:get_error())) };
+end
+
+local function bound(server, user)
+	return server:eval([[
+		local found = {};
+		local user = prosody.hosts[module.host].sessions[...];
+		for resource, session in pairs(user and user.sessions or {}) do
+			found[resource] = session.push_identifier or (session.push_settings and "settings without identifier") or "none";
+		end
+		return found;
+	]], user);
+end
+
+describe("push registration", function ()
+	local server, phone;
+	before_each(function ()
+		server = start();
+		phone = client.connect(server, "romeo", { resource = "phone" });
+	end);
+	after_each(function () server:stop(); end);
+
+	it("is announced by the account, not by the host", function ()
+		local function features(to)
+			local found = {};
+			local reply = phone:iq(st.stanza("iq", { type = "get", to = to }):tag("query", { xmlns = "http://jabber.org/protocol/disco#info" }));
+			for feature in reply.tags[1]:childtags("feature") do found[feature.attr.var] = true; end
+			return found;
+		end
+		assert.is_true(features("romeo@example.test")["urn:xmpp:push:0"]);
+		assert.is_nil(features("example.test")["urn:xmpp:push:0"]);
+	end);
+
+	it("is stored in the reference's shape, the form as it came", function ()
+		local form = st.stanza("x", { xmlns = "jabber:x:data", type = "form" })
+			:tag("field", { var = "b", type = "text-private", label = "L" }):text_tag("value", "<&>"):up()
+			:tag("field", { var = "a" }):text_tag("value", "1"):text_tag("value", "2"):up();
+		local before = os.time();
+		local reply = phone:iq(st.stanza("iq", { type = "set", ["xml:lang"] = "it" })
+			:tag("enable", { xmlns = "urn:xmpp:push:0", jid = "push.example.test", node = "n", include_payload = "x" }):add_child(form));
+		assert.equal("result", reply.attr.type);
+		assert.equal(0, #reply.tags);
+		local stored = server:stored("romeo");
+		assert.same({ "push.example.test<n" }, keys(stored));
+		local record = stored["push.example.test<n"];
+		assert.is_true(record.timestamp >= before and record.timestamp <= os.time() + 1);
+		record.timestamp = nil;
+		local options = record.options;
+		record.options = nil;
+		assert.same({ jid = "push.example.test", node = "n", include_payload = "x", resource = "phone", language = "it" }, record);
+		assert.equal("x", options.name);
+		assert.equal("form", options.attr.type);
+		assert.same({ "b", "text-private", "L" }, { options[1].attr.var, options[1].attr.type, options[1].attr.label });
+		assert.equal("<&>", options[1][1][1]);
+		assert.same({ "1", "2" }, { options[2][1][1], options[2][2][1] });
+	end);
+
+	it("needs no node and no form", function ()
+		assert.equal("result", phone:enable_push({ jid = "push.example.test" }).attr.type);
+		local record = server:stored("romeo")["push.example.test<"];
+		assert.is_nil(record.node);
+		assert.is_nil(record.options);
+	end);
+
+	it("is refused without a JID, with none that is one, and with one's own", function ()
+		assert.same({ "modify", "bad-request", "Missing jid" }, err(phone:enable_push({ node = "n" })));
+		for _, jid in ipairs({ "", "@", "/", "a b", "push example", "@push.example", ("x"):rep(4000) }) do
+			assert.same({ "modify", "bad-request", "The jid attribute is not a valid JID (RFC 7622)" },
+				err(phone:enable_push({ jid = jid, node = "n" })), jid);
+		end
+		assert.same({ "modify", "bad-request", "The jid attribute must be the push service's JID, not your own" },
+			err(phone:enable_push({ jid = phone.jid, node = "n" })));
+		assert.is_nil(server:stored("romeo"));
+		assert.same({ phone = "none" }, bound(server, "romeo"));
+	end);
+
+	it("is refused with a form that is none", function ()
+		local form = st.stanza("x", { xmlns = "jabber:x:data" });
+		for _ = 1, 40 do form:tag("field"); end
+		assert.same({ "modify", "bad-request", "The form of publish options is too large" },
+			err(phone:enable_push({ jid = "push.example.test", options = form:reset() })));
+		assert.is_nil(server:stored("romeo"));
+	end);
+
+	it("takes a full JID, and any JID in its normal form", function ()
+		phone:enable_push({ jid = "Push.Example/Resource", node = "n" });
+		assert.same({ "push.example/Resource<n" }, keys(server:stored("romeo")));
+		assert.equal("result", phone:disable_push({ jid = "PUSH.example/Resource" }).attr.type);
+		assert.is_nil(server:stored("romeo"));
+	end);
+
+	it("is replaced and renewed when it is made again", function ()
+		phone:enable_push({ jid = "push.example.test", node = "n", options = { secret = "old" } });
+		local first = server:stored("romeo")["push.example.test<n"].timestamp;
+		phone:enable_push({ jid = "push.example.test", node = "other" });
+		phone:enable_push({ jid = "push.example.test", node = "n", options = { secret = "new" } });
+		local stored = server:stored("romeo");
+		assert.same({ "push.example.test<n", "push.example.test<other" }, keys(stored));
+		assert.is_true(stored["push.example.test<n"].timestamp > first);
+		assert.is_true(stored["push.example.test<n"].timestamp > stored["push.example.test<other"].timestamp);
+		assert.equal("new", stored["push.example.test<n"].options[2][1][1]);
+	end);
+
+	it("of a sixth device ends that of the oldest, whose session forgets it", function ()
+		local first = client.connect(server, "romeo", { resource = "first" });
+		first:enable_push({ jid = "push.example.test", node = "1" });
+		for i = 2, 5 do phone:enable_push({ jid = "push.example.test", node = tostring(i) }); end
+		assert.equal("push.example.test<1", bound(server, "romeo").first);
+		server:restart();
+		phone = client.connect(server, "romeo", { resource = "phone" });
+		first = client.connect(server, "romeo", { resource = "first" });
+		first:enable_push({ jid = "push.example.test", node = "1" });
+		phone:enable_push({ jid = "push.example.test", node = "6" });
+		assert.same({ "push.example.test<1", "push.example.test<3", "push.example.test<4", "push.example.test<5", "push.example.test<6" },
+			keys(server:stored("romeo")));
+		for i = 7, 10 do phone:enable_push({ jid = "push.example.test", node = tostring(i) }); end
+		assert.is_nil(server:stored("romeo")["push.example.test<1"]);
+		assert.same({ first = "none", phone = "push.example.test<10" }, bound(server, "romeo"));
+	end);
+
+	it("of the oldest goes in whatever order the store has them", function ()
+		for round = 1, 10 do
+			local records = {};
+			for i = 1, 5 do
+				local node = ("%d-%d"):format(round, (i * 7 + round) % 5);
+				records["push.example.test<"..node] = { jid = "push.example.test", node = node, timestamp = 1000 + i };
+			end
+			server:store("romeo", records);
+			local oldest;
+			for name, record in pairs(records) do if record.timestamp == 1001 then oldest = name; end end
+			server:reload();
+			phone:enable_push({ jid = "push.example.test", node = "new" });
+			local stored = server:stored("romeo");
+			assert.is_nil(stored[oldest]);
+			assert.equal(5, #keys(stored));
+		end
+	end);
+
+	it("ends for all of an app server, or for one node", function ()
+		for _, node in ipairs({ "a", "b" }) do phone:enable_push({ jid = "push.example.test", node = node }); end
+		phone:enable_push({ jid = "push2.example.test", node = "a" });
+		assert.equal("result", phone:disable_push({ jid = "push.example.test", node = "zzz" }).attr.type);
+		assert.equal(3, #keys(server:stored("romeo")));
+		assert.equal("result", phone:disable_push({ jid = "push.example.test", node = "a" }).attr.type);
+		assert.same({ "push.example.test<b", "push2.example.test<a" }, keys(server:stored("romeo")));
+		phone:enable_push({ jid = "push.example.test", node = "c" });
+		assert.equal("result", phone:disable_push({ jid = "push.example.test" }).attr.type);
+		assert.same({ "push2.example.test<a" }, keys(server:stored("romeo")));
+		assert.equal("result", phone:disable_push({ jid = "nobody.example" }).attr.type);
+		assert.same({ "modify", "bad-request", "Missing jid" }, err(phone:disable_push({})));
+		assert.same({ "push2.example.test<a" }, keys(server:stored("romeo")));
+	end);
+
+	it("ends for every session that held it", function ()
+		local tablet = client.connect(server, "romeo", { resource = "tablet" });
+		local laptop = client.connect(server, "romeo", { resource = "laptop" });
+		phone:enable_push({ jid = "push.example.test", node = "n" });
+		tablet:enable_push({ jid = "push.example.test", node = "n" });
+		laptop:enable_push({ jid = "push2.example.test", node = "n" });
+		laptop:disable_push({ jid = "push.example.test" });
+		assert.same({ phone = "none", tablet = "none", laptop = "push2.example.test<n" }, bound(server, "romeo"));
+	end);
+
+	it("of a record that the reference let through can be ended", function ()
+		server:store("romeo", { ["@<n"] = { jid = "@", node = "n", timestamp = 1 } });
+		server:reload();
+		assert.equal("result", phone:disable_push({ jid = "@" }).attr.type);
+		assert.is_nil(server:stored("romeo"));
+	end);
+
+	it("goes with the account", function ()
+		phone:enable_push({ jid = "push.example.test", node = "n" });
+		local app = appserver.connect(server, "push.example.test");
+		server:eval([[
+			local usermanager = require "core.usermanager";
+			assert(usermanager.delete_user("romeo", module.host));
+			assert(usermanager.create_user("romeo", "secret", module.host));
+		]]);
+		client.connect(server, "juliet"):message { to = "romeo@example.test", body = "Romeo?" };
+		assert.equal(0, app:settled());
+		assert.is_nil(server:stored("romeo"));
+	end);
+
+	it("leaves alone what it cannot read", function ()
+		server:store("romeo", {
+			["push.example.test<n"] = { jid = "push.example.test", node = "n", timestamp = 1, key_of_another = { 1, 2 } };
+			["odd"] = "text"; ["no jid"] = { node = "n" }; [7] = { jid = {} };
+		});
+		server:reload();
+		local app = appserver.connect(server, "push.example.test");
+		phone:close();
+		client.connect(server, "juliet"):message { to = "romeo@example.test", body = "Romeo?" };
+		assert.equal("n", appserver.read(app:expect(1)).node);
+		phone = client.connect(server, "romeo");
+		phone:enable_push({ jid = "push.example.test", node = "m" });
+		local stored = server:stored("romeo");
+		assert.equal("text", stored.odd);
+		assert.same({ 1, 2 }, stored["push.example.test<n"].key_of_another);
+		assert.matches("cannot be read and is skipped", server:log());
+	end);
+end);
+
+describe("push_max_devices", function ()
+	it("lowered takes effect", function ()
+		local server = start();
+		local phone = client.connect(server, "romeo");
+		for i = 1, 5 do phone:enable_push({ jid = "push.example.test", node = tostring(i) }); end
+		phone:close();
+		server:restart({ push_max_devices = 2 });
+		local app = appserver.connect(server, "push.example.test");
+		client.connect(server, "juliet"):message { to = "romeo@example.test", body = "Romeo?" };
+		assert.equal(2, app:settled());
+		local woken = { appserver.read(app.pushes[1]).node, appserver.read(app.pushes[2]).node };
+		table.sort(woken);
+		assert.same({ "4", "5" }, woken);
+		client.connect(server, "romeo"):enable_push({ jid = "push.example.test", node = "6" });
+		assert.same({ "push.example.test<5", "push.example.test<6" }, keys(server:stored("romeo")));
+		server:stop();
+	end);
+end);
+
+describe("a store that fails", function ()
+	local server, phone;
+	setup(function ()
+		server = start();
+		phone = client.connect(server, "romeo");
+		phone:enable_push({ jid = "push.example.test", node = "n" });
+	end);
+	teardown(function () server:stop(); end);
+
+	-- From the next load of the module on.
+	local function break_store(method, what)
+		server:eval([[
+			local method, what = ...;
+			local storagemanager = require "core.storagemanager";
+			prosody.unbroken_open = prosody.unbroken_open or storagemanager.open;
+			storagemanager.open = function (host, name, kind)
+				local store = prosody.unbroken_open(host, name, kind);
+				if name ~= "cloud_notify" or not method then return store; end
+				return setmetatable({ [method] = function ()
+					if what == "raise" then error("the disk is on fire"); end
+					return nil, "the disk is full";
+				end }, { __index = function (_, key)
+					return function (_, ...) return store[key](store, ...); end
+				end });
+			end
+		]], method, what);
+		server:reload();
+	end
+
+	for _, what in ipairs({ "answer an error", "raise" }) do
+		it("on read makes nothing lost ("..what..")", function ()
+			break_store("get", what);
+			assert.same({ "wait", "internal-server-error" }, err(phone:enable_push({ jid = "push2.example.test", node = "m" })));
+			assert.same({ "wait", "internal-server-error" }, err(phone:disable_push({ jid = "push.example.test" })));
+			break_store(nil);
+			assert.same({ "push.example.test<n" }, keys(server:stored("romeo")));
+		end);
+
+		it("on write changes nothing in memory either ("..what..")", function ()
+			break_store("set", what);
+			assert.same({ "wait", "internal-server-error" }, err(phone:enable_push({ jid = "push2.example.test", node = "m" })));
+			assert.same({ "wait", "internal-server-error" }, err(phone:disable_push({ jid = "push.example.test" })));
+			assert.same({ romeo = "push.example.test<n" }, bound(server, "romeo"));
+			local app, app2 = appserver.connect(server, "push.example.test"), appserver.connect(server, "push2.example.test");
+			server:eval("module:fire_event('cloud-notify-ping', { user = 'romeo' })");
+			assert.same({ 1, 0 }, { app:settled(), app2:settled() });
+			app:disconnect();
+			app2:disconnect();
+			break_store(nil);
+		end);
+	end
+
+	it("costs nobody the message", function ()
+		break_store("get", "raise");
+		phone:close();
+		client.connect(server, "juliet"):message { to = "romeo@example.test", body = "Romeo?" };
+		break_store(nil);
+		phone = client.connect(server, "romeo");
+		phone:expect(function (stanza) return stanza:get_child_text("body") == "Romeo?"; end, "the stored message");
+		assert.matches("the disk is on fire", server:log());
+	end);
+end);
