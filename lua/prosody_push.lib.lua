@@ -97,7 +97,7 @@ local function walk(element, rule, word, xmlns)
 			if keep == "body" then body = body or text; end
 		end
 	elseif keep == "archive_id" and element.attr.by == account then
-		archive_id = element.attr.id;
+		archive_id = archive_id or element.attr.id;
 	end
 	local namespaces = rule.children;
 	if namespaces then
@@ -113,9 +113,9 @@ local function walk(element, rule, word, xmlns)
 	return word;
 end
 
--- word, sender, body, archive id
-local function facts(user, message)
-	account, archive_id, body = jid_join(user, host), nil, nil;
+-- word, sender, body, archive id; `id` is given where the message itself does not have it yet
+local function facts(user, message, id)
+	account, archive_id, body = jid_join(user, host), id, nil;
 	local word = walk(message, known, 0, "jabber:client");
 	return word, message.attr.from, body, archive_id;
 end
@@ -281,9 +281,9 @@ local function offline(user, stanza)
 	perform(user, stanza, nil, ask(user, engine.on_offline, user, now(), has_handlers(), facts(user, stanza)));
 end
 
-local function archived(user, to, stanza)
+local function archived(user, to, stanza, id)
 	perform(user, stanza, nil,
-		ask(user, engine.on_archived, to, held(user), user, now(), has_handlers(), facts(user, stanza)));
+		ask(user, engine.on_archived, to, held(user), user, now(), has_handlers(), facts(user, stanza, id)));
 end
 
 local function ping(user, records)

@@ -80,7 +80,7 @@ impl Engine {
         Ok(self.push(now, user, Some(message), devices.iter()))
     }
 
-    /// A message to `to` was archived for `user`. Of one that the user sent nobody needs to hear. Devices with a
+    /// A message to `to` was archived for `user`. Of one that the user sent, to whomever, no device needs to hear. Devices with a
     /// session, connected or hibernating, hear of a message there; only a call goes to them at once, since their
     /// connection may be dead.
     pub fn on_archived(
@@ -91,7 +91,8 @@ impl Engine {
         message: &Message,
         held: impl Fn(&str) -> bool,
     ) -> Result<Vec<Push>, NotLoaded> {
-        if !to.is_some_and(|to| is_account(to, user, &self.host)) {
+        let is_user = |jid: Option<&str>| jid.is_some_and(|jid| is_account(jid, user, &self.host));
+        if !is_user(to) || is_user(message.from) {
             return Ok(Vec::new());
         }
         let devices = self.devices(user)?.clone();

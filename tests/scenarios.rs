@@ -58,6 +58,14 @@ fn only_the_archive_s_owner_hears_of_an_archived_message() {
 }
 
 #[test]
+fn nobody_hears_of_an_archived_message_that_the_user_sent() {
+    let mut host = Host::with_devices(&["phone"]);
+    let note = Message { from: Some("romeo@example.org/laptop"), ..CHAT };
+    assert!(host.archived(&note, &[]).is_empty());
+    assert_eq!(nodes(&host.archived(&Message { from: Some("romeo@elsewhere.example"), ..CHAT }, &[])), ["phone"]);
+}
+
+#[test]
 fn a_message_that_comes_from_the_archive_and_as_offline_is_pushed_once() {
     let mut host = Host::with_devices(&["phone", "tablet"]);
     assert_eq!(nodes(&host.archived(&archived_as("a1"), &["push.example<phone"])), ["tablet"]);

@@ -107,7 +107,7 @@ module:hook("message/bare/groupchat", guarded("a push for a groupchat message", 
 module:hook("archive-message-added", guarded("a push for an archived message", function (event)
 	local origin, stanza, user = event.origin, event.stanza, event.for_user;
 	if not user or not sessions[user] then return; end
-	push.archived(user, stanza.attr.to or origin.username.."@"..origin.host, stanza);
+	push.archived(user, stanza.attr.to or origin.username.."@"..origin.host, stanza, event.id);
 end));
 
 module:hook("cloud-notify-ping", guarded("a ping", function (event)
