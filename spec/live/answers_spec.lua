@@ -1,0 +1,243 @@
+-- What answers of app servers do, and what comes from nobody we asked.
+local prosody = require "spec.support.prosody";
+local appserver = require "spec.support.appserver";
+local client = require "spec.support.client";
+local st = require "util.stanza";
+
+local PUSH = "push.example.test";
+
+local function start(options)
+	local server = prosody.start { version = os.getenv("PROSODY"), module = "ours", options = options };
+	return server, appserver.connect(server, PUSH);
+end
+
+local function ping(server, user)
+	server:eval("module:fire_event('cloud-notify-ping', { user = ... })", user or "romeo");
+end
+
+local function identifiers(server, user)
+	local found = {};
+	for identifier in pairs(server:stored(user) or {}) do found[#found + 1] = identifier; end
+	table.sort(found);
+	return found;
+end
+
+local function bound(server, resource)
+	return server:eval([[
+		local session = prosody.hosts[module.host].sessions.romeo.sessions[...];
+		return session.push_identifier, session.push_settings and true;
+	]], resource);
+end
+
+describe("an app server that refuses", function ()
+	it("push_max_errors times in a row loses the registration, and every session forgets it", function ()
+		local server, app = start { push_max_errors = 3 };
+		local phone = client.connect(server, "romeo", { resource = "phone" });
+		local tablet = client.connect(server, "romeo", { resource = "tablet" });
+		for _, session in ipairs({ phone, tablet }) do session:enable_push({ jid = PUSH, node = "n" }); end
+		phone:enable_push({ jid = PUSH, node = "other" });
+		phone:enable_push({ jid = PUSH, node = "n" });
+		app.answer = function (iq)
+			app:send(appserver.read(iq).node == "n" and st.error_reply(iq, "cancel", "item-not-found", "gone") or st.reply(iq));
+		end;
+		for round = 1, 2 do
+			ping(server);
+			assert.equal(2 * round, app:settled());
+			assert.same({ "push.example.test<n", "push.example.test<other" }, identifiers(server, "romeo"));
+		end
+		ping(server);
+		assert.equal(6, app:settled());
+		assert.same({ "push.example.test<other" }, identifiers(server, "romeo"));
+		assert.same({ n = 2 }, table.pack(bound(server, "phone")));
+		assert.same({ n = 2 }, table.pack(bound(server, "tablet")));
+		server:wait_log("info\tpush.example.test<n refused 3 pushes for romeo in a row, last with cancel/item%-not%-found %(gone%)");
+		ping(server);
+		assert.equal(7, app:settled());
+		server:stop();
+	end);
+
+	it("and then accepts starts afresh", function ()
+		local server, app = start { push_max_errors = 2 };
+		client.connect(server, "romeo"):enable_push({ jid = PUSH, node = "n" });
+		for i = 1, 6 do
+			app.answer = i % 2 == 1 and { "cancel", "item-not-found" } or "result";
+			ping(server);
+			assert.equal(i, app:settled());
+		end
+		assert.same({ "push.example.test<n" }, identifiers(server, "romeo"));
+		server:stop();
+	end);
+
+	it("for one user does not refuse for another, nor does another app server", function ()
+		local server, app = start { push_max_errors = 2 };
+		local app2 = appserver.connect(server, "push2.example.test");
+		local romeo, juliet = client.connect(server, "romeo"), client.connect(server, "juliet");
+		for _, user in ipairs({ romeo, juliet }) do user:enable_push({ jid = PUSH, node = "n" }); end
+		romeo:enable_push({ jid = app2.jid, node = "n" });
+		app.answer = { "cancel", "item-not-found" };
+		ping(server, "romeo");
+		ping(server, "juliet");
+		app:settled();
+		app2:settled();
+		assert.same({ "push.example.test<n", "push2.example.test<n" }, identifiers(server, "romeo"));
+		assert.same({ "push.example.test<n" }, identifiers(server, "juliet"));
+		server:stop();
+	end);
+end);
+
+describe("trouble on the way", function ()
+	it("costs no registration", function ()
+		local server, app = start { push_max_errors = 2 };
+		client.connect(server, "romeo"):enable_push({ jid = PUSH, node = "n" });
+		client.connect(server, "juliet"):enable_push({ jid = "unreachable.example", node = "n" });
+		for _, condition in ipairs({ "remote-server-not-found", "internal-server-error", "resource-constraint" }) do
+			app.answer = { "cancel", condition };
+			for _ = 1, 3 do ping(server); end
+			app:settled();
+		end
+		app.answer = { "wait", "policy-violation" };
+		for _ = 1, 3 do ping(server); end
+		app:settled();
+		app:disconnect();
+		for _ = 1, 3 do ping(server); end
+		assert.same({ "push.example.test<n" }, identifiers(server, "romeo"));
+		server:wait_log("%(%a+/remote%-server%-timeout, [^\n]*%): not counted");
+		server:stop();
+	end);
+end);
+
+describe("an answer", function ()
+	local server, app;
+	before_each(function ()
+		server, app = start { push_max_errors = 1 };
+		client.connect(server, "romeo"):enable_push({ jid = PUSH, node = "n" });
+		app.answer = "none";
+		ping(server);
+		app:expect(1);
+	end);
+	after_each(function () server:stop(); end);
+
+	it("from a stranger is none", function ()
+		local stranger = appserver.connect(server, "push2.example.test");
+		local id = app.pushes[1].attr.id;
+		for _, kind in ipairs({ "error", "result" }) do
+			stranger:send(st.stanza("iq", { type = kind, id = id, from = stranger.jid, to = "example.test" })
+				:tag("error", { type = "cancel" }):tag("item-not-found", { xmlns = "urn:ietf:params:xml:ns:xmpp-stanzas" }):reset());
+		end
+		stranger:settled();
+		assert.same({ "push.example.test<n" }, identifiers(server, "romeo"));
+		app:send(st.error_reply(app.pushes[1], "cancel", "item-not-found"));
+		app:settled();
+		assert.same({}, identifiers(server, "romeo"));
+	end);
+
+	it("counts once, however often it comes", function ()
+		app:send(st.reply(app.pushes[1]));
+		for _ = 1, 3 do app:send(st.error_reply(app.pushes[1], "cancel", "item-not-found")); end
+		app:settled();
+		assert.same({ "push.example.test<n" }, identifiers(server, "romeo"));
+	end);
+
+	it("of an unknown id, or malformed, harms nobody", function ()
+		app:send(st.error_reply(st.iq({ type = "set", id = "unknown", from = "example.test", to = PUSH }), "cancel", "item-not-found"));
+		app:send(st.stanza("iq", { type = "error", id = app.pushes[1].attr.id, from = PUSH, to = "example.test" }));
+		app:settled();
+		assert.not_matches("A fault in", server:log());
+		assert.not_matches("Traceback", server:log());
+	end);
+
+	it("after the registration went changes nothing and raises nothing", function ()
+		local phone = client.connect(server, "romeo", { resource = "other" });
+		phone:disable_push({ jid = PUSH });
+		app:send(st.error_reply(app.pushes[1], "cancel", "item-not-found"));
+		app:settled();
+		assert.is_nil(server:stored("romeo"));
+		assert.not_matches("traceback", server:log():lower());
+	end);
+
+	it("reaches the module after a reload", function ()
+		server:reload();
+		app:send(st.error_reply(app.pushes[1], "cancel", "item-not-found"));
+		app:settled();
+		assert.same({}, identifiers(server, "romeo"));
+		assert.not_matches("traceback", server:log():lower());
+	end);
+end);
+
+describe("failures", function ()
+	it("are remembered over a reload", function ()
+		local server, app = start { push_max_errors = 2 };
+		client.connect(server, "romeo"):enable_push({ jid = PUSH, node = "n" });
+		app.answer = { "cancel", "item-not-found" };
+		for i = 1, 2 do
+			assert.same({ "push.example.test<n" }, identifiers(server, "romeo"));
+			ping(server);
+			assert.equal(i, app:settled());
+			server:reload();
+		end
+		assert.same({}, identifiers(server, "romeo"));
+		server:stop();
+	end);
+end);
+
+describe("no answer", function ()
+	it("is waited for no longer than the time-out", function ()
+		local server, app = start {};
+		client.connect(server, "romeo"):enable_push({ jid = PUSH, node = "n" });
+		app.answer = "none";
+		-- The clock of the library and of Prosody's timers, two minutes ahead.
+		server:eval([[
+			local time, timer = require "util.time", require "util.timer";
+			local now, add_task = time.now, timer.add_task;
+			prosody.ahead = 0;
+			time.now = function () return now() + prosody.ahead; end
+			timer.add_task = function (delay, ...)
+				prosody.last_delay = delay;
+				return add_task(math.min(delay, 0.05), ...);
+			end
+		]]);
+		server:reload();
+		ping(server);
+		app:expect(1);
+		server:eval("prosody.ahead = 121");
+		server:wait_log("failed on its way %(wait/remote%-server%-timeout, no answer%): not counted");
+		app:send(st.error_reply(app.pushes[1], "cancel", "item-not-found"));
+		app:settled();
+		assert.not_matches("item%-not%-found[^\n]*in a row", server:log());
+		server:stop();
+	end);
+end);
+
+describe("a remote disable", function ()
+	local server, app, romeo;
+	before_each(function ()
+		server, app = start();
+		romeo = client.connect(server, "romeo");
+		romeo:enable_push({ jid = PUSH, node = "n" });
+	end);
+	after_each(function () server:stop(); end);
+
+	local function disable(from, node, jid, affiliation)
+		from:send(st.message({ from = from.jid, to = "romeo@example.test", id = "d" })
+			:tag("pubsub", { xmlns = "http://jabber.org/protocol/pubsub", node = node })
+			:tag("affiliation", { jid = jid or "romeo@example.test", affiliation = affiliation or "none" }):reset());
+		from:settled();
+	end
+
+	it("from the app server ends the registration", function ()
+		disable(app, "n");
+		assert.is_nil(server:stored("romeo"));
+		assert.same({ n = 2 }, table.pack(bound(server, "romeo")));
+		romeo:sync();
+		assert.is_nil(romeo:received(function (stanza) return stanza.attr.id == "d"; end), "it is not for the client");
+	end);
+
+	it("from anybody else, of another node or account, or of another kind is a message like any", function ()
+		local stranger = appserver.connect(server, "push2.example.test");
+		for _, case in ipairs({ { stranger, "n" }, { app, "m" }, { app }, { app, "n", "juliet@example.test" }, { app, "n", nil, "member" } }) do
+			disable(table.unpack(case, 1, 4));
+			assert.same({ "push.example.test<n" }, identifiers(server, "romeo"));
+			romeo:expect(function (stanza) return stanza.attr.id == "d"; end, "the message");
+		end
+	end);
+end);
