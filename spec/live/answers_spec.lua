@@ -2,12 +2,13 @@
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
+local net = require "spec.support.net";
 local st = require "util.stanza";
 
 local PUSH = "push.example.test";
 
-local function start(options)
-	local server = prosody.start { version = os.getenv("PROSODY"), module = "ours", options = options };
+local function start(options, s2s)
+	local server = prosody.start { version = os.getenv("PROSODY"), module = "ours", options = options, s2s = s2s };
 	return server, appserver.connect(server, PUSH);
 end
 
@@ -87,9 +88,10 @@ end);
 
 describe("trouble on the way", function ()
 	it("costs no registration", function ()
-		local server, app = start { push_max_errors = 2 };
+		local server, app = start({ push_max_errors = 2 }, true);
 		client.connect(server, "romeo"):enable_push({ jid = PUSH, node = "n" });
-		client.connect(server, "juliet"):enable_push({ jid = "unreachable.example", node = "n" });
+		-- Nobody listens for servers there.
+		client.connect(server, "juliet"):enable_push({ jid = "127.0.0.1", node = "n" });
 		for _, condition in ipairs({ "remote-server-not-found", "internal-server-error", "resource-constraint" }) do
 			app.answer = { "cancel", condition };
 			for _ = 1, 3 do ping(server); end
@@ -100,6 +102,15 @@ describe("trouble on the way", function ()
 		app:settled();
 		app:disconnect();
 		for _ = 1, 3 do ping(server); end
+		for _ = 1, 3 do
+			local _, before = server:log():gsub("Push for juliet to 127.0.0.1<n failed on its way", "");
+			ping(server, "juliet");
+			net.wait(function ()
+				local _, after = server:log():gsub("Push for juliet to 127.0.0.1<n failed on its way", "");
+				return after > before;
+			end, "the bounce of a push", 30);
+		end
+		assert.same({ "127.0.0.1<n" }, identifiers(server, "juliet"));
 		assert.same({ "push.example.test<n" }, identifiers(server, "romeo"));
 		server:wait_log("%(%a+/remote%-server%-timeout, [^\n]*%): not counted");
 		server:stop();

@@ -5,7 +5,7 @@
 --   server:stop()  server:restart(options)  server:kill()
 --
 -- opts: version "0.12" | "13.0"; module "ours" | "reference"; options (the host's configuration); enable, disable
--- (lists of modules); components (JID -> module); plugins (another folder of modules).
+-- (lists of modules); components (JID -> module); plugins (another folder of modules); s2s (true to reach out).
 local paths = require "spec.support.paths";
 local net = require "spec.support.net";
 local stream = require "spec.support.stream";
@@ -88,7 +88,7 @@ local function write_config(self)
 		for i = #enabled, 1, -1 do if enabled[i] == name then table.remove(enabled, i); end end
 	end
 	set("modules_enabled", enabled);
-	set("modules_disabled", { "s2s", "posix", "http", "tls" });
+	set("modules_disabled", { "posix", "http", "tls", not self.s2s and "s2s" or nil });
 	table.insert(out, ("VirtualHost %q"):format(HOST));
 	for name, value in pairs(self.options or {}) do set(name, value); end
 	for _, jid in ipairs(EXTERNAL) do
