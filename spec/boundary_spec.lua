@@ -1,0 +1,219 @@
+-- The library alone, loaded as Prosody loads it, without a server: the contract of lua/prosody_push.meta.lua.
+local paths = require "spec.support.paths";
+package.cpath = paths.library..";"..package.cpath;
+local library = require "prosody_push";
+
+local stanza_mt = {};
+
+local function new(options, log)
+	options = options or {};
+	return library.new("example.test", function (name) return options[name]; end, stanza_mt, log or function () end);
+end
+
+local records = { ["push.example<n"] = { jid = "push.example", node = "n", timestamp = 1 } };
+
+local function read_file(name)
+	local file = assert(io.open(paths.root.."/"..name));
+	local text = file:read("a");
+	file:close();
+	return text;
+end
+
+describe("the stub", function ()
+	local stub, source = read_file("lua/prosody_push.meta.lua"), read_file("src/lua/mod.rs");
+
+	it("names every method of the library and no other", function ()
+		local engine = new();
+		local named = {};
+		for name in stub:gmatch("function Engine:([%w_]+)") do
+			named[name] = true;
+			assert.equal("function", type(engine[name]), name);
+		end
+		local methods = 0;
+		for name in source:gmatch('method%(methods, "([%w_]+)"') do
+			methods = methods + 1;
+			assert.is_true(named[name], name);
+		end
+		assert.is_true(methods > 10);
+	end);
+
+	it("names every field of the library and no other", function ()
+		local named = {};
+		for name in stub:gmatch("function prosody_push%.([%w_]+)") do named[name] = "function"; end
+		for name, kind in stub:gmatch("%-%-%-@field ([%w_]+) (%a+) ") do named[name] = named[name] or kind; end
+		for name, value in pairs(library) do
+			local kind = math.type(value) == "integer" and "integer" or type(value);
+			assert.equal(named[name], kind, name);
+		end
+		assert.equal("string", type(library.version));
+	end);
+end);
+
+describe("the version", function ()
+	it("is the same in library, shim and package", function ()
+		assert.equal(library.version, read_file("lua/prosody_push.lib.lua"):match('local VERSION = "(.-)"'));
+		assert.equal(library.version, read_file("Cargo.toml"):match('version = "(.-)"'));
+	end);
+end);
+
+describe("an engine", function ()
+	it("asks for registrations that it has not got", function ()
+		local engine = new();
+		assert.is_false((engine:on_offline("romeo", 0, false, 1)));
+		assert.is_false((engine:on_archived("romeo@example.test", nil, "romeo", 0, false, 1)));
+		assert.is_false((engine:on_ping("romeo", 0, false)));
+		engine:load("romeo", nil);
+		assert.is_nil((engine:on_offline("romeo", 0, false, 1)));
+		engine:forget("romeo");
+		assert.is_false((engine:on_offline("romeo", 0, false, 1)));
+	end);
+
+	it("writes stanzas as util.stanza does", function ()
+		local engine = new();
+		engine:load("romeo", records);
+		local pushes, details = engine:on_offline("romeo", 0, false, 1);
+		assert.is_nil(details);
+		assert.equal(1, #pushes);
+		local function check(element)
+			assert.equal(stanza_mt, getmetatable(element));
+			local elements = {};
+			for _, child in ipairs(element) do
+				if type(child) == "table" then table.insert(elements, child); end
+			end
+			assert.same(#elements, #element.tags);
+			for i, child in ipairs(elements) do
+				assert.equal(child, element.tags[i]);
+				check(child);
+			end
+			for key in pairs(element) do
+				assert.is_true(math.type(key) == "integer" or key == "name" or key == "attr" or key == "tags", tostring(key));
+			end
+		end
+		check(pushes[1]);
+		assert.equal("push.example", pushes[1].attr.to);
+	end);
+
+	it("shares nothing between pushes that are to be apart", function ()
+		local engine = new();
+		engine:load("romeo", { a = { jid = "a.example" }, b = { jid = "b.example" } });
+		local pushes, details = engine:on_offline("romeo", 0, true, 1, "juliet@example.test");
+		local seen = {};
+		local function visit(value)
+			if type(value) ~= "table" then return; end
+			assert.is_nil(seen[value]);
+			seen[value] = true;
+			visit(value.attr);
+			for _, child in ipairs(value) do visit(child); end
+		end
+		for i, push in ipairs(pushes) do
+			visit(push);
+			visit(details[i].summary);
+			assert.same({ identifier = push.attr.to == "a.example" and "a" or "b", important = true,
+				summary = { ["message-count"] = "1", ["last-message-body"] = "New Message!" } }, details[i]);
+		end
+		assert.equal(2, #pushes);
+	end);
+
+	it("is one of many, and none knows of another", function ()
+		local one, two = new(), new({ push_max_devices = 1 });
+		one:load("romeo", records);
+		assert.is_false((two:on_ping("romeo", 0, false)));
+		local push = one:on_ping("romeo", 0, false)[1];
+		assert.is_nil(two:on_answer(0, push.attr.id, "push.example"));
+		assert.is_true(one:on_answer(0, push.attr.id, "push.example"));
+	end);
+
+	it("works from within a coroutine", function ()
+		local engine = new();
+		engine:load("romeo", records);
+		local pushes = coroutine.wrap(function () return (engine:on_ping("romeo", 0, false)); end)();
+		assert.equal(1, #pushes);
+	end);
+
+	it("reads whatever the store has without raising and without changing it", function ()
+		local cyclic = { jid = "push.example" };
+		cyclic.options = { name = "x", cyclic };
+		cyclic.options[1] = cyclic.options;
+		local wide = { name = "x" };
+		for i = 1, 20000 do wide[i] = "text"; end
+		local odd = {
+			cyclic = cyclic; wide = { jid = "push.example", options = wide }; text = "text"; [1] = {}; [true] = { jid = "x" };
+			[{}] = { jid = "x" }; jid = { jid = true }; invalid = { jid = "\xff" }; ["\xff"] = { jid = "x" };
+			options = { jid = "x", options = "text" }; nameless = { jid = "x", options = {} };
+			attr = { jid = "x", options = { name = "x", attr = 1 } }; attrs = { jid = "x", options = { name = "x", attr = { {} } } };
+			func = { jid = print }; numbers = { jid = 7, node = 8, timestamp = 1e300 }; nan = { jid = "x", timestamp = 0/0 };
+			stamp = { jid = "x", timestamp = "yesterday" };
+		};
+		local lines = {};
+		local engine = new(nil, function (_, format, line) lines[#lines + 1] = format:format(line); end);
+		engine:load("romeo", odd);
+		assert.is_true(#lines >= 10);
+		for _, line in ipairs(lines) do assert.matches("^A stored push registration of romeo cannot be read", line); end
+		for _, push in ipairs((engine:on_ping("romeo", 0, true))) do
+			assert.is_true(push.attr.to == "x" or push.attr.to == "7");
+		end
+		engine:surplus("romeo", odd);
+		engine:matching("romeo", odd, "x");
+		engine:revoked("romeo", odd, "x", nil, "romeo@example.test", "none");
+		engine:enable("romeo", odd, "push.example", nil, nil, 0);
+		assert.equal(cyclic.options, cyclic.options[1]);
+	end);
+
+	it("keeps what has to survive a reload as text", function ()
+		local engine = new();
+		engine:load("romeo", records);
+		local push = engine:on_ping("romeo", 0, false)[1];
+		local saved = engine:save();
+		assert.equal("string", type(saved));
+		local after = new();
+		after:restore(saved);
+		assert.is_true(after:on_answer(0, push.attr.id, "push.example"));
+		assert.has_error(function () after:restore("no state"); end);
+	end);
+
+	it("knows nothing of text that no option lets out", function ()
+		local function keeps(known)
+			return known.children["jabber:client"].body.keep;
+		end
+		assert.is_nil(keeps(new():known()));
+		assert.equal("body", keeps(new({ push_notification_with_body = true }):known()));
+	end);
+
+	it("keeps few users in memory, and asks for the others again", function ()
+		local engine = new();
+		for i = 1, 10100 do engine:load("user"..i, records); end
+		assert.is_false((engine:on_ping("user1", 0, false)));
+		assert.equal(1, #engine:on_ping("user10100", 0, false));
+	end);
+end);
+
+describe("debug lines", function ()
+	it("are made only when they are wanted", function ()
+		local lines = 0;
+		local engine = new(nil, function () lines = lines + 1; end);
+		engine:load("romeo", records);
+		library.log_debug(false);
+		engine:on_ping("romeo", 0, false);
+		assert.equal(0, lines);
+		library.log_debug(true);
+		engine:on_ping("romeo", 0, false);
+		assert.is_true(lines > 0);
+		library.log_debug(false);
+	end);
+
+	it("and all others are free of what a message says", function ()
+		local text = {};
+		library.log_debug(true);
+		local engine = new({ push_notification_with_body = true }, function (level, format, line)
+			text[#text + 1] = level..format:format(line);
+		end);
+		engine:load("romeo", { ["push.example<n"] = { jid = "push.example", node = "n", options = { name = "x", "the secret" } } });
+		local push = engine:on_offline("romeo", 0, true, 1, "juliet@example.test", "the body", "a1")[1];
+		engine:on_offline("romeo", 0, true, 1, "juliet@example.test", "the body", "a1");
+		engine:on_answer(0, push.attr.id, "push.example", "cancel", "gone", nil);
+		library.log_debug(false);
+		assert.is_true(#text > 2);
+		assert.not_matches("the body", table.concat(text));
+		assert.not_matches("the secret", table.concat(text));
+	end);
+end);
