@@ -194,7 +194,7 @@ local function enable(user, identifier, record)
 		records[identifier] = record;
 		return take(records, engine:surplus(user, records));
 	end);
-	if ok then engine:enabled(user, identifier); end
+	if ok then engine:enabled(now(), user, identifier); end
 	return ok, err;
 end
 

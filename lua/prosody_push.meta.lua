@@ -66,9 +66,10 @@ function Engine:enable(user, records, jid, node, sender, now) end
 function Engine:readable(identifier, record) end
 
 ---A registration was stored: its failures so far do not count.
+---@param now number
 ---@param user string
 ---@param identifier string
-function Engine:enabled(user, identifier) end
+function Engine:enabled(now, user, identifier) end
 
 ---The oldest of the records, where there are more than push_max_devices.
 ---@param user string

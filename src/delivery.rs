@@ -58,9 +58,9 @@ pub struct Gone {
 
 /// A push that is not answered yet.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Flight {
-    user: Rc<str>,
-    identifier: Rc<str>,
+pub struct Flight {
+    pub user: Rc<str>,
+    pub identifier: Rc<str>,
     jid: Rc<str>,
     sent: Millis,
 }
@@ -72,6 +72,8 @@ struct History {
     refusals: u32,
     /// Since when the road has failed without a break.
     road_fails_since: Option<Millis>,
+    /// When the registration was made, if pushes were in flight: they say nothing of it.
+    made: Millis,
 }
 
 /// A user's registrations with failures.
@@ -111,8 +113,15 @@ impl Delivery {
         Id::parse(id).and_then(|id| self.in_flight.remove(&id));
     }
 
-    /// An IQ result or error came to the host.
-    pub fn answered(&mut self, now: Millis, id: &str, from: &str, error: Option<StanzaError>) -> Verdict {
+    /// An IQ result or error came to the host. `stands` tells whether the registration is still there.
+    pub fn answered(
+        &mut self,
+        now: Millis,
+        id: &str,
+        from: &str,
+        error: Option<StanzaError>,
+        stands: impl Fn(&Flight) -> bool,
+    ) -> Verdict {
         let Some(id) = Id::parse(id) else { return Verdict::Stranger };
         let Some(flight) = self.in_flight.get(&id) else { return Verdict::Stranger };
         if !same_entity(&flight.jid, from) {
@@ -121,24 +130,25 @@ impl Delivery {
         }
         let Some(flight) = self.in_flight.remove(&id) else { return Verdict::Stranger };
         match error {
+            _ if !stands(&flight) => debug!("{} answered a push to a registration that is no more", flight.jid),
             None => {
                 debug!("{} took the push for {}", flight.jid, flight.user);
-                self.renewed(&flight.user, &flight.identifier);
-                Verdict::Stays
+                self.succeeded(&flight.user, &flight.identifier);
             }
-            Some(error) => self.failed(now, flight, error),
+            Some(error) => return self.failed(now, flight, error),
         }
+        Verdict::Stays
     }
 
     /// The time for answers passes: what came of pushes that got none.
-    pub fn expire(&mut self, now: Millis) -> Vec<Gone> {
+    pub fn expire(&mut self, now: Millis, stands: impl Fn(&Flight) -> bool) -> Vec<Gone> {
         let mut gone = Vec::new();
         while let Some(&(sent, id)) = self.order.front() {
             if now < sent + ANSWER_TIMEOUT {
                 break;
             }
             self.order.pop_front();
-            let Some(flight) = self.in_flight.remove(&id) else { continue };
+            let Some(flight) = self.in_flight.remove(&id).filter(&stands) else { continue };
             let error = StanzaError { kind: "wait", condition: "remote-server-timeout", text: Some("no answer") };
             if let Verdict::Goes(which) = self.failed(now, flight, error) {
                 gone.push(which);
@@ -153,13 +163,12 @@ impl Delivery {
         self.order.front().map(|(sent, _)| (sent + ANSWER_TIMEOUT).saturating_sub(now))
     }
 
-    /// The registration was made anew, or a push to it succeeded: its failures are forgotten.
-    pub fn renewed(&mut self, user: &str, identifier: &str) {
-        if let Some(histories) = self.failures.peek_mut(user) {
-            histories.remove(identifier);
-            if histories.is_empty() {
-                self.failures.pop(user);
-            }
+    /// The registration was made, anew or again: nothing counts that happened before.
+    pub fn made(&mut self, now: Millis, user: &str, identifier: &str) {
+        self.succeeded(user, identifier);
+        if !self.in_flight.is_empty() {
+            let histories = self.failures.get_or_insert_mut(user.into(), Histories::new);
+            histories.insert(identifier.into(), History { made: now, ..History::default() });
         }
     }
 
@@ -194,10 +203,18 @@ impl Delivery {
         }
     }
 
+    fn succeeded(&mut self, user: &str, identifier: &str) {
+        self.retain(user, |failed| failed != identifier);
+    }
+
     fn failed(&mut self, now: Millis, flight: Flight, error: StanzaError) -> Verdict {
         let histories = self.failures.get_or_insert_mut(flight.user.clone(), Histories::new);
         let history = histories.entry(flight.identifier.clone()).or_default();
         let (user, device) = (&flight.user, &flight.identifier);
+        if flight.sent <= history.made {
+            debug!("Push for {user} to {device} failed, but the registration was made anew since: not counted");
+            return Verdict::Stays;
+        }
         let StanzaError { kind, condition, text } = error;
         let text = text.unwrap_or("no text");
         if kind == "wait" || ROAD_FAILURES.contains(&condition) {

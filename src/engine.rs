@@ -8,7 +8,7 @@ use tracing::debug;
 
 use crate::config::Config;
 use crate::dedup::Pushed;
-use crate::delivery::{Delivery, Gone, Millis, StanzaError, State, Verdict};
+use crate::delivery::{Delivery, Flight, Gone, Millis, StanzaError, State, Verdict};
 use crate::facts::Message;
 use crate::ids::{Id, Ids};
 use crate::importance::{Importance, judge};
@@ -64,8 +64,8 @@ impl Engine {
     }
 
     /// `identifier` was enabled, anew or again: its failures so far do not count.
-    pub fn enabled(&mut self, user: &str, identifier: &str) {
-        self.delivery.renewed(user, identifier);
+    pub fn enabled(&mut self, now: Millis, user: &str, identifier: &str) {
+        self.delivery.made(now, user, identifier);
     }
 
     /// The account is no more.
@@ -129,12 +129,12 @@ impl Engine {
     /// An IQ of type result or error came to the host.
     pub fn on_answer(&mut self, now: Millis, id: &str, from: Option<&str>, error: Option<StanzaError>) -> Verdict {
         let Some(from) = from else { return Verdict::Stranger };
-        self.delivery.answered(now, id, from, error)
+        self.delivery.answered(now, id, from, error, stands(&self.users))
     }
 
     /// Time has passed: the registrations that have to go because no answer came.
     pub fn on_timer(&mut self, now: Millis) -> Vec<Gone> {
-        self.delivery.expire(now)
+        self.delivery.expire(now, stands(&self.users))
     }
 
     /// Milliseconds until [`on_timer`](Engine::on_timer) is due; none while nothing is in flight.
@@ -179,4 +179,9 @@ impl Engine {
         }
         pushes
     }
+}
+
+/// Whether the registration that a push was for is still there, as far as memory tells.
+fn stands(users: &LruCache<Rc<str>, Devices>) -> impl Fn(&Flight) -> bool {
+    |flight| users.peek(&flight.user).is_none_or(|devices| devices.get(&flight.identifier).is_some())
 }

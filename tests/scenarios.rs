@@ -134,7 +134,7 @@ fn enabling_again_clears_the_refusals() {
     for _ in 0..3 {
         let push = host.offline(&CHAT).remove(0);
         assert_eq!(host.answer(&push, "push.example", Some(("cancel", "gone"))), Verdict::Stays);
-        host.engine.enabled("romeo", "push.example<phone");
+        host.engine.enabled(host.now, "romeo", "push.example<phone");
     }
 }
 
@@ -234,6 +234,30 @@ fn failures_of_one_user_do_not_count_for_another_with_the_same_registration() {
     assert_eq!(host.answer(&push, "push.example", refused), Verdict::Stays);
     let push = host.engine.on_offline(host.now, "juliet", &CHAT).expect("loaded").remove(0);
     assert_eq!(host.answer(&push, "push.example", refused), Verdict::Stays);
+}
+
+#[test]
+fn what_became_of_a_push_says_nothing_of_a_registration_made_since() {
+    let mut host =
+        Host::new(Config { max_errors: 1, ..Config::default() }, vec![registration("push.example", "phone", 1)]);
+    let refused = Some(("cancel", "item-not-found"));
+    let (first, second) = (host.offline(&CHAT).remove(0), host.offline(&CHAT).remove(0));
+    assert_eq!(host.answer(&first, "push.example", refused), Verdict::Goes(gone("push.example<phone")));
+    host.engine.load("romeo", vec![]);
+    host.after(1).engine.load("romeo", vec![registration("push.example", "phone", 1)]);
+    host.engine.enabled(host.now, "romeo", "push.example<phone");
+    assert_eq!(host.answer(&second, "push.example", refused), Verdict::Stays);
+    let third = host.after(1).offline(&CHAT).remove(0);
+    assert_eq!(host.answer(&third, "push.example", refused), Verdict::Goes(gone("push.example<phone")));
+}
+
+#[test]
+fn the_answer_for_a_registration_that_was_disabled_is_nobody_s_business() {
+    let mut host =
+        Host::new(Config { max_errors: 1, ..Config::default() }, vec![registration("push.example", "phone", 1)]);
+    let push = host.offline(&CHAT).remove(0);
+    host.engine.load("romeo", vec![]);
+    assert_eq!(host.answer(&push, "push.example", Some(("cancel", "item-not-found"))), Verdict::Stays);
 }
 
 #[test]

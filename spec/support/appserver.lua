@@ -63,16 +63,21 @@ function methods:expect(n, timeout)
 	return self.pushes[n];
 end
 
--- A marker goes the way of the pushes, behind all of them.
+-- A marker goes the way of the pushes, behind all of them; a question goes the way of the answers.
 function methods:settled()
 	local id = "marker"..tostring(net.now());
+	local function arrives(what)
+		net.wait(function ()
+			for i, stanza in ipairs(self.others) do
+				if stanza.attr.id == id then return table.remove(self.others, i); end
+			end
+		end, what.." "..self.jid);
+	end
 	self.server:eval("module:send(require 'util.stanza'.message({ from = module.host, to = ..., id = select(2, ...) })) return true",
 		self.jid, id);
-	net.wait(function ()
-		for i, stanza in ipairs(self.others) do
-			if stanza.attr.id == id then return table.remove(self.others, i); end
-		end
-	end, "the marker to "..self.jid);
+	arrives("the marker to");
+	self:send(st.iq({ type = "get", id = id, from = self.jid, to = self.server.host }):tag("ping", { xmlns = "urn:xmpp:ping" }));
+	arrives("the answer to the ping of");
 	return #self.pushes;
 end
 

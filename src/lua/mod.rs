@@ -100,8 +100,8 @@ impl LuaUserData for Host {
             host.engine.forget(&user);
             Ok(())
         });
-        method(methods, "enabled", |_, host, (user, identifier): (Text, Text)| {
-            host.engine.enabled(&user, &identifier);
+        method(methods, "enabled", |_, host, (now, user, identifier): (f64, Text, Text)| {
+            host.engine.enabled(millis(now), &user, &identifier);
             Ok(())
         });
         type Enable = (Text, Option<LuaTable>, Option<Text>, Option<Text>, Option<Text>, i64);
