@@ -1,0 +1,263 @@
+-- The same traffic through the reference and through us, each in a server of its own; every push is compared, element
+-- by element. Where the two differ is said here, and any other difference fails.
+local prosody = require "spec.support.prosody";
+local appserver = require "spec.support.appserver";
+local client = require "spec.support.client";
+local st = require "util.stanza";
+
+local version = os.getenv("PROSODY");
+
+-- In every push of the reference, seen through before comparing:
+--   the summary form is of type `form` and types its fields (protocol.md §1: MongooseIM refuses it),
+--   and it has fields with nothing in them.
+
+-- Of a push made plain (see below): app server and node, and the fields of the summary.
+local function device(push)
+	return push[2].to..(push[3][1][3][1][2].node or "");
+end
+
+local function fields(push)
+	local notification = push[3][1][3][1][3][1][3][1];
+	return notification[3][1][3];
+end
+
+local function with_stand_in(pushes)
+	for _, push in ipairs(pushes) do
+		table.insert(fields(push), { "field", { var = "last-message-body" }, { { "value", {}, { "New Message!" } } } });
+	end
+	return pushes;
+end
+
+-- In single steps, by name: what the reference sends, made into what we send, and why.
+local DIFFERENCES = {
+	["own message"] = function () return {}; end; -- users.md, noise: what the user sent wakes no device of the user
+	["once"] = function (pushes) -- prosody.md §6.5: from the archive, then as offline
+		local seen, once = {}, {};
+		for _, push in ipairs(pushes) do
+			if not seen[device(push)] then table.insert(once, push); end
+			seen[device(push)] = true;
+		end
+		return once;
+	end;
+	["key transport"] = function (pushes) -- protocol.md §4: OMEMO without a payload has nothing to show
+		for _, push in ipairs(pushes) do
+			assert.equal("last-message-body", table.remove(fields(push))[2].var);
+		end
+		return pushes;
+	end;
+	["omemo:2"] = with_stand_in; -- protocol.md §4: OMEMO of today counts as encrypted
+	["stand-in"] = with_stand_in; -- protocol.md §1: with push_notification_with_body a call has no text, but has to ring
+};
+
+local function encrypted(xmlns, payload)
+	local element = st.stanza("encrypted", { xmlns = xmlns }):text_tag("header", "", { sid = "1" });
+	if payload then element:text_tag("payload", "AA=="); end
+	return element:reset();
+end
+
+local function jmi(name)
+	return st.stanza(name, { xmlns = "urn:xmpp:jingle-message:0", id = "sid" });
+end
+
+local function write(message)
+	return function (world)
+		local copy = { to = "romeo@example.test" };
+		for key, value in pairs(message) do copy[key] = st.is_stanza(value) and st.clone(value) or value; end
+		world.juliet:message(copy);
+	end;
+end
+
+-- A room's message for a user, straight to the account.
+local function from_room(...)
+	local children = table.pack(...);
+	return function (world)
+		local message = st.message({ from = "push2.example.test/nick", to = "romeo@example.test", type = "groupchat", id = "g" });
+		for _, child in ipairs(children) do message:add_child(st.clone(child)); end
+		world.app2:send(message);
+		world.app2:settled();
+	end;
+end
+
+local body = st.stanza("body"):text("All: romeo?");
+
+local content = {
+	{ "a chat message", write { body = "Romeo & <Juliet> 💘" } };
+	{ "a normal message", write { body = "Romeo?", type = "normal" } };
+	{ "a chat state", write { st.stanza("composing", { xmlns = "http://jabber.org/protocol/chatstates" }) } };
+	{ "a receipt", write { st.stanza("received", { xmlns = "urn:xmpp:receipts", id = "m" }) } };
+	{ "an empty body", write { st.stanza("body") } };
+	{ "a headline", write { body = "News", type = "headline" } };
+	{ "OMEMO with a body", write { body = "encrypted", encrypted("eu.siacs.conversations.axolotl", true) } };
+	{ "OMEMO 0", write { body = "encrypted", encrypted("urn:xmpp:omemo:0", true) } };
+	{ "OMEMO without a body", write { encrypted("eu.siacs.conversations.axolotl", true) },
+		with_body = "stand-in" };
+	{ "OMEMO that moves keys", write { encrypted("eu.siacs.conversations.axolotl") },
+		default = "key transport" };
+	{ "OMEMO 2 without a body", write { encrypted("urn:xmpp:omemo:2", true) },
+		default = "omemo:2"; with_body = "omemo:2" };
+	{ "PGP", write { body = "encrypted", st.stanza("x", { xmlns = "jabber:x:encrypted" }):text("AA==") } };
+	{ "OX without a body", write { st.stanza("openpgp", { xmlns = "urn:xmpp:openpgp:0" }):text("AA==") },
+		with_body = "stand-in" };
+	{ "a call", write { jmi("propose") },
+		with_body = "stand-in" };
+	{ "a call that ends", write { jmi("retract") } };
+	{ "a room's message", from_room(body) };
+	{ "a room's subject", from_room(st.stanza("subject"):text("Verona")) };
+	{ "a room's subject with a body", from_room(st.stanza("subject"):text("Verona"), body) };
+	{ "a room's call", from_room(jmi("propose")),
+		with_body = "stand-in" };
+	{ "a message to another user", function (world) world.juliet:message { to = "mercutio@example.test", body = "Hm" }; end };
+	{ "a ping", function (world) world.server:eval("module:fire_event('cloud-notify-ping', { user = 'romeo' })"); end };
+	{ "a ping of one device", function (world) world.server:eval([[
+		local identifier = "push.example.test<b";
+		local records = module:open_store("cloud_notify"):get("romeo");
+		module:fire_event("cloud-notify-ping", { user = "romeo", push_services = { [identifier] = records[identifier] } });
+	]]); end };
+};
+
+local presence = {
+	{ "a chat message, while one device has a session", function (world)
+		world.phone = client.connect(world.server, "romeo", { resource = "phone" });
+		world.phone:enable_push({ jid = "push.example.test", node = "a", options = { secret = "new" } });
+		write { body = "Romeo?" }(world);
+	end };
+	{ "a call, while one device has a session", write { jmi("propose") } };
+	{ "a chat state, while one device has a session", write { st.stanza("active", { xmlns = "http://jabber.org/protocol/chatstates" }) } };
+	{ "a message that the user sends", function (world) world.phone:message { to = "juliet@example.test", body = "Juliet!" }; end };
+	{ "a message that the user sends to himself", function (world) world.phone:message { to = "romeo@example.test", body = "Note" }; end,
+		default = "own message" };
+	{ "a message while the only session wants none", function (world)
+		world.phone:send(st.presence({ type = "unavailable" }));
+		world.phone:sync();
+		write { body = "Romeo?" }(world);
+	end, default = "once" };
+	{ "a message after one registration ended", function (world)
+		world.phone:disable_push({ jid = "push.example.test", node = "a" });
+		world.phone:close();
+		write { body = "Romeo?" }(world);
+	end };
+	{ "a message after all registrations of an app server ended", function (world)
+		local phone = client.connect(world.server, "romeo");
+		phone:disable_push({ jid = "push.example.test" });
+		phone:close();
+		write { body = "Romeo?" }(world);
+	end };
+};
+
+-- Element, attributes, children; no ids, and no namespace where it is the parent's.
+local function plain(element, xmlns)
+	local attr, children = {}, {};
+	for name, value in pairs(element.attr) do attr[name] = value; end
+	if attr.xmlns == xmlns then attr.xmlns = nil; end
+	if element.name == "iq" then attr.id = nil; end
+	for i, child in ipairs(element) do
+		children[i] = type(child) == "string" and child or plain(child, element.attr.xmlns or xmlns);
+	end
+	return { element.name, attr, children };
+end
+
+-- Takes out of a push of the reference what is said at the top.
+local function seen_through(push)
+	push = st.clone(push);
+	local form = push.tags[1].tags[1].tags[1].tags[1]:get_child("x", "jabber:x:data");
+	assert(form.attr.type == "form");
+	form.attr.type = "submit";
+	form:maptags(function (field)
+		if field.attr.var ~= "FORM_TYPE" then field.attr.type = nil; end
+		return (field:get_child_text("value") or "") ~= "" and field or nil;
+	end);
+	return push;
+end
+
+local function collect(world, see)
+	local pushes = {};
+	for _, app in ipairs({ world.app, world.app2 }) do
+		app:settled();
+		for _, push in ipairs(app.pushes) do table.insert(pushes, plain(see(push), "")); end
+		app.pushes = {};
+	end
+	table.sort(pushes, function (a, b) return device(a) < device(b); end);
+	return pushes;
+end
+
+local function open(module, options)
+	local server = prosody.start { version = version, module = module, options = options };
+	local world = {
+		server = server; app = appserver.connect(server, "push.example.test"); app2 = appserver.connect(server, "push2.example.test");
+		juliet = client.connect(server, "juliet", { resource = "balcony" });
+	};
+	local phone = client.connect(server, "romeo");
+	phone:enable_push({ jid = "push.example.test", node = "a", options = { secret = "s" } });
+	phone:enable_push({ jid = "push.example.test", node = "b", options = st.stanza("x", { xmlns = "jabber:x:data", type = "form" })
+		:tag("field", { var = "pushModule", type = "text-private", label = "<&>" }):text_tag("value", "m"):text_tag("value", ""):reset() });
+	phone:enable_push({ jid = "push2.example.test" });
+	phone:close();
+	return world;
+end
+
+local used, compared = {}, 0;
+
+for _, run in ipairs({
+	{ "default", {}, content, presence };
+	{ "with_body", { push_notification_with_body = true, push_notification_with_sender = true }, content };
+	{ "without_body", { push_notification_important_body = "" }, content };
+}) do
+	local name, options = run[1], run[2];
+	describe("parity with the reference, "..name..":", function ()
+		local ours, reference;
+		setup(function () ours, reference = open("ours", options), open("reference", options); end);
+		teardown(function () ours.server:stop(); reference.server:stop(); end);
+		for i = 3, #run do
+			for _, step in ipairs(run[i]) do
+				local difference = step[name];
+				it(step[1]..(difference and " differs ("..difference..")" or ""), function ()
+					step[2](ours);
+					step[2](reference);
+					local mine, theirs = collect(ours, function (push) return push; end), collect(reference, seen_through);
+					compared = compared + #theirs;
+					if difference then
+						used[difference] = true;
+						theirs = DIFFERENCES[difference](theirs);
+					end
+					assert.same(theirs, mine);
+				end);
+			end
+		end
+	end);
+end
+
+describe("parity", function ()
+	it("was seen in many pushes, and every difference too", function ()
+		assert.is_true(compared > 150, compared.." pushes were compared");
+		for name in pairs(DIFFERENCES) do assert.is_true(used[name], name); end
+	end);
+end);
+
+describe("the store", function ()
+	for _, way in ipairs({ { "reference", "ours" }, { "ours", "reference" } }) do
+		it("written by "..way[1].." is read by "..way[2], function ()
+			local world = open(way[1], {});
+			local before = world.server:stored("romeo");
+			world.server.module = way[2];
+			world.server:restart();
+			world.app, world.app2 = appserver.connect(world.server, "push.example.test"), appserver.connect(world.server, "push2.example.test");
+			world.juliet = client.connect(world.server, "juliet");
+			write { body = "Romeo?" }(world);
+			assert.same({ 2, 1 }, { world.app:settled(), world.app2:settled() });
+			local secrets = {};
+			for _, push in ipairs(world.app.pushes) do
+				local read = appserver.read(push);
+				secrets[read.node] = read.options.secret or read.options.pushModule;
+			end
+			assert.same({ a = "s", b = "m" }, secrets);
+			-- Written again, with one more: the others are as they were.
+			local phone = client.connect(world.server, "romeo");
+			phone:enable_push({ jid = "push.example.test", node = "c" });
+			local after = world.server:stored("romeo");
+			assert.equal("c", after["push.example.test<c"].node);
+			after["push.example.test<c"] = nil;
+			assert.same(before, after);
+			world.server:stop();
+		end);
+	end
+end);
