@@ -14,7 +14,7 @@ CARGO_LUA = --locked --no-default-features --features lua$(subst .,,$(LUA_VERSIO
 BUSTED = lua5.4 /usr/bin/busted -o spec/support/output.lua
 
 # Specs that need no server of a certain version, and those that run on each.
-SPECS = spec/boundary_spec.lua spec/support_spec.lua
+SPECS = spec/boundary_spec.lua spec/support_spec.lua spec/install_spec.lua
 SERVER_SPECS = spec/live spec/faults_spec.lua spec/parity_spec.lua
 SERVERS = 0.12 13.0
 

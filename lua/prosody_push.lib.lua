@@ -3,6 +3,7 @@
 
 local config = require "core.configmanager";
 local jid_join = require "util.jid".join;
+local logger = require "util.logger";
 local now = require "util.time".now;
 local st = require "util.stanza";
 
@@ -55,11 +56,10 @@ module:hook_global("config-reloaded", function ()
 	library.log_debug(wants_debug());
 end);
 
+-- The engine keeps the logger, which must not lead back to this module: nothing would ever be collected.
 local engine = library.new(host, function (name)
 	return module:get_option(name);
-end, getmetatable(st.stanza("iq")), function (level, format, line)
-	module:log(level, format, line);
-end);
+end, getmetatable(st.stanza("iq")), logger.init(host..":"..module.name));
 
 -- Nothing may raise out of a hook: it would cost a user the message that the event is about.
 local function guarded(what, handler, otherwise)

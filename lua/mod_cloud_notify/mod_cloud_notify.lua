@@ -20,9 +20,9 @@ local function hook_iq(name, handler)
 	module:hook("iq-set/self/"..xmlns_push..":"..name, guarded("push "..name, handler, try_again));
 end
 
-module:hook("account-disco-info", function (event)
+module:hook("account-disco-info", guarded("the account's features", function (event)
 	event.reply:tag("feature", { var = xmlns_push }):up();
-end);
+end));
 
 hook_iq("enable", function (event)
 	local origin, stanza = event.origin, event.stanza;
@@ -84,7 +84,7 @@ module:hook("message/bare", guarded("a remote disable", function (event)
 	local stanza = event.stanza;
 	local pubsub = stanza:get_child("pubsub", xmlns_pubsub);
 	local affiliation = pubsub and pubsub:get_child("affiliation", xmlns_pubsub);
-	if not affiliation or not stanza.attr.to then return; end
+	if not affiliation or stanza.attr.type == "error" or not stanza.attr.to then return; end
 	local user = jid_node(stanza.attr.to);
 	local records = push.read(user);
 	local revoked = records and engine:revoked(user, records, stanza.attr.from, pubsub.attr.node,

@@ -90,6 +90,38 @@ describe("reloading", function ()
 	end);
 end);
 
+describe("what was unloaded", function ()
+	it("is freed", function ()
+		local server = start();
+		local app = appserver.connect(server, PUSH);
+		client.connect(server, "romeo"):enable_push({ jid = PUSH, node = "n" });
+		server:eval([[
+			local library = require "prosody_push";
+			local new = library.new;
+			prosody.engines = setmetatable({}, { __mode = "k" });
+			library.new = function (...)
+				local engine = new(...);
+				prosody.engines[engine] = true;
+				return engine;
+			end
+		]]);
+		for _ = 1, 20 do
+			server:reload();
+			server:eval("module:fire_event('cloud-notify-ping', { user = 'romeo' })");
+		end
+		app:expect(20);
+		app:settled();
+		local alive = server:eval([[
+			collectgarbage(); collectgarbage();
+			local n = 0;
+			for _ in pairs(prosody.engines) do n = n + 1; end
+			return n;
+		]]);
+		assert.equal(1, alive);
+		server:stop();
+	end);
+end);
+
 describe("a library of another version", function ()
 	it("is refused with what to do", function ()
 		local server = start { disable = { "cloud_notify" } };

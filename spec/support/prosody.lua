@@ -5,7 +5,8 @@
 --   server:stop()  server:restart(options)  server:kill()
 --
 -- opts: version "0.12" | "13.0"; module "ours" | "reference"; options (the host's configuration); enable, disable
--- (lists of modules); components (JID -> module); plugins (another folder of modules); s2s (true to reach out).
+-- (lists of modules); components (JID -> module); s2s (true to reach out); modules and library, if ours are not to be
+-- taken from the work tree.
 local paths = require "spec.support.paths";
 local net = require "spec.support.net";
 local stream = require "spec.support.stream";
@@ -14,6 +15,7 @@ local lfs = require "lfs";
 local serialization = require "util.serialization";
 local st = require "util.stanza";
 
+local VERSIONS = { ["0.12"] = "0.12", ["12"] = "0.12", ["13.0"] = "13.0", ["13"] = "13.0" };
 local HOST = "example.test";
 local CONTROL = "control."..HOST;
 -- App servers that specs may connect as.
@@ -43,9 +45,8 @@ end
 -- The reference is bundled with 13.0; for 0.12 it is one of the community modules, of which no other may be seen.
 local function plugin_paths(self)
 	local dirs = { paths.root.."/spec/support/modules" };
-	if self.plugins then table.insert(dirs, self.plugins); end
 	if self.module == "ours" then
-		table.insert(dirs, paths.root.."/lua");
+		table.insert(dirs, self.modules or paths.root.."/lua");
 	elseif self.version == "0.12" then
 		local dir = self.dir.."/reference";
 		lfs.mkdir(dir);
@@ -129,7 +130,7 @@ end
 local function launch(self)
 	local command = ("cd %s && LUA_CPATH='%s;;' lua5.4 ./prosody --config ./prosody.cfg.lua -F >./out 2>&1 & pid=$!; "
 		.."echo $pid >%s/pid; cat >/dev/null; kill $pid 2>/dev/null; wait $pid 2>/dev/null")
-		:format(self.dir, paths.library, self.dir);
+		:format(self.dir, self.library or paths.library, self.dir);
 	self.process = assert(io.popen(command, "w"));
 	local ok, err = pcall(function ()
 		local answers = self.answers;
@@ -148,6 +149,7 @@ end
 function prosody.start(opts)
 	local self = setmetatable({ host = HOST, password = "secret", answers = {}, requests = 0 }, mt);
 	for name, value in pairs(opts) do self[name] = value; end
+	self.version = VERSIONS[opts.version] or error(("PROSODY is %s, there are 0.12 and 13.0"):format(opts.version), 0);
 	self.dir = os.tmpname();
 	os.remove(self.dir);
 	assert(lfs.mkdir(self.dir));
