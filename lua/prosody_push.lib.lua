@@ -188,11 +188,11 @@ local function remove(user, identifiers)
 	end);
 end
 
--- Stores a registration; the oldest go if there are too many.
+-- Stores a registration, and what it supersedes goes.
 local function enable(user, identifier, record)
 	local ok, err = update(user, function (records)
 		records[identifier] = record;
-		return take(records, engine:surplus(user, records));
+		return take(records, engine:superseded(user, records, identifier));
 	end);
 	if ok then engine:enabled(now(), user, identifier); end
 	return ok, err;

@@ -71,11 +71,13 @@ function Engine:readable(identifier, record) end
 ---@param identifier string
 function Engine:enabled(now, user, identifier) end
 
----The oldest of the records, where there are more than push_max_devices.
+---What has to go now that `newest` is among the records: itself under another spelling of the JID, and the oldest
+---where there are more than push_max_devices.
 ---@param user string
 ---@param records prosody_push.Records
+---@param newest string              identifier
 ---@return string[] identifiers
-function Engine:surplus(user, records) end
+function Engine:superseded(user, records, newest) end
 
 ---What a <disable> means.
 ---@param user string

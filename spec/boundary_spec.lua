@@ -152,7 +152,7 @@ describe("an engine", function ()
 		for _, push in ipairs((engine:on_ping("romeo", 0, true))) do
 			assert.is_true(push.attr.to == "x" or push.attr.to == "7");
 		end
-		engine:surplus("romeo", odd);
+		engine:superseded("romeo", odd, "text");
 		engine:matching("romeo", odd, "x");
 		engine:revoked("romeo", odd, "x", nil, "romeo@example.test", "none");
 		engine:enable("romeo", odd, "push.example", nil, nil, 0);

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 
-use jid::Jid;
 use lru::LruCache;
 use serde::{Deserialize, Serialize};
 use tracing::{debug, info};
@@ -124,7 +123,7 @@ impl Delivery {
     ) -> Verdict {
         let Some(id) = Id::parse(id) else { return Verdict::Stranger };
         let Some(flight) = self.in_flight.get(&id) else { return Verdict::Stranger };
-        if !same_entity(&flight.jid, from) {
+        if *flight.jid != *from {
             debug!("{from} answered a push that went to {}: ignored", flight.jid);
             return Verdict::Stranger;
         }
@@ -180,11 +179,6 @@ impl Delivery {
                 self.failures.pop(user);
             }
         }
-    }
-
-    /// Number of pushes that wait for an answer.
-    pub fn in_flight(&self) -> usize {
-        self.in_flight.len()
     }
 
     pub fn save(&self) -> State {
@@ -249,9 +243,4 @@ impl Delivery {
             self.order.pop_front();
         }
     }
-}
-
-/// Answers have JIDs in their normal form; a record that the reference stored may not.
-fn same_entity(jid: &str, from: &str) -> bool {
-    jid == from || Jid::new(jid).is_ok_and(|jid| jid.as_str() == from)
 }

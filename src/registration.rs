@@ -14,13 +14,30 @@ pub type Seconds = i64;
 pub struct Registration {
     /// Key in the store, and in a session's `push_identifier`.
     pub identifier: Rc<str>,
-    /// The app server.
+    /// The app server, in the normal form (RFC 7622) that its answers have.
     pub jid: Rc<str>,
     pub node: Option<Box<str>>,
     /// The form to send along with every push.
     pub options: Option<Element>,
     /// When it was enabled last; orders a user's registrations.
     pub timestamp: Seconds,
+}
+
+impl Registration {
+    /// From a stored record. The reference stores any text for a JID: what is none stays as it is.
+    pub fn new(identifier: &str, jid: &str, node: Option<&str>, options: Option<Element>, timestamp: Seconds) -> Self {
+        Registration {
+            identifier: identifier.into(),
+            jid: normal_jid(jid).into(),
+            node: node.map(Into::into),
+            options,
+            timestamp,
+        }
+    }
+}
+
+fn normal_jid(jid: &str) -> String {
+    Jid::new(jid).map_or_else(|_| jid.to_owned(), |jid| jid.to_string())
 }
 
 /// A user's registrations, the oldest first.
@@ -51,18 +68,25 @@ impl Devices {
         others.map(|other| other.timestamp.saturating_add(1)).fold(now, Seconds::max)
     }
 
-    /// The oldest, where there are more than `limit`.
-    pub fn surplus(&self, limit: usize) -> impl Iterator<Item = &Rc<Registration>> {
-        self.0.iter().take(self.0.len().saturating_sub(limit))
+    /// What has to go now that `newest` is stored: the same registration under a JID that is spelled otherwise, and
+    /// the oldest where there are more than `limit`.
+    pub fn superseded(&self, newest: &str, limit: usize) -> Vec<&Rc<Registration>> {
+        let newest = self.get(newest);
+        let is_other = |other: &Registration| {
+            newest.is_none_or(|newest| {
+                other.identifier == newest.identifier || other.jid != newest.jid || other.node != newest.node
+            })
+        };
+        let (others, same): (Vec<_>, Vec<_>) = self.0.iter().partition(|other| is_other(other));
+        let surplus = others.len().saturating_sub(limit);
+        same.into_iter().chain(others.into_iter().take(surplus)).collect()
     }
 
     /// What `<disable jid= node=>` means (XEP-0357 §6): without a node, all of that app server.
     pub fn matching(&self, jid: &str, node: Option<&str>) -> impl Iterator<Item = &Rc<Registration>> {
-        let normal = Jid::new(jid).ok();
+        let jid = normal_jid(jid);
         self.0.iter().filter(move |registration| {
-            let same_jid =
-                *registration.jid == *jid || normal.as_ref().is_some_and(|n| n.as_str() == &*registration.jid);
-            same_jid && node.is_none_or(|node| registration.node.as_deref().unwrap_or("") == node)
+            *registration.jid == *jid && node.is_none_or(|node| registration.node.as_deref().unwrap_or("") == node)
         })
     }
 }

@@ -79,7 +79,7 @@ proptest! {
         let mut with_new = all();
         with_new.push(registration("p", "new", timestamp));
         let everything = Devices::new(with_new, usize::MAX);
-        let surplus: Vec<_> = everything.surplus(limit).map(|registration| registration.timestamp).collect();
+        let surplus: Vec<_> = everything.superseded(&new, limit).into_iter().map(|registration| registration.timestamp).collect();
         let kept = Devices::new(everything.iter().map(|r| registration("p", r.node.as_deref().unwrap_or(""), r.timestamp)).collect(), limit);
         prop_assert!(kept.iter().count() <= limit);
         prop_assert_eq!(kept.iter().count() + surplus.len(), everything.iter().count());

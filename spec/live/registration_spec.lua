@@ -188,6 +188,18 @@ describe("push registration", function ()
 		assert.is_nil(server:stored("romeo"));
 	end);
 
+	it("takes the place of the same one in another spelling, which the reference let through", function ()
+		server:store("romeo", { ["Push.Example.Test<n"] = { jid = "Push.Example.Test", node = "n", timestamp = 1 } });
+		server:reload();
+		local app = appserver.connect(server, "push.example.test");
+		app.answer = { "cancel", "item-not-found" };
+		server:eval("module:fire_event('cloud-notify-ping', { user = 'romeo' })");
+		assert.equal(1, app:settled(), "it works as it is");
+		assert.matches("1 of 16 in a row", server:log());
+		phone:enable_push({ jid = "push.example.test", node = "n" });
+		assert.same({ "push.example.test<n" }, keys(server:stored("romeo")));
+	end);
+
 	it("goes with the account", function ()
 		phone:enable_push({ jid = "push.example.test", node = "n" });
 		local app = appserver.connect(server, "push.example.test");

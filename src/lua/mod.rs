@@ -26,7 +26,13 @@ fn prosody_push(lua: &Lua) -> LuaResult<LuaTable> {
     let library = lua.create_table()?;
     library.set("version", VERSION)?;
     library.set("answer_timeout", ANSWER_TIMEOUT / 1000)?;
-    library.set("log_debug", lua.create_function(|_, on| Ok(log::set_debug(on)))?)?;
+    library.set(
+        "log_debug",
+        lua.create_function(|_, on| {
+            log::set_debug(on);
+            Ok(())
+        })?,
+    )?;
     library.set("new", lua.create_function(new)?)?;
     Ok(library)
 }
@@ -83,8 +89,9 @@ type Text = mlua::BorrowedStr;
 /// word of facts, sender, body, archive id.
 type MessageEvent = (Text, f64, bool, Word, Option<Text>, Option<Text>, Option<Text>);
 
-fn message<'a>((_, _, _, word, from, body, archive_id): &'a MessageEvent) -> Message<'a> {
-    Message { word: *word, from: from.as_deref(), body: body.as_deref(), archive_id: archive_id.as_deref() }
+fn unpack((user, now, apart, word, from, body, archive_id): &MessageEvent) -> (&str, Millis, bool, Message<'_>) {
+    let (from, body, archive_id) = (from.as_deref(), body.as_deref(), archive_id.as_deref());
+    (user, millis(*now), *apart, Message { word: *word, from, body, archive_id })
 }
 
 impl LuaUserData for Host {
@@ -117,8 +124,9 @@ impl LuaUserData for Host {
         method(methods, "readable", |_, _, (identifier, record): (LuaValue, LuaValue)| {
             Ok(records::registration(&identifier, &record).is_some())
         });
-        method(methods, "surplus", |lua, host, (user, stored): (Text, LuaTable)| {
-            identifiers(lua, stored_devices(&user, Some(stored)).surplus(host.engine.config().max_devices))
+        method(methods, "superseded", |lua, host, (user, stored, newest): (Text, LuaTable, Text)| {
+            let max_devices = host.engine.config().max_devices;
+            identifiers(lua, stored_devices(&user, Some(stored)).superseded(&newest, max_devices).into_iter())
         });
         method(
             methods,
@@ -138,20 +146,20 @@ impl LuaUserData for Host {
 
         // Events that lead to pushes.
         method(methods, "on_offline", |lua, host, event: MessageEvent| {
-            let message = message(&event);
-            let pushes = host.engine.on_offline(millis(event.1), &event.0, &message);
-            host.write(lua, pushes, Some(&message), event.2)
+            let (user, now, apart, message) = unpack(&event);
+            let pushes = host.engine.on_offline(now, user, &message);
+            host.write(lua, pushes, Some(&message), apart)
         });
         method(
             methods,
             "on_archived",
             |lua, host, (to, held, event): (Option<Text>, Option<LuaTable>, LuaMultiValue)| {
                 let event = MessageEvent::from_lua_multi(event, lua)?;
-                let message = message(&event);
+                let (user, now, apart, message) = unpack(&event);
                 let held =
                     |identifier: &str| held.as_ref().is_some_and(|held| held.contains_key(identifier).unwrap_or(false));
-                let pushes = host.engine.on_archived(millis(event.1), &event.0, to.as_deref(), &message, held);
-                host.write(lua, pushes, Some(&message), event.2)
+                let pushes = host.engine.on_archived(now, user, to.as_deref(), &message, held);
+                host.write(lua, pushes, Some(&message), apart)
             },
         );
         type Ping = (Text, f64, bool, Option<LuaTable>);

@@ -34,16 +34,12 @@ pub fn registration(identifier: &LuaValue, record: &LuaValue) -> Option<Registra
     let text = |key| string(&record.raw_get(key).ok()?);
     let options: LuaValue = record.raw_get("options").ok()?;
     let timestamp: LuaValue = record.raw_get("timestamp").ok()?;
-    Some(Registration {
-        identifier: string(identifier)?.into(),
-        jid: text("jid")?.into(),
-        node: text("node").map(Into::into),
-        options: match &options {
-            LuaValue::Nil => None,
-            options => Some(element(options, MAX_DEPTH, &mut { MAX_NODES })?),
-        },
-        timestamp: timestamp.as_i64().or(timestamp.as_f64().map(|seconds| seconds as i64)).unwrap_or(0),
-    })
+    let options = match &options {
+        LuaValue::Nil => None,
+        options => Some(element(options, MAX_DEPTH, &mut { MAX_NODES })?),
+    };
+    let timestamp = timestamp.as_i64().or(timestamp.as_f64().map(|seconds| seconds as i64)).unwrap_or(0);
+    Some(Registration::new(&string(identifier)?, &text("jid")?, text("node").as_deref(), options, timestamp))
 }
 
 /// An element as `st.preserialize` leaves it: `name`, `attr`, and children from 1 up.

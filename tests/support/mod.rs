@@ -28,13 +28,7 @@ pub fn not_random(bytes: &mut [u8]) {
 }
 
 pub fn registration(jid: &str, node: &str, timestamp: i64) -> Registration {
-    Registration {
-        identifier: format!("{jid}<{node}").into(),
-        jid: jid.into(),
-        node: Some(node.into()),
-        options: None,
-        timestamp,
-    }
+    Registration::new(&format!("{jid}<{node}"), jid, Some(node), None, timestamp)
 }
 
 /// One host, its clock, and a user `romeo` whose registrations are loaded.
