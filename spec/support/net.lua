@@ -53,9 +53,12 @@ function net.connect(port)
 	return conn;
 end
 
--- A port that is free now.
+-- A port that is free now. None that the system gives to outgoing connections: one might take it, or meet itself.
 function net.free_port()
-	local server = assert(socket.bind("127.0.0.1", 0));
+	local server;
+	repeat
+		server = socket.bind("127.0.0.1", math.random(10000, 32000));
+	until server;
 	local _, port = server:getsockname();
 	server:close();
 	return tonumber(port);
