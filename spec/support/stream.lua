@@ -63,6 +63,4 @@ function methods:cut()
 	net.remove(self.conn);
 end
 
-stream.stanza = st.stanza;
-
 return stream;
