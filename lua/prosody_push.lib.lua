@@ -7,6 +7,8 @@ local logger = require "util.logger";
 local now = require "util.time".now;
 local st = require "util.stanza";
 
+local watchdog = module:require "prosody_push_watchdog";
+
 local VERSION = "0.1.0";
 
 local host = module.host;
@@ -74,8 +76,8 @@ end
 
 ---- Facts ----
 
--- What the rules look at in a message; see src/facts.rs.
-local known = engine:known();
+-- What the rules look at, by name of the stanza; see src/facts.rs.
+local known = { message = engine:known() };
 
 -- What the walk under way is about and keeps.
 local account, archive_id, body;
@@ -113,11 +115,26 @@ local function walk(element, rule, word, xmlns)
 	return word;
 end
 
--- word, sender, body, archive id; `id` is given where the message itself does not have it yet
-local function facts(user, message, id)
+-- Names of stanzas that were met in a session's queue and are in no archive. When the session ends, they are met again.
+local names = setmetatable({}, { __mode = "k" });
+local named = 0;
+
+local function name_of(stanza)
+	local name = names[stanza];
+	if not name then
+		named = named + 1;
+		name = "queued-"..named;
+		names[stanza] = name;
+	end
+	return name;
+end
+
+-- word, sender, body, name; `id` is the archive's where the message itself does not have it yet
+local function facts(user, stanza, id)
 	account, archive_id, body = jid_join(user, host), id, nil;
-	local word = walk(message, known, 0, "jabber:client");
-	return word, message.attr.from, body, archive_id;
+	local rule = known[stanza.name];
+	local word = rule and walk(stanza, rule, 0, "jabber:client") or 0;
+	return word, stanza.attr.from, body, archive_id or names[stanza];
 end
 
 local function sessions(user)
@@ -148,11 +165,14 @@ local function read(user)
 	return records or {};
 end
 
-local function unbind(user, identifier)
+local function unbind(session)
+	session.push_identifier, session.push_settings, session.first_hibernated_push = nil, nil, nil;
+	watchdog.restore(session);
+end
+
+local function unbind_all(user, identifier)
 	for _, session in pairs(sessions(user)) do
-		if session.push_identifier == identifier then
-			session.push_identifier, session.push_settings, session.first_hibernated_push = nil, nil, nil;
-		end
+		if session.push_identifier == identifier then unbind(session); end
 	end
 end
 
@@ -169,7 +189,7 @@ local function update(user, change)
 	end
 	engine:load(user, records);
 	for _, identifier in ipairs(gone) do
-		unbind(user, identifier);
+		unbind_all(user, identifier);
 		module:log("info", "Push registration removed: %s, %s", user, identifier);
 	end
 	return true;
@@ -203,8 +223,8 @@ end
 
 -- Asks the engine about a user; where it has not got the registrations, loads them and asks again.
 local function ask(user, method, ...)
-	local pushes, details = method(engine, ...);
-	if pushes ~= false then return pushes, details; end
+	local pushes, details, done, alerted = method(engine, ...);
+	if pushes ~= false then return pushes, details, done, alerted; end
 	local records = read(user);
 	if not records then return nil; end
 	engine:load(user, records);
@@ -259,9 +279,10 @@ local function send(iq)
 end
 
 -- Sends what the engine wants sent. `details` are there if other modules want to see each push; `records` are what
--- they see, if not those of the store.
+-- they see, if not those of the store. Gives the number of pushes that were sent.
 local function perform(user, stanza, records, pushes, details)
-	if not pushes then return; end
+	if not pushes then return 0; end
+	local sent = 0;
 	if details then records = records or read(user) or {}; end
 	for i, iq in ipairs(pushes) do
 		local detail = details and details[i];
@@ -270,11 +291,13 @@ local function perform(user, stanza, records, pushes, details)
 			engine:withdraw(iq.attr.id);
 		else
 			send(iq);
+			sent = sent + 1;
 		end
 	end
 	if not expiry then
 		expiry = module:add_timer(library.answer_timeout, expire);
 	end
+	return sent;
 end
 
 local function offline(user, stanza)
@@ -303,6 +326,75 @@ local function answer(stanza)
 end
 
 
+---- Stream management ----
+
+-- session -> stanzas that wait with it for others, and the timer that ends the wait
+local waiting = setmetatable({}, { __mode = "k" });
+
+local function stop_waiting(session)
+	local batch = waiting[session];
+	if batch then batch.timer:stop(); end
+	waiting[session] = nil;
+	return batch;
+end
+
+-- Pushes what waits in the queue of a session to the registration that it holds.
+local function push_queued(session, stanzas)
+	local user, identifier = session.username, session.push_identifier;
+	if not identifier then return; end
+	local records = { [identifier] = session.push_settings };
+	local done = 0;
+	for _, stanza in ipairs(stanzas) do
+		local word, from, text, name = facts(user, stanza);
+		local pushes, details, done_then, alerted = ask(user, engine.on_queued, identifier, done,
+			user, now(), has_handlers(), word, from, text, name or name_of(stanza));
+		local sent = perform(user, stanza, records, pushes, details);
+		if sent > 0 then done = done_then; end
+		if alerted and (sent > 0 or not pushes) and session.hibernating and not session.first_hibernated_push then
+			session.first_hibernated_push = os.time();
+			watchdog.restore(session);
+		end
+	end
+end
+
+-- A stanza waits for a client that hibernates, or whose acks are late.
+local function queued(session, stanza)
+	if not session.push_identifier then return; end
+	local delay = engine:queue_delay((facts(session.username, stanza)));
+	if delay == 0 then return push_queued(session, { stanza }); end
+	local batch = waiting[session];
+	if not batch then
+		batch = {};
+		waiting[session] = batch;
+		batch.timer = module:add_timer(delay, guarded("a push for queued stanzas", function ()
+			waiting[session] = nil;
+			push_queued(session, batch);
+		end));
+	end
+	batch[#batch + 1] = stanza;
+end
+
+-- `stanza` is the one that waits for its ack, if mod_smacks tells.
+local function acks_late(session, queue, stanza)
+	for _, unacked in ipairs(stanza and { stanza } or queue) do
+		queued(session, unacked);
+	end
+end
+
+local function hibernates(session, queue)
+	if not session.push_identifier then return; end
+	session.first_hibernated_push = nil;
+	watchdog.extend(session, engine:max_hibernation());
+	push_queued(session, queue);
+end
+
+local function resumed(session)
+	session.first_hibernated_push = nil;
+	watchdog.forget(session);
+	stop_waiting(session);
+end
+
+
 ---- Reload and unload ----
 
 local function each_bound_session(action)
@@ -316,15 +408,20 @@ end
 local function save()
 	local bound = {};
 	each_bound_session(function (session)
-		bound[session] = { session.push_identifier, session.push_settings };
+		local batch = stop_waiting(session);
+		if batch then push_queued(session, batch); end
+		bound[session] = { session.push_identifier, session.push_settings, session.first_hibernated_push };
 	end);
 	return { engine = engine:save(), bound = bound };
 end
 
 local function restore(saved)
 	if saved.engine then engine:restore(saved.engine); end
-	for session, held_by_it in pairs(saved.bound or {}) do
-		session.push_identifier, session.push_settings = held_by_it[1], held_by_it[2];
+	for session, fields in pairs(saved.bound or {}) do
+		session.push_identifier, session.push_settings, session.first_hibernated_push = fields[1], fields[2], fields[3];
+		if session.hibernating and not session.first_hibernated_push then
+			watchdog.extend(session, engine:max_hibernation());
+		end
 	end
 	if not expiry then expiry = module:add_timer(library.answer_timeout, expire); end
 end
@@ -332,7 +429,8 @@ end
 local function unload()
 	if expiry then expiry:stop(); end
 	each_bound_session(function (session)
-		session.push_identifier, session.push_settings, session.first_hibernated_push = nil, nil, nil;
+		stop_waiting(session);
+		unbind(session);
 	end);
 end
 
@@ -347,6 +445,10 @@ return {
 	archived = archived;
 	ping = ping;
 	answer = answer;
+	queued = queued;
+	acks_late = acks_late;
+	hibernates = hibernates;
+	resumed = resumed;
 	save = save;
 	restore = restore;
 	unload = unload;

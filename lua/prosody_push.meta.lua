@@ -28,7 +28,7 @@ local Engine = {};
 ---@class prosody_push.Known
 ---@field bit? integer               set in the word if the element is there
 ---@field text? integer              set in the word if it has text
----@field keep? "body"|"archive_id"  the text to pass on; the id to pass on if `by` is the user's account
+---@field keep? "body"|"archive_id"  the text to pass on; the id to pass on as name if `by` is the user's account
 ---@field types? table<string, integer>          by the attribute `type`
 ---@field children? table<string, table<string, prosody_push.Known>>     by namespace and name
 
@@ -107,10 +107,10 @@ function Engine:revoked(user, records, from, node, jid, affiliation) end
 ---@param word integer               facts, see known()
 ---@param from string?
 ---@param body string?
----@param archive_id string?
+---@param name string?
 ---@return table[]|false|nil stanzas
 ---@return prosody_push.Details? details
-function Engine:on_offline(user, now, apart, word, from, body, archive_id) end
+function Engine:on_offline(user, now, apart, word, from, body, name) end
 
 ---A message to `to` was archived for the user. `held` has the identifiers that sessions hold.
 ---@param to string?
@@ -121,10 +121,36 @@ function Engine:on_offline(user, now, apart, word, from, body, archive_id) end
 ---@param word integer
 ---@param from string?
 ---@param body string?
----@param archive_id string?
+---@param name string?
 ---@return table[]|false|nil stanzas
 ---@return prosody_push.Details? details
-function Engine:on_archived(to, held, user, now, apart, word, from, body, archive_id) end
+function Engine:on_archived(to, held, user, now, apart, word, from, body, name) end
+
+---Seconds that a stanza which waits in a session's queue may wait for others to be pushed with.
+---@param word integer
+---@return number
+function Engine:queue_delay(word) end
+
+---A stanza waits in the queue of a session that holds `identifier`. `done` is 0 for the first of those that waited
+---together, then what the call before gave if its push was sent.
+---@param identifier string
+---@param done integer
+---@param user string
+---@param now number
+---@param apart boolean
+---@param word integer
+---@param from string?
+---@param body string?
+---@param name string?
+---@return table[]|false|nil stanzas
+---@return prosody_push.Details? details
+---@return integer? done
+---@return boolean? alerted          whether the device knows of something important, by this push or by one before
+function Engine:on_queued(identifier, done, user, now, apart, word, from, body, name) end
+
+---push_max_hibernation_timeout in seconds.
+---@return number
+function Engine:max_hibernation() end
 
 ---Another module wants the user's devices woken, or those given.
 ---@param user string

@@ -28,7 +28,12 @@ pub struct Config {
     pub max_devices: usize,
     /// `push_max_errors`: refusals in a row after which a registration goes.
     pub max_errors: u32,
+    /// `push_max_hibernation_timeout`: seconds that a session with a registration may hibernate unpushed.
+    pub max_hibernation: f64,
 }
+
+/// Ten years: for ever, to a timer.
+const NEVER: f64 = 315_360_000.0;
 
 impl Default for Config {
     fn default() -> Self {
@@ -38,6 +43,7 @@ impl Default for Config {
             important_body: Some("New Message!".into()),
             max_devices: 5,
             max_errors: 16,
+            max_hibernation: 72.0 * 3600.0,
         }
     }
 }
@@ -54,6 +60,7 @@ impl Config {
             important_body: reader.text("push_notification_important_body", default.important_body),
             max_devices: reader.count("push_max_devices", default.max_devices as u32) as usize,
             max_errors: reader.count("push_max_errors", default.max_errors),
+            max_hibernation: reader.period("push_max_hibernation_timeout", default.max_hibernation),
         };
         (config, reader.warnings)
     }
@@ -93,6 +100,22 @@ impl<G: FnMut(&str) -> Value> Reader<G> {
         }
     }
 
+    /// Seconds, or as Prosody 13.0 reads periods: `"3 days"`, `"never"`.
+    fn period(&mut self, name: &str, default: f64) -> f64 {
+        let value = (self.get)(name);
+        let seconds = match &value {
+            Value::Nil => return default,
+            Value::Bool(false) => Some(NEVER),
+            Value::Number(number) => Some(*number),
+            Value::Text(text) => seconds(text),
+            _ => None,
+        };
+        match seconds {
+            Some(seconds) if seconds >= 1.0 => seconds.min(NEVER),
+            _ => self.unusable(name, &value, "a period of a second or more, like \"3 days\"", default),
+        }
+    }
+
     /// Text that can stand in XML; the empty text is none.
     fn text(&mut self, name: &str, default: Option<String>) -> Option<String> {
         match (self.get)(name) {
@@ -109,6 +132,25 @@ impl<G: FnMut(&str) -> Value> Reader<G> {
         self.warnings.push(format!("Option {name} is {value}, not {wanted}: using {instead} instead"));
         default
     }
+}
+
+fn seconds(period: &str) -> Option<f64> {
+    let period = period.trim().to_lowercase();
+    if period == "never" {
+        return Some(NEVER);
+    }
+    let (number, unit) = period.split_at(period.find(|c: char| !c.is_ascii_digit()).unwrap_or(period.len()));
+    let unit = match unit.trim().strip_suffix('s').unwrap_or(unit.trim()) {
+        "" | "sec" | "second" => 1,
+        "min" | "minute" => 60,
+        "h" | "hour" => 3600,
+        "d" | "day" => 24 * 3600,
+        "w" | "week" => 7 * 24 * 3600,
+        "mon" | "month" => 31 * 24 * 3600,
+        "y" | "year" => 365 * 24 * 3600,
+        _ => return None,
+    };
+    Some(number.parse::<f64>().ok()? * f64::from(unit))
 }
 
 impl fmt::Display for Value {
@@ -154,6 +196,25 @@ mod tests {
     }
 
     #[test]
+    fn periods_are_seconds_or_words() {
+        let cases = [
+            (Value::Number(90.5), 90.5),
+            (Value::Text("90".into()), 90.0),
+            (Value::Text("2 minutes".into()), 120.0),
+            (Value::Text("1 hour".into()), 3600.0),
+            (Value::Text("3 days".into()), 3.0 * 86400.0),
+            (Value::Text("1w".into()), 7.0 * 86400.0),
+            (Value::Text("never".into()), NEVER),
+            (Value::Number(f64::INFINITY), NEVER),
+            (Value::Bool(false), NEVER),
+        ];
+        for (value, seconds) in cases {
+            let (config, warnings) = read("push_max_hibernation_timeout", value.clone());
+            assert_eq!((config.max_hibernation, warnings), (seconds, vec![]), "{value}");
+        }
+    }
+
+    #[test]
     fn a_wrong_value_is_named_with_what_stands_in_for_it() {
         let cases = [
             ("push_max_devices", Value::Text("many".into()), "is \"many\", not a whole number from 1 up: using 5"),
@@ -162,6 +223,8 @@ mod tests {
             ("push_max_errors", Value::Number(f64::NAN), "is NaN, not a whole number from 1 up: using 16"),
             ("push_max_errors", Value::Other("table"), "is a table, not a whole number from 1 up: using 16"),
             ("push_notification_with_sender", Value::Text("yes".into()), "is \"yes\", not true or false: using false"),
+            ("push_max_hibernation_timeout", Value::Text("soon".into()), "is \"soon\", not a period"),
+            ("push_max_hibernation_timeout", Value::Number(0.0), "is 0, not a period of a second or more"),
             ("push_notification_important_body", Value::Bool(true), "is true, not text"),
             ("push_notification_important_body", Value::Text("\u{1}".into()), "using \"New Message!\" instead"),
         ];

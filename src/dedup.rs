@@ -1,7 +1,8 @@
 //! Once per device and message, whichever way the message comes.
 //!
 //! A message is known by its id in the addressee's archive: it is in the event that tells of the archiving, and in
-//! the `stanza-id` of every copy that goes on from there.
+//! the `stanza-id` of every copy that goes on from there. Without an archive the shim names a stanza that it meets in
+//! the queue of a session.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -9,8 +10,9 @@ use std::num::NonZeroUsize;
 
 use lru::LruCache;
 
-/// Messages remembered for one device.
-const MESSAGES: usize = 64;
+/// Messages remembered for one device: as many as stream management keeps for a session, which gives them back when
+/// the session ends.
+const MESSAGES: usize = 512;
 /// Devices remembered; the one pushed least recently is forgotten first.
 const DEVICES: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 

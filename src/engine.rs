@@ -9,7 +9,7 @@ use tracing::debug;
 use crate::config::Config;
 use crate::dedup::Pushed;
 use crate::delivery::{Delivery, Flight, Gone, Millis, StanzaError, State, Verdict};
-use crate::facts::Message;
+use crate::facts::{Message, Word};
 use crate::ids::{Id, Ids};
 use crate::importance::{Importance, judge};
 use crate::registration::{Devices, Registration, is_account};
@@ -27,6 +27,23 @@ pub struct NotLoaded;
 pub struct Push {
     pub id: Id,
     pub registration: Rc<Registration>,
+}
+
+/// Which kinds of stanzas of those that waited together have been pushed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    pub important: bool,
+    pub unimportant: bool,
+}
+
+/// What comes of a stanza that was queued.
+#[derive(Debug)]
+pub struct Queued {
+    pub pushes: Vec<Push>,
+    /// Whether the device knows of something important now, by this push or by one before.
+    pub alerted: bool,
+    /// What has been pushed now, if the push is not kept back.
+    pub done: Done,
 }
 
 /// The state of one host.
@@ -107,6 +124,44 @@ impl Engine {
         Ok(self.push(now, user, Some(message), absent))
     }
 
+    /// How long a stanza that waits for a client that does not answer may wait for others, so that one push does for
+    /// all of them. In milliseconds.
+    pub fn queue_delay(word: Word) -> Millis {
+        if judge(word) == Importance::Urgent { 0 } else { 1000 }
+    }
+
+    /// A stanza waits in the stream-management queue of a session that holds the registration `identifier`. Of those
+    /// that have waited together at most one important and one unimportant are pushed; `done` has what was pushed of
+    /// them so far.
+    pub fn on_queued(
+        &mut self,
+        now: Millis,
+        user: &str,
+        identifier: &str,
+        done: Done,
+        message: &Message,
+    ) -> Result<Queued, NotLoaded> {
+        let registration = self.devices(user)?.get(identifier).cloned();
+        let important = judge(message.word) != Importance::Low;
+        let known = if important { done.important } else { done.unimportant };
+        let Some(registration) = registration else {
+            return Ok(Queued { pushes: Vec::new(), alerted: false, done });
+        };
+        if known {
+            if let Some(name) = message.name {
+                self.pushed.first_time(user, identifier, name);
+            }
+            return Ok(Queued { pushes: Vec::new(), alerted: important, done });
+        }
+        let pushes = self.push(now, user, Some(message), std::iter::once(&registration));
+        let pushed = !pushes.is_empty();
+        let done = Done {
+            important: done.important || (important && pushed),
+            unimportant: done.unimportant || (!important && pushed),
+        };
+        Ok(Queued { pushes, alerted: important, done })
+    }
+
     /// Another module wants the devices woken: all, or those it gives.
     pub fn on_ping(
         &mut self,
@@ -166,10 +221,10 @@ impl Engine {
         let name: Rc<str> = user.into();
         for registration in devices {
             let device = &registration.identifier;
-            if let Some(archive_id) = message.and_then(|message| message.archive_id)
-                && !self.pushed.first_time(user, device, archive_id)
+            if let Some(name) = message.and_then(|message| message.name)
+                && !self.pushed.first_time(user, device, name)
             {
-                debug!("No push for {user} to {device}: message {archive_id} was pushed there before");
+                debug!("No push for {user} to {device}: message {name} was pushed there before");
                 continue;
             }
             let id = self.ids.make();

@@ -110,6 +110,7 @@ pub struct Message<'a> {
     pub from: Option<&'a str>,
     /// Only where [`Config::with_body`](crate::config::Config::with_body) asks for it.
     pub body: Option<&'a str>,
-    /// The id in the addressee's archive (XEP-0313), the name of the message across all its ways.
-    pub archive_id: Option<&'a str>,
+    /// What the message is known by across all its ways: its id in the addressee's archive (XEP-0313), or without an
+    /// archive one that the shim gives to a stanza that it may meet again.
+    pub name: Option<&'a str>,
 }

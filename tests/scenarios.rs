@@ -4,15 +4,15 @@ mod support;
 
 use prosody_push::config::Config;
 use prosody_push::delivery::{ANSWER_TIMEOUT, Gone, ROAD_PATIENCE, Verdict};
-use prosody_push::engine::NotLoaded;
+use prosody_push::engine::{Engine, NotLoaded};
 use prosody_push::facts::{BODY, Message, PROPOSE};
 use support::{DAY, Host, SECOND, nodes, registration};
 
-const CHAT: Message = Message { word: BODY, from: Some("juliet@example.org/x"), body: None, archive_id: None };
+const CHAT: Message = Message { word: BODY, from: Some("juliet@example.org/x"), body: None, name: None };
 const CALL: Message = Message { word: PROPOSE, ..CHAT };
 
 fn archived_as(id: &str) -> Message<'_> {
-    Message { archive_id: Some(id), ..CHAT }
+    Message { name: Some(id), ..CHAT }
 }
 
 fn gone(identifier: &str) -> Gone {
@@ -97,6 +97,47 @@ fn only_the_newest_devices_are_woken() {
     let devices = vec![registration("p", "b", 2), registration("p", "c", 3), registration("p", "a", 1)];
     let mut host = Host::new(config, devices);
     assert_eq!(nodes(&host.offline(&CHAT)), ["b", "c"]);
+}
+
+// Stream management.
+
+#[test]
+fn of_what_waited_together_one_important_and_one_unimportant_stanza_are_pushed() {
+    let mut host = Host::with_devices(&["phone", "tablet"]);
+    let (state, chat) = (Message { word: 0, ..CHAT }, CHAT);
+    assert_eq!(host.queued(&[&state, &chat, &state, &chat]), [0, 1]);
+    assert_eq!(host.queued(&[&chat]), [0]);
+}
+
+#[test]
+fn what_was_met_in_the_queue_is_not_pushed_again_to_that_device() {
+    let mut host = Host::with_devices(&["phone", "tablet"]);
+    let messages = ["a", "b", "c"].map(archived_as);
+    assert_eq!(host.queued(&messages.each_ref()), [0], "late acks");
+    assert!(host.queued(&messages.each_ref()).is_empty(), "then hibernation");
+    for message in &messages {
+        assert_eq!(nodes(&host.offline(message)), ["tablet"], "then the queue is given back");
+    }
+}
+
+#[test]
+fn a_call_that_was_pushed_at_once_is_not_pushed_from_the_queue() {
+    let mut host = Host::with_devices(&["phone"]);
+    let call = Message { name: Some("a1"), ..CALL };
+    assert_eq!(nodes(&host.archived(&call, &["push.example<phone"])), ["phone"]);
+    assert_eq!(host.queued(&[&call, &archived_as("a2")]), [1]);
+}
+
+#[test]
+fn a_call_does_not_wait() {
+    assert_eq!(Engine::queue_delay(PROPOSE), 0);
+    assert_eq!(Engine::queue_delay(BODY), SECOND);
+}
+
+#[test]
+fn a_session_whose_registration_went_wakes_nobody() {
+    let mut host = Host::with_devices(&["tablet"]);
+    assert!(host.queued(&[&CHAT]).is_empty());
 }
 
 // Delivery.

@@ -20,8 +20,7 @@ const TO: Publish = Publish {
     options: None,
 };
 
-const CHAT: Message =
-    Message { word: BODY, from: Some("juliet@example.org/x"), body: Some("Romeo?"), archive_id: None };
+const CHAT: Message = Message { word: BODY, from: Some("juliet@example.org/x"), body: Some("Romeo?"), name: None };
 
 /// The form of the XEP's example.
 fn options() -> Element {

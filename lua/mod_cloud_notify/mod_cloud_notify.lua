@@ -110,6 +110,23 @@ module:hook("archive-message-added", guarded("a push for an archived message", f
 	push.archived(user, stanza.attr.to or origin.username.."@"..origin.host, stanza, event.id);
 end));
 
+-- Stream management: a session whose client does not answer is woken through the registration that it holds.
+module:hook("smacks-ack-delayed", guarded("a push for a late ack", function (event)
+	push.acks_late(event.origin, event.queue, event.stanza);
+end));
+
+module:hook("smacks-hibernation-start", guarded("a push at the start of hibernation", function (event)
+	push.hibernates(event.origin, event.queue);
+end));
+
+module:hook("smacks-hibernation-stanza-queued", guarded("a push for a queued stanza", function (event)
+	push.queued(event.origin, event.stanza);
+end));
+
+module:hook("smacks-hibernation-end", guarded("the end of hibernation", function (event)
+	push.resumed(event.resumed);
+end));
+
 module:hook("cloud-notify-ping", guarded("a ping", function (event)
 	push.ping(event.user, event.push_services);
 end));

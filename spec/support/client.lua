@@ -3,7 +3,7 @@
 --   local phone = client.connect(server, "romeo", { resource = "phone", presence = true, smacks = true })
 --   phone:enable_push({ jid = "push.example.test", node = "n1", options = { secret = "s" } })  -> reply
 --   phone:message({ to = "…", body = "…" });  phone:received(pred);  phone:expect(pred, "what")
---   phone:close()  phone:cut()  phone:sync()
+--   phone:close()  phone:cut()  phone:sync()  client.resume(server, "romeo", phone)
 local net = require "spec.support.net";
 local stream = require "spec.support.stream";
 local base64 = require "util.encodings".base64.encode;
@@ -22,8 +22,7 @@ local function new_id()
 	return "c"..next_id;
 end
 
-function client.connect(server, user, opts)
-	opts = opts or {};
+local function login(server, user)
 	local self = setmetatable({ stanzas = {}, handled = 0 }, mt);
 	self.stream = stream.connect {
 		port = server.c2s_port;
@@ -31,25 +30,42 @@ function client.connect(server, user, opts)
 		to = server.host;
 		on_stanza = function (stanza) self:handle(stanza); end;
 	};
-	local function arrives(name)
-		return self:expect(function (stanza) return stanza.name == name; end, name);
-	end
-	arrives("features");
+	self:arrives("features");
 	self.stream:send(st.stanza("auth", { xmlns = "urn:ietf:params:xml:ns:xmpp-sasl", mechanism = "PLAIN" })
 		:text(base64("\0"..user.."\0"..server.password)));
-	arrives("success");
+	self:arrives("success");
 	self.stream:open();
-	arrives("features");
+	self:arrives("features");
+	return self;
+end
+
+function client.connect(server, user, opts)
+	opts = opts or {};
+	local self = login(server, user);
 	self.jid = self:iq(st.stanza("iq", { type = "set" }):tag("bind", { xmlns = "urn:ietf:params:xml:ns:xmpp-bind" })
 		:text_tag("resource", opts.resource or user)):get_child("bind", "urn:ietf:params:xml:ns:xmpp-bind"):get_child_text("jid");
 	self.bare = self.jid:match("^[^/]+");
 	if opts.smacks then
 		self.stream:send(st.stanza("enable", { xmlns = xmlns_sm, resume = "true" }));
-		self.sm_id = arrives("enabled").attr.id;
+		self.sm_id = self:arrives("enabled").attr.id;
+		self.handled = 0;
 	end
 	if opts.presence ~= false then self:send(st.presence()); end
 	self:sync();
 	return self;
+end
+
+-- A new connection for the session of a client that was cut (XEP-0198 §5).
+function client.resume(server, user, old)
+	local self = login(server, user);
+	self.handled = old.handled;
+	self.stream:send(st.stanza("resume", { xmlns = xmlns_sm, previd = old.sm_id, h = tostring(old.handled) }));
+	self:arrives("resumed");
+	return self;
+end
+
+function methods:arrives(name)
+	return self:expect(function (stanza) return stanza.name == name; end, name);
 end
 
 function methods:handle(stanza)

@@ -1,7 +1,6 @@
 -- An XMPP stream over TCP: stanzas in and out, by Prosody's own parser.
 local net = require "spec.support.net";
 local new_xmpp_stream = require "util.xmppstream".new;
-local st = require "util.stanza";
 
 local stream = {};
 local methods = {};

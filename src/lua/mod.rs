@@ -15,7 +15,7 @@ use mlua::prelude::*;
 use crate::VERSION;
 use crate::config::{Config, Value};
 use crate::delivery::{ANSWER_TIMEOUT, Gone, Millis, StanzaError, Verdict};
-use crate::engine::{Engine, NotLoaded, Push};
+use crate::engine::{Done, Engine, NotLoaded, Push, Queued};
 use crate::facts::{Message, Word};
 use crate::registration::{Devices, Registration, app_server, identifier, is_account};
 use crate::summary::{self, Publish, Summary};
@@ -86,12 +86,12 @@ fn random(bytes: &mut [u8]) {
 type Text = mlua::BorrowedStr;
 
 /// What every event of a message brings: user, seconds since 1970, whether each push must have a stanza of its own,
-/// word of facts, sender, body, archive id.
+/// word of facts, sender, body, name.
 type MessageEvent = (Text, f64, bool, Word, Option<Text>, Option<Text>, Option<Text>);
 
-fn unpack((user, now, apart, word, from, body, archive_id): &MessageEvent) -> (&str, Millis, bool, Message<'_>) {
-    let (from, body, archive_id) = (from.as_deref(), body.as_deref(), archive_id.as_deref());
-    (user, millis(*now), *apart, Message { word: *word, from, body, archive_id })
+fn unpack((user, now, apart, word, from, body, name): &MessageEvent) -> (&str, Millis, bool, Message<'_>) {
+    let (from, body, name) = (from.as_deref(), body.as_deref(), name.as_deref());
+    (user, millis(*now), *apart, Message { word: *word, from, body, name })
 }
 
 impl LuaUserData for Host {
@@ -162,6 +162,21 @@ impl LuaUserData for Host {
                 host.write(lua, pushes, Some(&message), apart)
             },
         );
+        method(methods, "queue_delay", |_, _, word: Word| Ok(seconds(Engine::queue_delay(word))));
+        method(methods, "on_queued", |lua, host, (identifier, done, event): (Text, u8, LuaMultiValue)| {
+            let event = MessageEvent::from_lua_multi(event, lua)?;
+            let (user, now, apart, message) = unpack(&event);
+            let done = Done { important: done & 2 != 0, unimportant: done & 1 != 0 };
+            match host.engine.on_queued(now, user, &identifier, done, &message) {
+                Ok(Queued { pushes, alerted, done }) => {
+                    let (stanzas, details) = host.write(lua, Ok(pushes), Some(&message), apart)?;
+                    let done = u8::from(done.important) * 2 + u8::from(done.unimportant);
+                    Ok((stanzas, details, Some(done), Some(alerted)))
+                }
+                Err(NotLoaded) => Ok((LuaValue::Boolean(false), None, None, None)),
+            }
+        });
+        method(methods, "max_hibernation", |_, host, ()| Ok(host.engine.config().max_hibernation));
         type Ping = (Text, f64, bool, Option<LuaTable>);
         method(methods, "on_ping", |lua, host, (user, now, apart, given): Ping| {
             let given = given.map(|given| records::read(&user, Some(given)));
@@ -192,7 +207,7 @@ impl LuaUserData for Host {
         method(methods, "on_timer", |lua, host, now: f64| {
             let gone = host.engine.on_timer(millis(now));
             let gone = lua.create_sequence_from(gone.iter().flat_map(|gone| [&*gone.user, &*gone.identifier]))?;
-            Ok((gone, host.engine.timer(millis(now)).map(|delay| delay as f64 / 1000.0)))
+            Ok((gone, host.engine.timer(millis(now)).map(seconds)))
         });
 
         // Reload.
@@ -230,6 +245,10 @@ fn identifiers<'d>(lua: &Lua, devices: impl Iterator<Item = &'d Rc<Registration>
 /// Prosody's time: seconds since 1970 with a fraction.
 fn millis(seconds: f64) -> Millis {
     (seconds * 1000.0) as Millis
+}
+
+fn seconds(millis: Millis) -> f64 {
+    millis as f64 / 1000.0
 }
 
 /// Stanzas to send, and, where each push has its own, what `cloud_notify/push` tells of them.

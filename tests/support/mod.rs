@@ -5,7 +5,7 @@ use minidom::Element;
 use prosody_push::config::Config;
 use prosody_push::delivery::{Gone, Millis, StanzaError, Verdict};
 use prosody_push::element::Sink;
-use prosody_push::engine::{Engine, NotLoaded, Push};
+use prosody_push::engine::{Done, Engine, NotLoaded, Push};
 use prosody_push::facts::{self, Keep, Message, Word};
 use prosody_push::ns;
 use prosody_push::registration::Registration;
@@ -65,6 +65,20 @@ impl Host {
 
     pub fn archived_for(&mut self, to: &str, message: &Message, held: &[&str]) -> Result<Vec<Push>, NotLoaded> {
         self.engine.on_archived(self.now, "romeo", Some(to), message, |identifier| held.contains(&identifier))
+    }
+
+    /// Stanzas that waited together in the queue of the session that holds `push.example<phone>`: which of them, by
+    /// their place, were pushed.
+    pub fn queued(&mut self, messages: &[&Message]) -> Vec<usize> {
+        let mut done = Done::default();
+        let mut pushed = Vec::new();
+        for (i, message) in messages.iter().enumerate() {
+            let queued = self.engine.on_queued(self.now, "romeo", "push.example<phone", done, message);
+            let queued = queued.expect("romeo is loaded");
+            pushed.extend(queued.pushes.iter().map(|_| i));
+            done = queued.done;
+        }
+        pushed
     }
 
     pub fn ping(&mut self) -> Vec<Push> {

@@ -1,0 +1,255 @@
+-- Sessions that hibernate or whose acks are late, with real connections that are cut, stalled and resumed.
+local prosody = require "spec.support.prosody";
+local appserver = require "spec.support.appserver";
+local client = require "spec.support.client";
+local net = require "spec.support.net";
+local st = require "util.stanza";
+
+local PUSH = "push.example.test";
+
+local server, app, juliet, phone;
+
+-- The session of the phone as modules see it.
+local function session(what)
+	return server:eval([[
+		local user = prosody.hosts[module.host].sessions.romeo;
+		local session = user and user.sessions.phone;
+		if not session then return "gone"; end
+		return ]]..what);
+end
+
+local function start(options, opts)
+	opts = opts or {};
+	opts.version, opts.module = os.getenv("PROSODY"), "ours";
+	options.push_notification_important_body = "New Message!";
+	opts.options = options;
+	server = prosody.start(opts);
+	app = appserver.connect(server, PUSH);
+	juliet = client.connect(server, "juliet", { smacks = false });
+	phone = client.connect(server, "romeo", { resource = "phone", smacks = true });
+	phone:enable_push({ jid = PUSH, node = "phone" });
+	-- What it has not acknowledged it would be woken for.
+	net.wait(function () return session("session.outgoing_stanza_queue:count_unacked()") == 0; end, "the ack");
+end
+
+local function sleeps()
+	phone:cut();
+	net.wait(function () return session("session.hibernating and true") == true; end, "hibernation");
+end
+
+local function gone(timeout)
+	net.wait(function () return session("true") == "gone"; end, "the end of the session", timeout or 15);
+end
+
+local function write(body, ...)
+	juliet:message { to = "romeo@example.test", body = body, ... };
+end
+
+local function kinds()
+	local found = {};
+	for i, push in ipairs(app.pushes) do
+		found[i] = appserver.read(push).summary["last-message-body"] and "important" or "unimportant";
+	end
+	return found;
+end
+
+local chat_state = st.stanza("composing", { xmlns = "http://jabber.org/protocol/chatstates" });
+
+describe("a hibernating session", function ()
+	before_each(function () start({ smacks_hibernation_time = 300 }); end);
+	after_each(function () server:stop(); end);
+
+	it("is woken by the next message", function ()
+		sleeps();
+		assert.equal(0, app:settled());
+		write("Romeo?");
+		app:expect(1);
+		assert.same({ "important" }, kinds());
+		assert.equal("number", session("type(session.first_hibernated_push)"));
+	end);
+
+	it("is woken at once for what waited when it fell asleep", function ()
+		phone.stream.stalled = true;
+		write("Romeo?");
+		local before = net.now();
+		sleeps();
+		app:expect(1);
+		assert.is_true(net.now() - before < 0.9, "without the second that others wait");
+		assert.same({ "important" }, kinds());
+	end);
+
+	it("is woken once for many stanzas, once more for unimportant ones", function ()
+		sleeps();
+		for i = 1, 5 do
+			write(nil, chat_state);
+			write("Romeo "..i);
+		end
+		app:expect(2);
+		local found = kinds();
+		table.sort(found);
+		assert.same({ "important", "unimportant" }, found);
+		assert.equal(2, app:settled());
+	end);
+
+	it("is not woken for what it has acknowledged", function ()
+		write("Romeo?");
+		phone:expect(function (stanza) return stanza:get_child_text("body") == "Romeo?"; end, "the message");
+		net.wait(function () return session("session.outgoing_stanza_queue:count_unacked()") == 0; end, "the ack");
+		sleeps();
+		assert.equal(0, app:settled());
+	end);
+
+	it("is called at once", function ()
+		sleeps();
+		local before = net.now();
+		write(nil, st.stanza("propose", { xmlns = "urn:xmpp:jingle-message:0", id = "sid" }));
+		app:expect(1);
+		assert.is_true(net.now() - before < 0.9);
+		write("Are you there?");
+		app:expect(2);
+		assert.same({ "important", "important" }, kinds());
+		assert.equal(2, app:settled(), "the call was not met again in the queue");
+	end);
+
+	it("that comes back in time is not woken", function ()
+		sleeps();
+		write("Romeo?");
+		local again = client.resume(server, "romeo", phone);
+		again:expect(function (stanza) return stanza:get_child_text("body") == "Romeo?"; end, "the message");
+		assert.is_nil((session("session.first_hibernated_push")));
+		assert.equal("push.example.test<phone", session("session.push_identifier"));
+		net.wait(function () return session("session.outgoing_stanza_queue:count_unacked()") == 0; end, "the ack");
+		phone = again;
+		sleeps();
+		write(nil, chat_state);
+		app:expect(1);
+		assert.same({ "unimportant" }, kinds());
+		assert.equal(1, app:settled(), "what waited then was dropped");
+	end);
+
+	it("is woken through its own registration only, the others through the archive", function ()
+		local tablet = client.connect(server, "romeo", { resource = "tablet" });
+		tablet:enable_push({ jid = PUSH, node = "tablet" });
+		tablet:close();
+		sleeps();
+		write("Romeo?");
+		app:expect(2);
+		assert.equal("tablet", appserver.read(app.pushes[1]).node);
+		assert.equal("phone", appserver.read(app.pushes[2]).node);
+		assert.equal(2, app:settled());
+	end);
+
+	it("keeps what waits over a reload", function ()
+		sleeps();
+		write("Romeo?");
+		server:reload();
+		app:expect(1);
+		assert.same({ "important" }, kinds());
+		assert.equal(1, app:settled());
+	end);
+
+	it("lets a handler see the stanza, and block", function ()
+		server:eval([[module:hook("cloud_notify/push", function (event)
+			prosody.seen = { event.original_stanza:get_child_text("body"), event.push_info.node };
+			return true;
+		end)]]);
+		sleeps();
+		write("Romeo?");
+		net.wait(function () return server:eval("return prosody.seen"); end, "the handler");
+		assert.same({ "Romeo?", "phone" }, server:eval("return prosody.seen"));
+		assert.equal(0, app:settled());
+		assert.is_nil((session("session.first_hibernated_push")));
+	end);
+end);
+
+describe("a session whose acks are late", function ()
+	it("is woken, and not again when it hibernates", function ()
+		start({ smacks_max_ack_delay = 1, smacks_hibernation_time = 300 });
+		phone.stream.stalled = true;
+		write("Romeo?");
+		app:expect(1);
+		assert.same({ "important" }, kinds());
+		sleeps();
+		assert.equal(1, app:settled());
+		server:stop();
+	end);
+end);
+
+describe("hibernation", function ()
+	after_each(function () server:stop(); end);
+
+	local function timeout() return session("session.hibernating_watchdog.timeout"); end
+
+	it("lasts as long as push_max_hibernation_timeout while nothing is pushed, then ends", function ()
+		start({ smacks_hibernation_time = 1, push_max_hibernation_timeout = 3 });
+		local before = net.now();
+		sleeps();
+		assert.equal(3, timeout());
+		gone();
+		assert.is_true(net.now() - before > 3);
+		assert.equal(0, app:settled());
+	end);
+
+	it("has its own time again after the first important push", function ()
+		start({ smacks_hibernation_time = 2, push_max_hibernation_timeout = 300 });
+		sleeps();
+		write(nil, chat_state);
+		app:expect(1);
+		assert.equal(300, timeout());
+		write("Romeo?");
+		app:expect(2);
+		assert.equal(2, timeout());
+		gone();
+	end);
+
+	it("has its own time again when the registration goes", function ()
+		start({ smacks_hibernation_time = 2, push_max_hibernation_timeout = 300 });
+		sleeps();
+		assert.equal(300, timeout());
+		local laptop = client.connect(server, "romeo", { resource = "laptop" });
+		laptop:disable_push({ jid = PUSH });
+		assert.equal(2, timeout());
+		gone();
+	end);
+
+	it("has its own time again when the module goes, and a longer one over a reload", function ()
+		start({ smacks_hibernation_time = 2, push_max_hibernation_timeout = 300 });
+		sleeps();
+		server:reload();
+		assert.equal(300, timeout());
+		server:unload();
+		assert.equal(2, timeout());
+		gone();
+	end);
+
+	it("is never made shorter", function ()
+		start({ smacks_hibernation_time = 300, push_max_hibernation_timeout = 3 });
+		sleeps();
+		assert.equal(300, timeout());
+	end);
+
+	it("takes a period in words", function ()
+		start({ smacks_hibernation_time = 300, push_max_hibernation_timeout = "3 days" });
+		sleeps();
+		assert.equal(3 * 86400, timeout());
+	end);
+
+	for _, archive in ipairs({ "with", "without" }) do
+		it("that ends, "..archive.." an archive, keeps what was queued and wakes for it only who has not been", function ()
+			start({ smacks_hibernation_time = 2 }, { disable = archive == "without" and { "mam" } or nil });
+			local tablet = client.connect(server, "romeo", { resource = "tablet" });
+			tablet:enable_push({ jid = PUSH, node = "tablet" });
+			tablet:close();
+			sleeps();
+			write("Romeo?");
+			gone();
+			app:settled();
+			local nodes = {};
+			for i, push in ipairs(app.pushes) do nodes[i] = appserver.read(push).node; end
+			table.sort(nodes);
+			assert.same({ "phone", "tablet" }, nodes);
+			phone = client.connect(server, "romeo", { resource = "phone" });
+			phone:expect(function (stanza) return stanza:get_child_text("body") == "Romeo?"; end, "the message");
+		end);
+	end
+end);
