@@ -3,6 +3,7 @@
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
+local net = require "spec.support.net";
 local st = require "util.stanza";
 
 local version = os.getenv("PROSODY");
@@ -144,6 +145,32 @@ local presence = {
 	end };
 };
 
+-- The device `a` sleeps; its pushes come a second later, and then there are `n` to its app server.
+local function asleep(n, action)
+	return function (world)
+		if not world.sleeper then
+			world.sleeper = client.connect(world.server, "romeo", { resource = "sleeper", smacks = true });
+			world.sleeper:enable_push({ jid = "push.example.test", node = "a" });
+			local function sleeper(what)
+				return world.server:eval("return prosody.hosts[module.host].sessions.romeo.sessions.sleeper."..what);
+			end
+			net.wait(function () return sleeper("outgoing_stanza_queue:count_unacked()") == 0; end, "the ack");
+			world.sleeper:cut();
+			net.wait(function () return sleeper("hibernating"); end, "hibernation");
+		end
+		action(world);
+		world.app:expect(n);
+	end;
+end
+
+local sleep = {
+	{ "a message, while one device sleeps", asleep(2, write { body = "Romeo?" }) };
+	{ "a chat state, while one device sleeps", asleep(1, write { st.stanza("active", { xmlns = "http://jabber.org/protocol/chatstates" }) }) };
+	{ "many messages, while one device sleeps", asleep(6, function (world)
+		for i = 1, 5 do write { body = "Romeo "..i }(world); end
+	end) };
+};
+
 -- Element, attributes, children; no ids, and no namespace where it is the parent's.
 local function plain(element, xmlns)
 	local attr, children = {}, {};
@@ -199,6 +226,7 @@ local used, compared = {}, 0;
 
 for _, run in ipairs({
 	{ "default", {}, content, presence };
+	{ "sleeping", {}, sleep };
 	{ "with_body", { push_notification_with_body = true, push_notification_with_sender = true }, content };
 	{ "without_body", { push_notification_important_body = "" }, content };
 }) do
