@@ -7,10 +7,15 @@ local prosody_0_12 = root.."/.prosody/0.12/usr/lib/prosody";
 package.path = prosody_0_12.."/?.lua;"..package.path;
 package.cpath = prosody_0_12.."/?.so;"..package.cpath;
 
+-- Servers run in folders of their own.
+local function absolute(path)
+	return path:sub(1, 1) == "/" and path or root.."/"..path;
+end
+
 return {
 	root = root;
 	-- Of a server version: the unpacked packages.
 	server = function (version) return root.."/.prosody/"..version; end;
 	-- The library as cargo leaves it: libprosody_push.so, found by `require "prosody_push"`.
-	library = ("%s/%s/lib?.so"):format(os.getenv("CARGO_TARGET_DIR") or root.."/target", os.getenv("PROFILE") or "debug");
+	library = ("%s/%s/lib?.so"):format(absolute(os.getenv("CARGO_TARGET_DIR") or "target"), os.getenv("PROFILE") or "debug");
 };
