@@ -2,6 +2,8 @@
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
+local net = require "spec.support.net";
+local lfs = require "lfs";
 
 for _, version in ipairs({ "0.12", "13.0" }) do
 	describe("on Prosody "..version.." the tools", function ()
@@ -32,6 +34,17 @@ for _, version in ipairs({ "0.12", "13.0" }) do
 			server:restart();
 			assert.same({ key = { value = 1 } }, server:stored("mercutio"));
 			server:reload();
+		end);
+
+		it("leave nothing behind when the spec dies", function ()
+			local dying = io.popen(([[KEEP= lua5.4 -e '
+				local server = require "spec.support.prosody".start { version = "%s", module = "reference" };
+				print(server.dir);
+				os.exit(1);
+			']]):format(version));
+			local dir = dying:read("l");
+			net.wait(function () return not lfs.attributes(dir); end, "the end of "..dir);
+			dying:close();
 		end);
 
 		it("raise what fails in the server", function ()

@@ -126,11 +126,22 @@ local function write_accounts(self)
 	end
 end
 
--- The shell ends the server when its input ends: also when the spec that started it dies.
+-- The shell that minds a server: when its input ends, the server ends and its folder goes. So also when the spec dies,
+-- and at Ctrl-C, which the shell outlives. A line of input, and the folder stays.
+local MINDER = [[
+trap '' INT
+cd DIR
+LUA_CPATH='LIBRARY;;' lua5.4 ./prosody --config ./prosody.cfg.lua -F >out 2>&1 &
+echo $! >pid
+read -r again
+kill $! 2>/dev/null
+wait
+if [ "$again" ]; then exit; fi
+if [ "$KEEP" ]; then echo "kept DIR"; else rm -rf DIR; fi
+]];
+
 local function launch(self)
-	local command = ("cd %s && LUA_CPATH='%s;;' lua5.4 ./prosody --config ./prosody.cfg.lua -F >./out 2>&1 & pid=$!; "
-		.."echo $pid >%s/pid; cat >/dev/null; kill $pid 2>/dev/null; wait $pid 2>/dev/null")
-		:format(self.dir, self.library or paths.library, self.dir);
+	local command = MINDER:gsub("%u+", { DIR = self.dir, LIBRARY = self.library or paths.library });
 	self.process = assert(io.popen(command, "w"));
 	local ok, err = pcall(function ()
 		local answers = self.answers;
@@ -161,24 +172,16 @@ function prosody.start(opts)
 	return self;
 end
 
-function methods:end_process()
+function methods:stop()
 	self.control:cut();
 	self.process:close();
 	self.answers = {};
 end
 
-function methods:stop()
-	self:end_process();
-	if os.getenv("KEEP") then
-		print("kept "..self.dir);
-	else
-		os.execute("rm -rf "..self.dir);
-	end
-end
-
 -- With the same data; `options` take the place of the host's.
 function methods:restart(options)
-	self:end_process();
+	self.process:write("again\n");
+	self:stop();
 	self.options = options or self.options;
 	write_config(self);
 	launch(self);
