@@ -59,7 +59,7 @@ function methods:send(stanza)
 end
 
 function methods:expect(n, timeout)
-	net.wait(function () return #self.pushes >= n; end, ("push %d to %s, %d came"):format(n, self.jid, #self.pushes), timeout);
+	net.wait(function () return #self.pushes >= n; end, ("push %d to %s"):format(n, self.jid), timeout);
 	return self.pushes[n];
 end
 

@@ -53,15 +53,19 @@ function net.connect(port)
 	return conn;
 end
 
--- A port that is free now. None that the system gives to outgoing connections: one might take it, or meet itself.
+local given = {};
+
+-- A port that is free now and was not given before. None that the system gives to outgoing connections: one might take
+-- it, or meet itself.
 function net.free_port()
-	local server;
+	local port, server;
 	repeat
-		server = socket.bind("127.0.0.1", math.random(10000, 32000));
+		port = math.random(10000, 32000);
+		server = not given[port] and socket.bind("127.0.0.1", port);
 	until server;
-	local _, port = server:getsockname();
+	given[port] = true;
 	server:close();
-	return tonumber(port);
+	return port;
 end
 
 -- Everything, whatever the other side's window is.
