@@ -223,8 +223,8 @@ end
 
 -- Asks the engine about a user; where it has not got the registrations, loads them and asks again.
 local function ask(user, method, ...)
-	local pushes, details, done, alerted = method(engine, ...);
-	if pushes ~= false then return pushes, details, done, alerted; end
+	local pushes, details, wait, done, alerted = method(engine, ...);
+	if pushes ~= false then return pushes, details, wait, done, alerted; end
 	local records = read(user);
 	if not records then return nil; end
 	engine:load(user, records);
@@ -257,20 +257,6 @@ local function is_blocked(user, iq, details, record, stanza)
 	return ret;
 end
 
-local expiry;
-local function expire()
-	local ok, gone, delay = pcall(engine.on_timer, engine, now());
-	if not ok then
-		module:log("error", "A fault while waiting for answers to pushes: %s", gone);
-		return library.answer_timeout;
-	end
-	for i = 1, #gone, 2 do
-		remove(gone[i], { gone[i + 1] });
-	end
-	if not delay then expiry = nil; end
-	return delay;
-end
-
 local function send(iq)
 	local ok, err = pcall(module.send, module, iq);
 	if not ok then
@@ -278,9 +264,37 @@ local function send(iq)
 	end
 end
 
+-- The engine's timer, and when it rings.
+local timer, due;
+
+-- Answers that do not come, and pushes that were held, need the time.
+local function tick()
+	timer = nil;
+	local gone, stanzas, delay = engine:on_timer(now());
+	for i = 1, #gone, 2 do
+		remove(gone[i], { gone[i + 1] });
+	end
+	for _, iq in ipairs(stanzas) do send(iq); end
+	return delay;
+end
+
+local function ring_in(delay)
+	local at = now() + delay;
+	if timer then
+		if due <= at then return; end
+		timer:stop();
+	end
+	due = at;
+	timer = module:add_timer(delay, guarded("the wait for answers to pushes", function ()
+		local next_delay = tick();
+		if next_delay then ring_in(next_delay); end
+	end));
+end
+
 -- Sends what the engine wants sent. `details` are there if other modules want to see each push; `records` are what
 -- they see, if not those of the store. Gives the number of pushes that were sent.
-local function perform(user, stanza, records, pushes, details)
+local function perform(user, stanza, records, pushes, details, wait)
+	if wait then ring_in(wait); end
 	if not pushes then return 0; end
 	local sent = 0;
 	if details then records = records or read(user) or {}; end
@@ -294,9 +308,7 @@ local function perform(user, stanza, records, pushes, details)
 			sent = sent + 1;
 		end
 	end
-	if not expiry then
-		expiry = module:add_timer(library.answer_timeout, expire);
-	end
+	if not timer then ring_in(library.answer_timeout); end
 	return sent;
 end
 
@@ -320,7 +332,8 @@ local function answer(stanza)
 		kind, condition, text = stanza:get_error();
 		kind = kind or "cancel";
 	end
-	local ours, user, identifier = engine:on_answer(now(), id, from, kind, condition, text);
+	local ours, wait, user, identifier = engine:on_answer(now(), id, from, kind, condition, text);
+	if wait then ring_in(wait); end
 	if user then remove(user, { identifier }); end
 	return ours;
 end
@@ -346,11 +359,11 @@ local function push_queued(session, stanzas)
 	local done = 0;
 	for _, stanza in ipairs(stanzas) do
 		local word, from, text, name = facts(user, stanza);
-		local pushes, details, done_then, alerted = ask(user, engine.on_queued, identifier, done,
+		local pushes, details, wait, done_then, alerted = ask(user, engine.on_queued, identifier, done,
 			user, now(), has_handlers(), word, from, text, name or name_of(stanza));
-		local sent = perform(user, stanza, records, pushes, details);
-		if sent > 0 then done = done_then; end
-		if alerted and (sent > 0 or not pushes) and session.hibernating and not session.first_hibernated_push then
+		local is_kept_back = perform(user, stanza, records, pushes, details, wait) == 0 and pushes;
+		if not is_kept_back then done = done_then or done; end
+		if alerted and not is_kept_back and session.hibernating and not session.first_hibernated_push then
 			session.first_hibernated_push = os.time();
 			watchdog.restore(session);
 		end
@@ -392,6 +405,7 @@ local function resumed(session)
 	session.first_hibernated_push = nil;
 	watchdog.forget(session);
 	stop_waiting(session);
+	if session.push_identifier then engine:on_resumed(session.username, session.push_identifier); end
 end
 
 
@@ -412,6 +426,7 @@ local function save()
 		if batch then push_queued(session, batch); end
 		bound[session] = { session.push_identifier, session.push_settings, session.first_hibernated_push };
 	end);
+	for _, iq in ipairs(engine:release_all(now())) do send(iq); end
 	return { engine = engine:save(), bound = bound };
 end
 
@@ -423,11 +438,11 @@ local function restore(saved)
 			watchdog.extend(session, engine:max_hibernation());
 		end
 	end
-	if not expiry then expiry = module:add_timer(library.answer_timeout, expire); end
+	ring_in(0);
 end
 
 local function unload()
-	if expiry then expiry:stop(); end
+	if timer then timer:stop(); end
 	each_bound_session(function (session)
 		stop_waiting(session);
 		unbind(session);

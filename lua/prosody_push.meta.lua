@@ -100,31 +100,33 @@ function Engine:revoked(user, records, from, node, jid, affiliation) end
 ---For each stanza what cloud_notify/push tells of it.
 ---@alias prosody_push.Details { identifier: string, important: boolean, summary: table<string, string> }[]
 
----No session took a message. Gives the stanzas to send; details only if they are to be apart, each with nothing shared.
+---No session took a message. Gives the stanzas to send; where they are seen, details of each, and no two share a part.
 ---@param user string
 ---@param now number                 seconds since 1970
----@param apart boolean
+---@param seen boolean               whether other modules see each push
 ---@param word integer               facts, see known()
 ---@param from string?
 ---@param body string?
 ---@param name string?
 ---@return table[]|false|nil stanzas
 ---@return prosody_push.Details? details
-function Engine:on_offline(user, now, apart, word, from, body, name) end
+---@return number? wait              seconds until on_timer() is due, if a push was held
+function Engine:on_offline(user, now, seen, word, from, body, name) end
 
 ---A message to `to` was archived for the user. `held` has the identifiers that sessions hold.
 ---@param to string?
 ---@param held table<string, true>?
 ---@param user string
 ---@param now number
----@param apart boolean
+---@param seen boolean               whether other modules see each push
 ---@param word integer
 ---@param from string?
 ---@param body string?
 ---@param name string?
 ---@return table[]|false|nil stanzas
 ---@return prosody_push.Details? details
-function Engine:on_archived(to, held, user, now, apart, word, from, body, name) end
+---@return number? wait              seconds until on_timer() is due, if a push was held
+function Engine:on_archived(to, held, user, now, seen, word, from, body, name) end
 
 ---Seconds that a stanza which waits in a session's queue may wait for others to be pushed with.
 ---@param word integer
@@ -137,16 +139,22 @@ function Engine:queue_delay(word) end
 ---@param done integer
 ---@param user string
 ---@param now number
----@param apart boolean
+---@param seen boolean               whether other modules see each push
 ---@param word integer
 ---@param from string?
 ---@param body string?
 ---@param name string?
 ---@return table[]|false|nil stanzas
 ---@return prosody_push.Details? details
+---@return number? wait              seconds until on_timer() is due, if a push was held
 ---@return integer? done
 ---@return boolean? alerted          whether the device knows of something important, by this push or by one before
-function Engine:on_queued(identifier, done, user, now, apart, word, from, body, name) end
+function Engine:on_queued(identifier, done, user, now, seen, word, from, body, name) end
+
+---The session that holds the registration is back.
+---@param user string
+---@param identifier string
+function Engine:on_resumed(user, identifier) end
 
 ---push_max_hibernation_timeout in seconds.
 ---@return number
@@ -155,18 +163,19 @@ function Engine:max_hibernation() end
 ---Another module wants the user's devices woken, or those given.
 ---@param user string
 ---@param now number
----@param apart boolean
+---@param seen boolean               whether other modules see each push
 ---@param records prosody_push.Records?
 ---@return table[]|false|nil stanzas
 ---@return prosody_push.Details? details
-function Engine:on_ping(user, now, apart, records) end
+---@return number? wait              seconds until on_timer() is due, if a push was held
+function Engine:on_ping(user, now, seen, records) end
 
 ---The stanza with this id is not sent after all.
 ---@param id string
 function Engine:withdraw(id) end
 
----An IQ result (no kind) or error came to the host. True if it answers a push; with user and identifier if that
----registration has to go.
+---An IQ result (no kind) or error came to the host. True if it answers a push; then the seconds until on_timer() is due,
+---and user and identifier if that registration has to go.
 ---@param now number
 ---@param id string
 ---@param from string?
@@ -174,16 +183,23 @@ function Engine:withdraw(id) end
 ---@param condition string?
 ---@param text string?
 ---@return true? ours
+---@return number? wait
 ---@return string? user
 ---@return string? identifier
 function Engine:on_answer(now, id, from, kind, condition, text) end
 
----Gives user and identifier in turns of registrations that have to go, and the seconds until it is due again, nil if
----nothing is in flight.
+---Gives user and identifier in turns of registrations that have to go, the stanzas of pushes that were held, and the
+---seconds until it is due again, nil if nothing is in flight or held.
 ---@param now number
 ---@return string[] gone
+---@return table[] stanzas
 ---@return number? delay
 function Engine:on_timer(now) end
+
+---The stanzas of all pushes that are held, for they would not survive a reload.
+---@param now number
+---@return table[] stanzas
+function Engine:release_all(now) end
 
 ---What has to survive a reload.
 ---@return string

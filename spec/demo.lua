@@ -7,7 +7,7 @@ local show = require "spec.support.show";
 
 local say = show.clock();
 
-local server = prosody.start { version = os.getenv("PROSODY"), module = "ours" };
+local server = prosody.start { version = os.getenv("PROSODY"), module = "ours", options = { push_coalesce = true } };
 say("Prosody %s runs on 127.0.0.1:%d, with mod_cloud_notify of prosody-push", server:eval("return prosody.version"), server.c2s_port);
 local app = appserver.connect(server, "push.example.test");
 say("An app server has connected as %s", app.jid);

@@ -30,6 +30,8 @@ pub struct Config {
     pub max_errors: u32,
     /// `push_max_hibernation_timeout`: seconds that a session with a registration may hibernate unpushed.
     pub max_hibernation: f64,
+    /// `push_coalesce`: in a burst, one push without content does for many.
+    pub coalesce: bool,
 }
 
 /// Ten years: for ever, to a timer.
@@ -44,6 +46,7 @@ impl Default for Config {
             max_devices: 5,
             max_errors: 16,
             max_hibernation: 72.0 * 3600.0,
+            coalesce: true,
         }
     }
 }
@@ -61,6 +64,7 @@ impl Config {
             max_devices: reader.count("push_max_devices", default.max_devices as u32) as usize,
             max_errors: reader.count("push_max_errors", default.max_errors),
             max_hibernation: reader.period("push_max_hibernation_timeout", default.max_hibernation),
+            coalesce: reader.boolean("push_coalesce", default.coalesce),
         };
         (config, reader.warnings)
     }

@@ -20,6 +20,9 @@ pub type Millis = u64;
 
 /// How long an answer may take.
 pub const ANSWER_TIMEOUT: Millis = 120 * 1000;
+/// Stands for the answer that did not come.
+pub const NO_ANSWER: StanzaError =
+    StanzaError { kind: "wait", condition: "remote-server-timeout", text: Some("no answer") };
 /// How long the road may fail without a break before the registration goes.
 pub const ROAD_PATIENCE: Millis = 30 * 24 * 3600 * 1000;
 /// Users whose failures are remembered; the one whose failed least recently is forgotten first.
@@ -37,17 +40,6 @@ pub struct StanzaError<'a> {
     pub text: Option<&'a str>,
 }
 
-/// What came of an answer, or of none.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Not the answer to a push of ours.
-    Stranger,
-    /// The registration stays.
-    Stays,
-    /// The registration has to go.
-    Goes(Gone),
-}
-
 /// Names a registration that has to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gone {
@@ -62,6 +54,8 @@ pub struct Flight {
     pub identifier: Rc<str>,
     jid: Rc<str>,
     sent: Millis,
+    /// Whether it was important, if it had no content: the lane that it keeps.
+    pub plain: Option<bool>,
 }
 
 /// The failures of one registration since its last success.
@@ -100,66 +94,54 @@ impl Delivery {
     }
 
     /// A push leaves.
-    pub fn sent(&mut self, now: Millis, id: Id, user: Rc<str>, registration: &Registration) {
+    pub fn sent(&mut self, now: Millis, id: Id, user: Rc<str>, registration: &Registration, plain: Option<bool>) {
         self.skip_answered();
         self.order.push_back((now, id));
         let (identifier, jid) = (registration.identifier.clone(), registration.jid.clone());
-        self.in_flight.insert(id, Flight { user, identifier, jid, sent: now });
+        self.in_flight.insert(id, Flight { user, identifier, jid, sent: now, plain });
     }
 
     /// A push was taken back before it left.
-    pub fn withdrawn(&mut self, id: &str) {
-        Id::parse(id).and_then(|id| self.in_flight.remove(&id));
+    pub fn withdrawn(&mut self, id: Id) {
+        self.in_flight.remove(&id);
     }
 
-    /// An IQ result or error came to the host. `stands` tells whether the registration is still there.
-    pub fn answered(
-        &mut self,
-        now: Millis,
-        id: &str,
-        from: &str,
-        error: Option<StanzaError>,
-        stands: impl Fn(&Flight) -> bool,
-    ) -> Verdict {
-        let Some(id) = Id::parse(id) else { return Verdict::Stranger };
-        let Some(flight) = self.in_flight.get(&id) else { return Verdict::Stranger };
+    /// An IQ result or error came from `from`: the push that it answers, which is in flight no longer.
+    pub fn land(&mut self, id: Id, from: &str) -> Option<Flight> {
+        let flight = self.in_flight.get(&id)?;
         if *flight.jid != *from {
             debug!("{from} answered a push that went to {}: ignored", flight.jid);
-            return Verdict::Stranger;
+            return None;
         }
-        let Some(flight) = self.in_flight.remove(&id) else { return Verdict::Stranger };
-        match error {
-            _ if !stands(&flight) => debug!("{} answered a push to a registration that is no more", flight.jid),
-            None => {
-                debug!("{} took the push for {}", flight.jid, flight.user);
-                self.succeeded(&flight.user, &flight.identifier);
-            }
-            Some(error) => return self.failed(now, flight, error),
-        }
-        Verdict::Stays
+        self.in_flight.remove(&id)
     }
 
-    /// The time for answers passes: what came of pushes that got none.
-    pub fn expire(&mut self, now: Millis, stands: impl Fn(&Flight) -> bool) -> Vec<Gone> {
-        let mut gone = Vec::new();
-        while let Some(&(sent, id)) = self.order.front() {
-            if now < sent + ANSWER_TIMEOUT {
-                break;
-            }
+    /// The pushes that got no answer in time.
+    pub fn overdue(&mut self, now: Millis) -> Vec<(Id, Flight)> {
+        let mut overdue = Vec::new();
+        while let Some(&(sent, id)) = self.order.front()
+            && sent + ANSWER_TIMEOUT <= now
+        {
             self.order.pop_front();
-            let Some(flight) = self.in_flight.remove(&id).filter(&stands) else { continue };
-            let error = StanzaError { kind: "wait", condition: "remote-server-timeout", text: Some("no answer") };
-            if let Verdict::Goes(which) = self.failed(now, flight, error) {
-                gone.push(which);
-            }
+            overdue.extend(self.in_flight.remove(&id).map(|flight| (id, flight)));
         }
-        gone
+        overdue
     }
 
-    /// How long until [`expire`](Delivery::expire) has something to do, in milliseconds.
-    pub fn next_expiry(&mut self, now: Millis) -> Option<Millis> {
+    /// What became of a push to a registration that is still there: names it if it has to go.
+    pub fn settle(&mut self, now: Millis, flight: Flight, error: Option<StanzaError>) -> Option<Gone> {
+        let Some(error) = error else {
+            debug!("{} took the push for {}", flight.jid, flight.user);
+            self.succeeded(&flight.user, &flight.identifier);
+            return None;
+        };
+        self.failed(now, flight, error)
+    }
+
+    /// When [`overdue`](Delivery::overdue) has something to give, at the earliest.
+    pub fn next(&mut self) -> Option<Millis> {
         self.skip_answered();
-        self.order.front().map(|(sent, _)| (sent + ANSWER_TIMEOUT).saturating_sub(now))
+        self.order.front().map(|(sent, _)| sent + ANSWER_TIMEOUT)
     }
 
     /// The registration was made, anew or again: nothing counts that happened before.
@@ -201,13 +183,13 @@ impl Delivery {
         self.retain(user, |failed| failed != identifier);
     }
 
-    fn failed(&mut self, now: Millis, flight: Flight, error: StanzaError) -> Verdict {
+    fn failed(&mut self, now: Millis, flight: Flight, error: StanzaError) -> Option<Gone> {
         let histories = self.failures.get_or_insert_mut(flight.user.clone(), Histories::new);
         let history = histories.entry(flight.identifier.clone()).or_default();
         let (user, device) = (&flight.user, &flight.identifier);
         if flight.sent <= history.made {
             debug!("Push for {user} to {device} failed, but the registration was made anew since: not counted");
-            return Verdict::Stays;
+            return None;
         }
         let StanzaError { kind, condition, text } = error;
         let text = text.unwrap_or("no text");
@@ -215,7 +197,7 @@ impl Delivery {
             let since = *history.road_fails_since.get_or_insert(now);
             debug!("Push for {user} to {device} failed on its way ({kind}/{condition}, {text}): not counted");
             if now.saturating_sub(since) < ROAD_PATIENCE {
-                return Verdict::Stays;
+                return None;
             }
             info!(
                 "No push for {user} has reached {device} for {} days ({kind}/{condition}, {text}): registration removed",
@@ -229,13 +211,13 @@ impl Delivery {
                 "Push for {user} to {device} was refused ({kind}/{condition}, {text}): {refusals} of {max} in a row"
             );
             if refusals < max {
-                return Verdict::Stays;
+                return None;
             }
             info!(
                 "{device} refused {refusals} pushes for {user} in a row, last with {kind}/{condition} ({text}): registration removed"
             );
         }
-        Verdict::Goes(Gone { user: flight.user, identifier: flight.identifier })
+        Some(Gone { user: flight.user, identifier: flight.identifier })
     }
 
     fn skip_answered(&mut self) {

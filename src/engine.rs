@@ -6,13 +6,15 @@ use std::rc::Rc;
 use lru::LruCache;
 use tracing::debug;
 
+use crate::coalesce::{Lane, Lanes, Released};
 use crate::config::Config;
 use crate::dedup::Pushed;
-use crate::delivery::{Delivery, Flight, Gone, Millis, StanzaError, State, Verdict};
+use crate::delivery::{Delivery, Flight, Gone, Millis, NO_ANSWER, StanzaError, State};
 use crate::facts::{Message, Word};
 use crate::ids::{Id, Ids};
 use crate::importance::{Importance, judge};
 use crate::registration::{Devices, Registration, is_account};
+use crate::summary::Summary;
 
 /// Users whose registrations are held in memory; the one asked for least recently goes first and is read again when
 /// the next message for them comes.
@@ -21,6 +23,26 @@ const CACHED_USERS: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 /// The user's registrations are not in memory: [`Engine::load`] them and ask again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotLoaded;
+
+/// Facts that every event has.
+#[derive(Clone, Copy, Debug)]
+pub struct Event<'a> {
+    pub now: Millis,
+    pub user: &'a str,
+    /// Whether other modules see each push, and may put something into it: then none stands for another.
+    pub seen: bool,
+}
+
+/// What came of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Not the answer to a push of ours.
+    Stranger,
+    /// The registration stays.
+    Stays,
+    /// The registration has to go.
+    Goes(Gone),
+}
 
 /// A push to be sent.
 #[derive(Clone, Debug)]
@@ -46,14 +68,24 @@ pub struct Queued {
     pub done: Done,
 }
 
+/// A push that was held and leaves now.
+#[derive(Debug)]
+pub struct Held {
+    pub push: Push,
+    pub important: bool,
+}
+
 /// The state of one host.
 pub struct Engine {
     host: String,
     config: Config,
     users: LruCache<Rc<str>, Devices>,
     pushed: Pushed,
+    lanes: Lanes,
     delivery: Delivery,
     ids: Ids,
+    /// Since the last [`take_hold`](Engine::take_hold) a push was held.
+    held: bool,
 }
 
 impl Engine {
@@ -61,7 +93,16 @@ impl Engine {
     pub fn new(host: String, config: Config, random: fn(&mut [u8])) -> Self {
         let delivery = Delivery::new(config.max_errors);
         let users = LruCache::new(CACHED_USERS);
-        Engine { host, config, users, pushed: Pushed::default(), delivery, ids: Ids::new(random) }
+        Engine {
+            host,
+            config,
+            users,
+            pushed: Pushed::default(),
+            lanes: Lanes::default(),
+            delivery,
+            ids: Ids::new(random),
+            held: false,
+        }
     }
 
     /// Where the pushes come from.
@@ -92,22 +133,22 @@ impl Engine {
     }
 
     /// No session took the message: all the user's devices are woken.
-    pub fn on_offline(&mut self, now: Millis, user: &str, message: &Message) -> Result<Vec<Push>, NotLoaded> {
-        let devices = self.devices(user)?.clone();
-        Ok(self.push(now, user, Some(message), devices.iter()))
+    pub fn on_offline(&mut self, event: Event, message: &Message) -> Result<Vec<Push>, NotLoaded> {
+        let devices = self.devices(event.user)?.clone();
+        Ok(self.push(event, Some(message), devices.iter()))
     }
 
-    /// A message to `to` was archived for `user`. Of one that the user sent, to whomever, no device needs to hear. Devices with a
-    /// session, connected or hibernating, hear of a message there; only a call goes to them at once, since their
-    /// connection may be dead.
+    /// A message to `to` was archived for the user. Of one that the user sent, to whomever, no device needs to hear.
+    /// Devices with a session, connected or hibernating, hear of a message there; only a call goes to them at once,
+    /// since their connection may be dead.
     pub fn on_archived(
         &mut self,
-        now: Millis,
-        user: &str,
+        event: Event,
         to: Option<&str>,
         message: &Message,
         held: impl Fn(&str) -> bool,
     ) -> Result<Vec<Push>, NotLoaded> {
+        let user = event.user;
         let is_user = |jid: Option<&str>| jid.is_some_and(|jid| is_account(jid, user, &self.host));
         if !is_user(to) || is_user(message.from) {
             return Ok(Vec::new());
@@ -121,7 +162,7 @@ impl Engine {
             }
             goes
         });
-        Ok(self.push(now, user, Some(message), absent))
+        Ok(self.push(event, Some(message), absent))
     }
 
     /// How long a stanza that waits for a client that does not answer may wait for others, so that one push does for
@@ -135,69 +176,104 @@ impl Engine {
     /// them so far.
     pub fn on_queued(
         &mut self,
-        now: Millis,
-        user: &str,
+        event: Event,
         identifier: &str,
         done: Done,
         message: &Message,
     ) -> Result<Queued, NotLoaded> {
-        let registration = self.devices(user)?.get(identifier).cloned();
-        let important = judge(message.word) != Importance::Low;
-        let known = if important { done.important } else { done.unimportant };
+        let registration = self.devices(event.user)?.get(identifier).cloned();
         let Some(registration) = registration else {
             return Ok(Queued { pushes: Vec::new(), alerted: false, done });
         };
-        if known {
+        let important = judge(message.word) != Importance::Low;
+        if if important { done.important } else { done.unimportant } {
             if let Some(name) = message.name {
-                self.pushed.first_time(user, identifier, name);
+                self.pushed.first_time(event.user, identifier, name);
             }
             return Ok(Queued { pushes: Vec::new(), alerted: important, done });
         }
-        let pushes = self.push(now, user, Some(message), std::iter::once(&registration));
-        let pushed = !pushes.is_empty();
+        let pushes = self.push(event, Some(message), std::iter::once(&registration));
+        let told = !pushes.is_empty() || self.held;
         let done = Done {
-            important: done.important || (important && pushed),
-            unimportant: done.unimportant || (!important && pushed),
+            important: done.important || (important && told),
+            unimportant: done.unimportant || (!important && told),
         };
         Ok(Queued { pushes, alerted: important, done })
     }
 
+    /// The session that holds the registration is back: a push that was held for it says nothing any more.
+    pub fn on_resumed(&mut self, user: &str, identifier: &str) {
+        self.lanes.drop_held(&user.into(), &identifier.into());
+    }
+
     /// Another module wants the devices woken: all, or those it gives.
-    pub fn on_ping(
-        &mut self,
-        now: Millis,
-        user: &str,
-        given: Option<Vec<Registration>>,
-    ) -> Result<Vec<Push>, NotLoaded> {
+    pub fn on_ping(&mut self, event: Event, given: Option<Vec<Registration>>) -> Result<Vec<Push>, NotLoaded> {
         let devices = match given {
             Some(given) => Devices::new(given, usize::MAX),
-            None => self.devices(user)?.clone(),
+            None => self.devices(event.user)?.clone(),
         };
-        Ok(self.push(now, user, None, devices.iter()))
+        Ok(self.push(event, None, devices.iter()))
     }
 
     /// A handler of another module kept the push back.
     pub fn withdraw(&mut self, id: &str) {
-        self.delivery.withdrawn(id);
+        if let Some(id) = Id::parse(id) {
+            self.delivery.withdrawn(id);
+        }
     }
 
     /// An IQ of type result or error came to the host.
     pub fn on_answer(&mut self, now: Millis, id: &str, from: Option<&str>, error: Option<StanzaError>) -> Verdict {
-        let Some(from) = from else { return Verdict::Stranger };
-        self.delivery.answered(now, id, from, error, stands(&self.users))
+        let id = Id::parse(id);
+        let flight = id.zip(from).and_then(|(id, from)| self.delivery.land(id, from));
+        match id.zip(flight) {
+            None => Verdict::Stranger,
+            Some((id, flight)) => self.landed(now, id, flight, error).map_or(Verdict::Stays, Verdict::Goes),
+        }
     }
 
     /// Time has passed: the registrations that have to go because no answer came.
     pub fn on_timer(&mut self, now: Millis) -> Vec<Gone> {
-        self.delivery.expire(now, stands(&self.users))
+        let overdue = self.delivery.overdue(now);
+        overdue.into_iter().filter_map(|(id, flight)| self.landed(now, id, flight, Some(NO_ANSWER))).collect()
     }
 
-    /// Milliseconds until [`on_timer`](Engine::on_timer) is due; none while nothing is in flight.
+    /// The pushes that were held and may leave now.
+    pub fn release(&mut self, now: Millis) -> Vec<Held> {
+        self.release_due(now, now)
+    }
+
+    /// All pushes that are held.
+    pub fn release_all(&mut self, now: Millis) -> Vec<Held> {
+        self.release_due(now, Millis::MAX)
+    }
+
+    fn release_due(&mut self, now: Millis, until: Millis) -> Vec<Held> {
+        let released = self.lanes.release(now, until);
+        let standing =
+            released.into_iter().filter(|released| stands(&self.users, &released.lane.user, &released.lane.identifier));
+        let standing: Vec<Released> = standing.collect();
+        let leave = |Released { lane, registration }| {
+            let Lane { user, important, .. } = lane.clone();
+            debug!("A push for {user} to {} was held and leaves now", lane.identifier);
+            Held { push: self.send(now, user, &registration, Some(lane)), important }
+        };
+        standing.into_iter().map(leave).collect()
+    }
+
+    /// Milliseconds until [`on_timer`](Engine::on_timer) or [`release`](Engine::release) have something to do; none
+    /// while nothing is in flight or held.
     pub fn timer(&mut self, now: Millis) -> Option<Millis> {
-        self.delivery.next_expiry(now)
+        let next = [self.delivery.next(), self.lanes.next()];
+        next.into_iter().flatten().min().map(|next| next.saturating_sub(now))
     }
 
-    /// What has to survive a reload of the module.
+    /// Whether a push has been held since the last time this was asked.
+    pub fn take_hold(&mut self) -> bool {
+        std::mem::take(&mut self.held)
+    }
+
+    /// What has to survive a reload.
     pub fn save(&self) -> State {
         self.delivery.save()
     }
@@ -212,31 +288,67 @@ impl Engine {
 
     fn push<'d>(
         &mut self,
-        now: Millis,
-        user: &str,
+        event: Event,
         message: Option<&Message>,
         devices: impl Iterator<Item = &'d Rc<Registration>>,
     ) -> Vec<Push> {
+        let Event { now, user, seen } = event;
+        let importance = message.map_or(Importance::Low, |message| judge(message.word));
+        let may_wait = self.config.coalesce
+            && !seen
+            && importance != Importance::Urgent
+            && !Summary::has_content(&self.config, message);
         let mut pushes = Vec::new();
-        let name: Rc<str> = user.into();
+        let user: Rc<str> = user.into();
         for registration in devices {
             let device = &registration.identifier;
             if let Some(name) = message.and_then(|message| message.name)
-                && !self.pushed.first_time(user, device, name)
+                && !self.pushed.first_time(&user, device, name)
             {
                 debug!("No push for {user} to {device}: message {name} was pushed there before");
                 continue;
             }
-            let id = self.ids.make();
-            self.delivery.sent(now, id, name.clone(), registration);
-            debug!("Push {} for {user} to {device}", id.as_str());
-            pushes.push(Push { id, registration: registration.clone() });
+            let lane = may_wait.then(|| Lane {
+                user: user.clone(),
+                identifier: device.clone(),
+                important: importance != Importance::Low,
+            });
+            if let Some(lane) = &lane
+                && !self.lanes.admit(now, lane, registration)
+            {
+                debug!("A push for {user} to {device} is held: the last one says it already");
+                self.held = true;
+                continue;
+            }
+            pushes.push(self.send(now, user.clone(), registration, lane));
         }
         pushes
     }
+
+    fn send(&mut self, now: Millis, user: Rc<str>, registration: &Rc<Registration>, lane: Option<Lane>) -> Push {
+        let id = self.ids.make();
+        debug!("Push {} for {user} to {}", id.as_str(), registration.identifier);
+        self.delivery.sent(now, id, user, registration, lane.as_ref().map(|lane| lane.important));
+        if let Some(lane) = lane {
+            self.lanes.sent(now, lane, id);
+        }
+        Push { id, registration: registration.clone() }
+    }
+
+    fn landed(&mut self, now: Millis, id: Id, flight: Flight, error: Option<StanzaError>) -> Option<Gone> {
+        if let Some(important) = flight.plain {
+            let lane = Lane { user: flight.user.clone(), identifier: flight.identifier.clone(), important };
+            self.lanes.landed(now, &lane, id);
+        }
+        if !stands(&self.users, &flight.user, &flight.identifier) {
+            debug!("A push for {} is answered whose registration {} is no more", flight.user, flight.identifier);
+            return None;
+        }
+        self.delivery.settle(now, flight, error)
+    }
 }
 
-/// Whether the registration that a push was for is still there, as far as memory tells.
-fn stands(users: &LruCache<Rc<str>, Devices>) -> impl Fn(&Flight) -> bool {
-    |flight| users.peek(&flight.user).is_none_or(|devices| devices.get(&flight.identifier).is_some())
+/// Whether a registration is there, as far as memory tells.
+fn stands(users: &LruCache<Rc<str>, Devices>, user: &str, identifier: &str) -> bool {
+    users.peek(user).is_none_or(|devices| devices.get(identifier).is_some())
 }

@@ -2,10 +2,12 @@
 //!
 //! Prosody keeps sessions, storage, time and the wire; a Lua shim (`lua/`) tells what happened and does what it is
 //! told; this crate decides. An event comes in through [`lua`], as positional facts; [`engine`] finds the user's
-//! [`registration`]s, asks [`importance`] what the message is worth and [`dedup`] whether a device knows it already,
-//! and hands each push to [`delivery`], which waits for its answer; [`summary`] writes it. Nothing but [`lua`] knows
+//! [`registration`]s, asks [`importance`] what the message is worth, [`dedup`] whether a device knows it already and
+//! [`coalesce`] whether a push would say anything new, and hands each push to [`delivery`], which waits for its answer;
+//! [`summary`] writes it. Nothing but [`lua`] knows
 //! Lua, and nothing reads a clock: both are arguments.
 
+pub mod coalesce;
 pub mod config;
 pub mod dedup;
 pub mod delivery;

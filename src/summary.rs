@@ -24,6 +24,16 @@ impl<'a> Summary<'a> {
         Summary { sender: message.from.filter(|_| config.with_sender), body: body.or_else(stand_in) }
     }
 
+    /// For a push that tells only whether there is something important.
+    pub fn without_content(config: &'a Config, important: bool) -> Self {
+        Summary { sender: None, body: config.important_body.as_deref().filter(|_| important) }
+    }
+
+    /// Whether an app server learns anything of the message itself.
+    pub fn has_content(config: &Config, message: Option<&Message>) -> bool {
+        message.is_some_and(|message| config.with_sender || message.body.is_some_and(|body| !body.is_empty()))
+    }
+
     /// The fields of the form, by name.
     pub fn fields(&self) -> impl Iterator<Item = (&'static str, &'a str)> + use<'a> {
         // XEP-0357 does not say what to count, and receivers read only that there is something.

@@ -8,10 +8,11 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use prosody_push::config::Config;
 use prosody_push::element::{Element, Node};
+use prosody_push::engine::Verdict;
 use prosody_push::facts::{BODY, Message};
 use prosody_push::registration::{Devices, Registration, app_server, identifier};
 use prosody_push::summary::{Publish, Summary};
-use support::{Dom, Host, compose, nodes, registration};
+use support::{Dom, Host, compose, nodes, one_by_one, registration};
 
 /// Any text that XML can hold.
 fn text() -> impl Strategy<Value = String> {
@@ -121,14 +122,14 @@ proptest! {
 
     #[test]
     fn no_answer_is_ever_taken_twice_or_from_a_stranger(from in ".{0,20}", id in ".{0,20}") {
-        let mut host = Host::new(Config { max_errors: 1, ..Config::default() }, vec![registration("push.example", "phone", 1)]);
+        let mut host = Host::new(Config { max_errors: 1, ..one_by_one() }, vec![registration("push.example", "phone", 1)]);
         let push = host.ping().remove(0);
         let refused = Some(("cancel", "item-not-found"));
         host.engine.on_answer(host.now, &id, Some("push.example"), None);
         if from != "push.example" {
             host.answer(&push, &from, refused);
         }
-        prop_assert_ne!(host.answer(&push, "push.example", refused), prosody_push::delivery::Verdict::Stranger);
-        prop_assert_eq!(host.answer(&push, "push.example", refused), prosody_push::delivery::Verdict::Stranger);
+        prop_assert_ne!(host.answer(&push, "push.example", refused), Verdict::Stranger);
+        prop_assert_eq!(host.answer(&push, "push.example", refused), Verdict::Stranger);
     }
 }

@@ -3,10 +3,10 @@
 mod support;
 
 use prosody_push::config::Config;
-use prosody_push::delivery::{ANSWER_TIMEOUT, Gone, ROAD_PATIENCE, Verdict};
-use prosody_push::engine::{Engine, NotLoaded};
+use prosody_push::delivery::{ANSWER_TIMEOUT, Gone, ROAD_PATIENCE};
+use prosody_push::engine::{Engine, Event, NotLoaded, Verdict};
 use prosody_push::facts::{BODY, Message, PROPOSE};
-use support::{DAY, Host, SECOND, nodes, registration};
+use support::{DAY, Host, SECOND, nodes, one_by_one, registration};
 
 const CHAT: Message = Message { word: BODY, from: Some("juliet@example.org/x"), body: None, name: None };
 const CALL: Message = Message { word: PROPOSE, ..CHAT };
@@ -80,20 +80,20 @@ fn a_ping_wakes_all_devices_or_those_given() {
     assert_eq!(nodes(&host.ping()), ["phone", "tablet"]);
     assert_eq!(nodes(&host.ping()), ["phone", "tablet"], "a ping is not a message");
     let given = vec![registration("push.example", "tablet", 0)];
-    assert_eq!(nodes(&host.engine.on_ping(host.now, "romeo", Some(given)).expect("loaded")), ["tablet"]);
+    assert_eq!(nodes(&host.engine.on_ping(host.event(), Some(given)).expect("loaded")), ["tablet"]);
 }
 
 #[test]
 fn nobody_is_pushed_before_the_store_was_read() {
     let mut host = Host::with_devices(&["phone"]);
-    assert_eq!(host.engine.on_offline(host.now, "juliet", &CHAT).map(|_| ()), Err(NotLoaded));
+    assert_eq!(host.engine.on_offline(Event { user: "juliet", ..host.event() }, &CHAT).map(|_| ()), Err(NotLoaded));
     host.engine.forget("romeo");
-    assert_eq!(host.engine.on_ping(host.now, "romeo", None).map(|_| ()), Err(NotLoaded));
+    assert_eq!(host.engine.on_ping(host.event(), None).map(|_| ()), Err(NotLoaded));
 }
 
 #[test]
 fn only_the_newest_devices_are_woken() {
-    let config = Config { max_devices: 2, ..Config::default() };
+    let config = Config { max_devices: 2, ..one_by_one() };
     let devices = vec![registration("p", "b", 2), registration("p", "c", 3), registration("p", "a", 1)];
     let mut host = Host::new(config, devices);
     assert_eq!(nodes(&host.offline(&CHAT)), ["b", "c"]);
@@ -140,6 +140,118 @@ fn a_session_whose_registration_went_wakes_nobody() {
     assert!(host.queued(&[&CHAT]).is_empty());
 }
 
+// Bursts.
+
+fn coalescing() -> Host {
+    Host::new(
+        Config::default(),
+        vec![registration("push.example", "phone", 1), registration("push.example", "tablet", 2)],
+    )
+}
+
+#[test]
+fn a_burst_is_a_push_at_once_and_one_after_the_last_message() {
+    let mut host = coalescing();
+    let first = host.offline(&CHAT);
+    assert_eq!(nodes(&first), ["phone", "tablet"]);
+    host.after(20);
+    for push in &first {
+        host.answer(push, "push.example", None);
+    }
+    for _ in 1..500 {
+        assert!(host.after(1).offline(&CHAT).is_empty());
+    }
+    assert_eq!(host.engine.timer(host.now), Some(SECOND - 20 - 499));
+    assert!(host.released().is_empty());
+    assert_eq!(host.after(SECOND).released(), [("phone".into(), true), ("tablet".into(), true)]);
+    assert!(host.after(SECOND).released().is_empty());
+}
+
+#[test]
+fn a_held_push_waits_for_the_answer_to_the_last() {
+    let mut host = coalescing();
+    let first = host.offline(&CHAT);
+    assert!(host.after(5 * SECOND).offline(&CHAT).is_empty());
+    assert!(host.after(SECOND).released().is_empty());
+    host.answer(&first[1], "push.example", Some(("wait", "resource-constraint")));
+    assert_eq!(host.released(), [("tablet".into(), true)]);
+}
+
+#[test]
+fn no_message_waits_longer_than_ten_seconds() {
+    let mut host = coalescing();
+    assert_eq!(host.offline(&CHAT).len(), 2);
+    assert!(host.after(SECOND).offline(&CHAT).is_empty());
+    assert!(host.after(9 * SECOND).offline(&CHAT).is_empty());
+    assert_eq!(host.engine.timer(host.now), Some(SECOND));
+    assert_eq!(host.after(SECOND).released().len(), 2);
+    assert!(host.after(SECOND).offline(&CHAT).is_empty(), "behind the push that was released");
+    assert_eq!(host.after(10 * SECOND).released().len(), 2);
+}
+
+#[test]
+fn important_and_unimportant_pushes_do_not_wait_for_each_other() {
+    let mut host = coalescing();
+    assert_eq!(host.offline(&CHAT).len(), 2);
+    assert_eq!(host.offline(&Message { word: 0, ..CHAT }).len(), 2);
+    assert_eq!(host.ping().len(), 0, "a ping is unimportant");
+}
+
+#[test]
+fn calls_and_content_never_wait() {
+    let mut host = coalescing();
+    assert_eq!(host.offline(&CALL).len(), 2);
+    assert_eq!(host.offline(&CALL).len(), 2);
+    assert_eq!(host.offline(&CHAT).len(), 2, "it may say more than the call");
+
+    let with_sender = Config { with_sender: true, ..Config::default() };
+    let mut host = Host::new(with_sender, vec![registration("push.example", "phone", 1)]);
+    assert_eq!(host.offline(&CHAT).len(), 1);
+    assert_eq!(host.offline(&CHAT).len(), 1);
+
+    let with_body = Config { with_body: true, ..Config::default() };
+    let mut host = Host::new(with_body, vec![registration("push.example", "phone", 1)]);
+    let chat = Message { body: Some("Romeo?"), ..CHAT };
+    assert_eq!(host.offline(&chat).len(), 1);
+    assert_eq!(host.offline(&chat).len(), 1);
+}
+
+#[test]
+fn nothing_waits_where_other_modules_see_the_pushes() {
+    let mut host = coalescing();
+    for _ in 0..3 {
+        let event = Event { seen: true, ..host.event() };
+        assert_eq!(host.engine.on_offline(event, &CHAT).expect("loaded").len(), 2);
+    }
+}
+
+#[test]
+fn what_is_held_for_a_client_that_comes_back_is_dropped() {
+    let mut host = coalescing();
+    host.offline(&CHAT);
+    host.after(1).offline(&CHAT);
+    host.engine.on_resumed("romeo", "push.example<phone");
+    assert_eq!(host.after(ANSWER_TIMEOUT).released(), [("tablet".into(), true)]);
+}
+
+#[test]
+fn what_is_held_for_a_registration_that_went_is_dropped() {
+    let mut host = coalescing();
+    host.offline(&CHAT);
+    host.after(1).offline(&CHAT);
+    host.engine.load("romeo", vec![registration("push.example", "tablet", 2)]);
+    assert_eq!(host.after(ANSWER_TIMEOUT).released(), [("tablet".into(), true)]);
+}
+
+#[test]
+fn nothing_that_is_held_is_lost_in_a_reload() {
+    let mut host = coalescing();
+    host.offline(&CHAT);
+    host.after(1).offline(&CHAT);
+    assert_eq!(host.engine.release_all(host.now).len(), 2);
+    assert!(host.engine.release_all(host.now).is_empty());
+}
+
 // Delivery.
 
 #[test]
@@ -170,8 +282,7 @@ fn a_success_clears_the_refusals() {
 
 #[test]
 fn enabling_again_clears_the_refusals() {
-    let mut host =
-        Host::new(Config { max_errors: 2, ..Config::default() }, vec![registration("push.example", "phone", 1)]);
+    let mut host = Host::new(Config { max_errors: 2, ..one_by_one() }, vec![registration("push.example", "phone", 1)]);
     for _ in 0..3 {
         let push = host.offline(&CHAT).remove(0);
         assert_eq!(host.answer(&push, "push.example", Some(("cancel", "gone"))), Verdict::Stays);
@@ -245,8 +356,7 @@ fn no_answer_in_time_is_a_failure_of_the_road() {
 
 #[test]
 fn only_the_app_server_s_own_answer_counts_and_only_once() {
-    let mut host =
-        Host::new(Config { max_errors: 1, ..Config::default() }, vec![registration("push.example", "phone", 1)]);
+    let mut host = Host::new(Config { max_errors: 1, ..one_by_one() }, vec![registration("push.example", "phone", 1)]);
     let push = host.offline(&CHAT).remove(0);
     let refused = Some(("cancel", "item-not-found"));
     assert_eq!(host.answer(&push, "evil.example", refused), Verdict::Stranger);
@@ -260,27 +370,25 @@ fn only_the_app_server_s_own_answer_counts_and_only_once() {
 
 #[test]
 fn an_answer_from_a_jid_that_the_reference_stored_unprepared_counts() {
-    let mut host = Host::new(Config::default(), vec![registration("Push.Example", "phone", 1)]);
+    let mut host = Host::new(one_by_one(), vec![registration("Push.Example", "phone", 1)]);
     let push = host.offline(&CHAT).remove(0);
     assert_eq!(host.answer(&push, "push.example", None), Verdict::Stays);
 }
 
 #[test]
 fn failures_of_one_user_do_not_count_for_another_with_the_same_registration() {
-    let mut host =
-        Host::new(Config { max_errors: 2, ..Config::default() }, vec![registration("push.example", "phone", 1)]);
+    let mut host = Host::new(Config { max_errors: 2, ..one_by_one() }, vec![registration("push.example", "phone", 1)]);
     host.engine.load("juliet", vec![registration("push.example", "phone", 1)]);
     let refused = Some(("cancel", "item-not-found"));
     let push = host.offline(&CHAT).remove(0);
     assert_eq!(host.answer(&push, "push.example", refused), Verdict::Stays);
-    let push = host.engine.on_offline(host.now, "juliet", &CHAT).expect("loaded").remove(0);
+    let push = host.engine.on_offline(Event { user: "juliet", ..host.event() }, &CHAT).expect("loaded").remove(0);
     assert_eq!(host.answer(&push, "push.example", refused), Verdict::Stays);
 }
 
 #[test]
 fn what_became_of_a_push_says_nothing_of_a_registration_made_since() {
-    let mut host =
-        Host::new(Config { max_errors: 1, ..Config::default() }, vec![registration("push.example", "phone", 1)]);
+    let mut host = Host::new(Config { max_errors: 1, ..one_by_one() }, vec![registration("push.example", "phone", 1)]);
     let refused = Some(("cancel", "item-not-found"));
     let (first, second) = (host.offline(&CHAT).remove(0), host.offline(&CHAT).remove(0));
     assert_eq!(host.answer(&first, "push.example", refused), Verdict::Goes(gone("push.example<phone")));
@@ -294,8 +402,7 @@ fn what_became_of_a_push_says_nothing_of_a_registration_made_since() {
 
 #[test]
 fn the_answer_for_a_registration_that_was_disabled_is_nobody_s_business() {
-    let mut host =
-        Host::new(Config { max_errors: 1, ..Config::default() }, vec![registration("push.example", "phone", 1)]);
+    let mut host = Host::new(Config { max_errors: 1, ..one_by_one() }, vec![registration("push.example", "phone", 1)]);
     let push = host.offline(&CHAT).remove(0);
     host.engine.load("romeo", vec![]);
     assert_eq!(host.answer(&push, "push.example", Some(("cancel", "item-not-found"))), Verdict::Stays);
@@ -329,8 +436,7 @@ fn failures_and_pushes_in_flight_survive_a_reload() {
 
 #[test]
 fn a_registration_that_went_leaves_no_failures_to_the_next_of_its_name() {
-    let mut host =
-        Host::new(Config { max_errors: 2, ..Config::default() }, vec![registration("push.example", "phone", 1)]);
+    let mut host = Host::new(Config { max_errors: 2, ..one_by_one() }, vec![registration("push.example", "phone", 1)]);
     let refused = Some(("cancel", "item-not-found"));
     for forget in [true, false] {
         let push = host.offline(&CHAT).remove(0);

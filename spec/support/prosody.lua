@@ -4,7 +4,8 @@
 --   server:eval("return module.host")       runs in the server, in the host's environment
 --   server:stop()  server:restart(options)  server:kill()
 --
--- opts: version "0.12" | "13.0"; module "ours" | "reference"; options (the host's configuration); enable, disable
+-- opts: version "0.12" | "13.0"; module "ours" | "reference"; options (the host's configuration, where push_coalesce
+-- is off unless it is given); enable, disable
 -- (lists of modules); components (JID -> module); s2s (true to reach out); modules and library, if ours are not to be
 -- taken from the work tree.
 local paths = require "spec.support.paths";
@@ -91,7 +92,10 @@ local function write_config(self)
 	set("modules_enabled", enabled);
 	set("modules_disabled", { "posix", "http", "tls", not self.s2s and "s2s" or nil });
 	table.insert(out, ("VirtualHost %q"):format(HOST));
-	for name, value in pairs(self.options or {}) do set(name, value); end
+	-- Most specs count pushes one by one.
+	local options = { push_coalesce = false };
+	for name, value in pairs(self.options or {}) do options[name] = value; end
+	for name, value in pairs(options) do set(name, value); end
 	for _, jid in ipairs(EXTERNAL) do
 		table.insert(out, ("Component %q"):format(jid));
 		set("component_secret", self.password);

@@ -14,8 +14,8 @@ use mlua::prelude::*;
 
 use crate::VERSION;
 use crate::config::{Config, Value};
-use crate::delivery::{ANSWER_TIMEOUT, Gone, Millis, StanzaError, Verdict};
-use crate::engine::{Done, Engine, NotLoaded, Push, Queued};
+use crate::delivery::{ANSWER_TIMEOUT, Gone, Millis, StanzaError};
+use crate::engine::{Done, Engine, Event, Held, NotLoaded, Push, Queued, Verdict};
 use crate::facts::{Message, Word};
 use crate::registration::{Devices, Registration, app_server, identifier, is_account};
 use crate::summary::{self, Publish, Summary};
@@ -85,13 +85,13 @@ fn random(bytes: &mut [u8]) {
 /// A string argument; one that is not UTF-8 is refused.
 type Text = mlua::BorrowedStr;
 
-/// What every event of a message brings: user, seconds since 1970, whether each push must have a stanza of its own,
-/// word of facts, sender, body, name.
+/// What every event of a message brings: user, seconds since 1970, whether other modules see each push, word of facts,
+/// sender, body, name.
 type MessageEvent = (Text, f64, bool, Word, Option<Text>, Option<Text>, Option<Text>);
 
-fn unpack((user, now, apart, word, from, body, name): &MessageEvent) -> (&str, Millis, bool, Message<'_>) {
+fn unpack((user, now, seen, word, from, body, name): &MessageEvent) -> (Event<'_>, Message<'_>) {
     let (from, body, name) = (from.as_deref(), body.as_deref(), name.as_deref());
-    (user, millis(*now), *apart, Message { word: *word, from, body, name })
+    (Event { now: millis(*now), user, seen: *seen }, Message { word: *word, from, body, name })
 }
 
 impl LuaUserData for Host {
@@ -146,42 +146,47 @@ impl LuaUserData for Host {
 
         // Events that lead to pushes.
         method(methods, "on_offline", |lua, host, event: MessageEvent| {
-            let (user, now, apart, message) = unpack(&event);
-            let pushes = host.engine.on_offline(now, user, &message);
-            host.write(lua, pushes, Some(&message), apart)
+            let (event, message) = unpack(&event);
+            let pushes = host.engine.on_offline(event, &message);
+            host.write(lua, event, pushes, Some(&message))
         });
         method(
             methods,
             "on_archived",
             |lua, host, (to, held, event): (Option<Text>, Option<LuaTable>, LuaMultiValue)| {
                 let event = MessageEvent::from_lua_multi(event, lua)?;
-                let (user, now, apart, message) = unpack(&event);
+                let (event, message) = unpack(&event);
                 let held =
                     |identifier: &str| held.as_ref().is_some_and(|held| held.contains_key(identifier).unwrap_or(false));
-                let pushes = host.engine.on_archived(now, user, to.as_deref(), &message, held);
-                host.write(lua, pushes, Some(&message), apart)
+                let pushes = host.engine.on_archived(event, to.as_deref(), &message, held);
+                host.write(lua, event, pushes, Some(&message))
             },
         );
         method(methods, "queue_delay", |_, _, word: Word| Ok(seconds(Engine::queue_delay(word))));
         method(methods, "on_queued", |lua, host, (identifier, done, event): (Text, u8, LuaMultiValue)| {
             let event = MessageEvent::from_lua_multi(event, lua)?;
-            let (user, now, apart, message) = unpack(&event);
+            let (event, message) = unpack(&event);
             let done = Done { important: done & 2 != 0, unimportant: done & 1 != 0 };
-            match host.engine.on_queued(now, user, &identifier, done, &message) {
+            match host.engine.on_queued(event, &identifier, done, &message) {
                 Ok(Queued { pushes, alerted, done }) => {
-                    let (stanzas, details) = host.write(lua, Ok(pushes), Some(&message), apart)?;
+                    let (stanzas, details, wait) = host.write(lua, event, Ok(pushes), Some(&message))?;
                     let done = u8::from(done.important) * 2 + u8::from(done.unimportant);
-                    Ok((stanzas, details, Some(done), Some(alerted)))
+                    Ok((stanzas, details, wait, Some(done), Some(alerted)))
                 }
-                Err(NotLoaded) => Ok((LuaValue::Boolean(false), None, None, None)),
+                Err(NotLoaded) => Ok((LuaValue::Boolean(false), None, None, None, None)),
             }
+        });
+        method(methods, "on_resumed", |_, host, (user, identifier): (Text, Text)| {
+            host.engine.on_resumed(&user, &identifier);
+            Ok(())
         });
         method(methods, "max_hibernation", |_, host, ()| Ok(host.engine.config().max_hibernation));
         type Ping = (Text, f64, bool, Option<LuaTable>);
-        method(methods, "on_ping", |lua, host, (user, now, apart, given): Ping| {
+        method(methods, "on_ping", |lua, host, (user, now, seen, given): Ping| {
             let given = given.map(|given| records::read(&user, Some(given)));
-            let pushes = host.engine.on_ping(millis(now), &user, given);
-            host.write(lua, pushes, None, apart)
+            let event = Event { now: millis(now), user: &user, seen };
+            let pushes = host.engine.on_ping(event, given);
+            host.write(lua, event, pushes, None)
         });
         method(methods, "withdraw", |_, host, id: Text| {
             host.engine.withdraw(&id);
@@ -196,18 +201,24 @@ impl LuaUserData for Host {
                 condition: condition.as_deref().unwrap_or("undefined-condition"),
                 text: text.as_deref(),
             });
-            Ok(match host.engine.on_answer(millis(now), &id, from.as_deref(), error) {
-                Verdict::Stranger => (None, None, None),
-                Verdict::Stays => (Some(true), None, None),
-                Verdict::Goes(Gone { user, identifier }) => {
-                    (Some(true), Some(user.to_string()), Some(identifier.to_string()))
-                }
-            })
+            let now = millis(now);
+            let (user, identifier) = match host.engine.on_answer(now, &id, from.as_deref(), error) {
+                Verdict::Stranger => return Ok((None, None, None, None)),
+                Verdict::Stays => (None, None),
+                Verdict::Goes(Gone { user, identifier }) => (Some(user.to_string()), Some(identifier.to_string())),
+            };
+            Ok((Some(true), host.engine.timer(now).map(seconds), user, identifier))
         });
         method(methods, "on_timer", |lua, host, now: f64| {
-            let gone = host.engine.on_timer(millis(now));
+            let now = millis(now);
+            let gone = host.engine.on_timer(now);
+            let held = host.engine.release(now);
             let gone = lua.create_sequence_from(gone.iter().flat_map(|gone| [&*gone.user, &*gone.identifier]))?;
-            Ok((gone, host.engine.timer(millis(now)).map(seconds)))
+            Ok((gone, host.write_held(lua, held)?, host.engine.timer(now).map(seconds)))
+        });
+        method(methods, "release_all", |lua, host, now: f64| {
+            let held = host.engine.release_all(millis(now));
+            host.write_held(lua, held)
         });
 
         // Reload.
@@ -251,44 +262,60 @@ fn seconds(millis: Millis) -> f64 {
     millis as f64 / 1000.0
 }
 
-/// Stanzas to send, and, where each push has its own, what `cloud_notify/push` tells of them.
-type Written = (LuaValue, Option<LuaTable>);
+/// Stanzas to send; where other modules see them, what `cloud_notify/push` tells of each; and the seconds until
+/// `on_timer` is due, where a push was held.
+type Written = (LuaValue, Option<LuaTable>, Option<f64>);
 
 impl Host {
     fn write(
-        &self,
+        &mut self,
         lua: &Lua,
+        event: Event,
         pushes: Result<Vec<Push>, NotLoaded>,
         message: Option<&Message>,
-        apart: bool,
     ) -> LuaResult<Written> {
-        let pushes = match pushes {
-            Ok(pushes) if pushes.is_empty() => return Ok((LuaNil, None)),
-            Ok(pushes) => pushes,
-            Err(NotLoaded) => return Ok((LuaValue::Boolean(false), None)),
-        };
+        let Ok(pushes) = pushes else { return Ok((LuaValue::Boolean(false), None, None)) };
+        let wait = if self.engine.take_hold() { self.engine.timer(event.now).map(seconds) } else { None };
+        if pushes.is_empty() {
+            return Ok((LuaNil, None, wait));
+        }
         let summary = Summary::new(self.engine.config(), message);
         let mut writer = Writer::new(lua, &self.stanza_metatable);
         let stanzas = lua.create_table_with_capacity(pushes.len(), 0)?;
         let mut shared = None;
         for (i, push) in pushes.iter().enumerate() {
-            let registration = &push.registration;
-            let to = Publish {
-                id: push.id.as_str(),
-                from: self.engine.host(),
-                to: &registration.jid,
-                node: registration.node.as_deref(),
-                options: registration.options.as_ref(),
-            };
-            if apart || shared.is_none() {
+            if event.seen || shared.is_none() {
                 summary::notification(&mut writer, &summary)?;
                 shared = Some(writer.take()?);
             }
+            let to = self.address(push);
             summary::publish(&mut writer, &to, |writer| shared.iter().try_for_each(|shared| writer.append(shared)))?;
             stanzas.raw_seti(i + 1, writer.take()?)?;
         }
-        let details = apart.then(|| details(lua, &pushes, &summary)).transpose()?;
-        Ok((LuaValue::Table(stanzas), details))
+        let details = event.seen.then(|| details(lua, &pushes, &summary)).transpose()?;
+        Ok((LuaValue::Table(stanzas), details, wait))
+    }
+
+    /// The stanzas of pushes that were held.
+    fn write_held(&self, lua: &Lua, held: Vec<Held>) -> LuaResult<LuaTable> {
+        let mut writer = Writer::new(lua, &self.stanza_metatable);
+        let stanzas = held.iter().map(|Held { push, important }| {
+            let summary = Summary::without_content(self.engine.config(), *important);
+            summary::publish(&mut writer, &self.address(push), |writer| summary::notification(writer, &summary))?;
+            writer.take()
+        });
+        lua.create_sequence_from(stanzas.collect::<LuaResult<Vec<_>>>()?)
+    }
+
+    fn address<'a>(&'a self, push: &'a Push) -> Publish<'a> {
+        let registration = &push.registration;
+        Publish {
+            id: push.id.as_str(),
+            from: self.engine.host(),
+            to: &registration.jid,
+            node: registration.node.as_deref(),
+            options: registration.options.as_ref(),
+        }
     }
 }
 

@@ -3,9 +3,9 @@
 
 use minidom::Element;
 use prosody_push::config::Config;
-use prosody_push::delivery::{Gone, Millis, StanzaError, Verdict};
+use prosody_push::delivery::{Gone, Millis, StanzaError};
 use prosody_push::element::Sink;
-use prosody_push::engine::{Done, Engine, NotLoaded, Push};
+use prosody_push::engine::{Done, Engine, Event, NotLoaded, Push, Verdict};
 use prosody_push::facts::{self, Keep, Message, Word};
 use prosody_push::ns;
 use prosody_push::registration::Registration;
@@ -31,6 +31,11 @@ pub fn registration(jid: &str, node: &str, timestamp: i64) -> Registration {
     Registration::new(&format!("{jid}<{node}"), jid, Some(node), None, timestamp)
 }
 
+/// No push waits for another.
+pub fn one_by_one() -> Config {
+    Config { coalesce: false, ..Config::default() }
+}
+
 /// One host, its clock, and a user `romeo` whose registrations are loaded.
 pub struct Host {
     pub engine: Engine,
@@ -47,7 +52,7 @@ impl Host {
     /// A host where romeo has the devices `nodes` at `push.example`.
     pub fn with_devices(nodes: &[&str]) -> Self {
         let devices = nodes.iter().zip(1..).map(|(node, i)| registration("push.example", node, i)).collect();
-        Host::new(Config::default(), devices)
+        Host::new(one_by_one(), devices)
     }
 
     pub fn after(&mut self, time: Millis) -> &mut Self {
@@ -55,8 +60,12 @@ impl Host {
         self
     }
 
+    pub fn event(&self) -> Event<'static> {
+        Event { now: self.now, user: "romeo", seen: false }
+    }
+
     pub fn offline(&mut self, message: &Message) -> Vec<Push> {
-        self.engine.on_offline(self.now, "romeo", message).expect("romeo is loaded")
+        self.engine.on_offline(self.event(), message).expect("romeo is loaded")
     }
 
     pub fn archived(&mut self, message: &Message, held: &[&str]) -> Vec<Push> {
@@ -64,7 +73,7 @@ impl Host {
     }
 
     pub fn archived_for(&mut self, to: &str, message: &Message, held: &[&str]) -> Result<Vec<Push>, NotLoaded> {
-        self.engine.on_archived(self.now, "romeo", Some(to), message, |identifier| held.contains(&identifier))
+        self.engine.on_archived(self.event(), Some(to), message, |identifier| held.contains(&identifier))
     }
 
     /// Stanzas that waited together in the queue of the session that holds `push.example<phone>`: which of them, by
@@ -73,7 +82,7 @@ impl Host {
         let mut done = Done::default();
         let mut pushed = Vec::new();
         for (i, message) in messages.iter().enumerate() {
-            let queued = self.engine.on_queued(self.now, "romeo", "push.example<phone", done, message);
+            let queued = self.engine.on_queued(self.event(), "push.example<phone", done, message);
             let queued = queued.expect("romeo is loaded");
             pushed.extend(queued.pushes.iter().map(|_| i));
             done = queued.done;
@@ -82,12 +91,18 @@ impl Host {
     }
 
     pub fn ping(&mut self) -> Vec<Push> {
-        self.engine.on_ping(self.now, "romeo", None).expect("romeo is loaded")
+        self.engine.on_ping(self.event(), None).expect("romeo is loaded")
     }
 
     pub fn answer(&mut self, push: &Push, from: &str, error: Option<(&str, &str)>) -> Verdict {
         let error = error.map(|(kind, condition)| StanzaError { kind, condition, text: None });
         self.engine.on_answer(self.now, push.id.as_str(), Some(from), error)
+    }
+
+    /// The pushes that were held and leave now: node, and whether it is important.
+    pub fn released(&mut self) -> Vec<(String, bool)> {
+        let held = self.engine.release(self.now).into_iter();
+        held.map(|held| (held.push.registration.node.as_deref().unwrap_or("").to_owned(), held.important)).collect()
     }
 
     pub fn timer(&mut self) -> Vec<Gone> {

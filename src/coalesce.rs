@@ -1,0 +1,184 @@
+//! Bursts: a push that says nothing new waits for the one before it.
+//!
+//! A push without content only says that there is something. While the app server has not answered the last one of
+//! that kind to a device, or within a second of it, another says nothing new: it is held, and one push does for all
+//! that were. It leaves when the answer is there and the second is over, at the latest [`LONGEST_HOLD`] after the
+//! first that it stands for; so after the last message a push always follows.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::rc::Rc;
+
+use crate::delivery::Millis;
+use crate::ids::Id;
+use crate::registration::Registration;
+
+/// Between two pushes of one kind to one device.
+pub const SPACING: Millis = 1000;
+/// How long an app server that does not answer keeps the next push back.
+pub const LONGEST_HOLD: Millis = 10_000;
+
+/// Pushes of one kind, important or not, to one device.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Lane {
+    pub user: Rc<str>,
+    pub identifier: Rc<str>,
+    pub important: bool,
+}
+
+/// A push that is to leave now.
+#[derive(Clone, Debug)]
+pub struct Released {
+    pub lane: Lane,
+    pub registration: Rc<Registration>,
+}
+
+/// The last push of a lane, and what waits behind it.
+struct Last {
+    sent: Millis,
+    /// Until it is answered.
+    unanswered: Option<Id>,
+    held: Option<Held>,
+}
+
+struct Held {
+    due: Millis,
+    registration: Rc<Registration>,
+}
+
+/// All lanes of a host on which something happened of late.
+#[derive(Default)]
+pub struct Lanes {
+    lanes: HashMap<Lane, Last>,
+    /// When held pushes are due; an entry whose lane says otherwise is out of date.
+    due: BinaryHeap<Reverse<(Millis, Lane)>>,
+    /// Lanes in the order of their last push, to forget those that are idle.
+    recent: VecDeque<(Millis, Lane)>,
+}
+
+impl Lanes {
+    /// Whether a push may leave now. If not, it is held, and [`release`](Lanes::release) gives it back.
+    pub fn admit(&mut self, now: Millis, lane: &Lane, registration: &Rc<Registration>) -> bool {
+        self.forget_idle(now);
+        let Some(last) = self.lanes.get_mut(lane) else { return true };
+        if last.held.is_some() {
+            return false;
+        }
+        let due = match last.unanswered {
+            Some(_) => now + LONGEST_HOLD,
+            None => last.sent + SPACING,
+        };
+        if due <= now {
+            return true;
+        }
+        last.held = Some(Held { due, registration: registration.clone() });
+        self.due.push(Reverse((due, lane.clone())));
+        false
+    }
+
+    /// A push left.
+    pub fn sent(&mut self, now: Millis, lane: Lane, id: Id) {
+        self.recent.push_back((now, lane.clone()));
+        self.lanes.insert(lane, Last { sent: now, unanswered: Some(id), held: None });
+    }
+
+    /// What became of a push is known, or it was kept back.
+    pub fn landed(&mut self, now: Millis, lane: &Lane, id: Id) {
+        let Some(last) = self.lanes.get_mut(lane) else { return };
+        if last.unanswered != Some(id) {
+            return;
+        }
+        last.unanswered = None;
+        let free = last.sent + SPACING;
+        if let Some(held) = &mut last.held {
+            held.due = free.max(now);
+            self.due.push(Reverse((held.due, lane.clone())));
+        } else if free <= now {
+            self.lanes.remove(lane);
+        }
+    }
+
+    /// The device has come back: what is held for it says nothing any more.
+    pub fn drop_held(&mut self, user: &Rc<str>, identifier: &Rc<str>) {
+        for important in [false, true] {
+            let lane = Lane { user: user.clone(), identifier: identifier.clone(), important };
+            if let Some(last) = self.lanes.get_mut(&lane) {
+                last.held = None;
+            }
+        }
+    }
+
+    /// The held pushes that are due by `until`. Each is to be told as [`sent`](Lanes::sent) again.
+    pub fn release(&mut self, now: Millis, until: Millis) -> Vec<Released> {
+        self.forget_idle(now);
+        let mut released = Vec::new();
+        while let Some(Reverse((due, _))) = self.due.peek()
+            && *due <= until
+        {
+            let Some(Reverse((due, lane))) = self.due.pop() else { break };
+            let Some(last) = self.lanes.get_mut(&lane) else { continue };
+            if let Some(held) = last.held.take_if(|held| held.due == due) {
+                released.push(Released { lane, registration: held.registration });
+            }
+        }
+        released
+    }
+
+    /// When the next held push is due, at the earliest.
+    pub fn next(&self) -> Option<Millis> {
+        self.due.peek().map(|Reverse((due, _))| *due)
+    }
+
+    fn forget_idle(&mut self, now: Millis) {
+        while let Some((sent, _)) = self.recent.front()
+            && sent + SPACING <= now
+        {
+            let Some((_, lane)) = self.recent.pop_front() else { break };
+            let is_idle = |last: &Last| last.unanswered.is_none() && last.held.is_none() && last.sent + SPACING <= now;
+            if self.lanes.get(&lane).is_some_and(is_idle) {
+                self.lanes.remove(&lane);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lane(node: &str) -> (Lane, Rc<Registration>) {
+        let registration = Rc::new(Registration::new(node, "push.example", Some(node), None, 1));
+        (Lane { user: "romeo".into(), identifier: node.into(), important: true }, registration)
+    }
+
+    fn id(n: u8) -> Id {
+        Id::parse(&format!("{n:016}")).expect("sixteen characters")
+    }
+
+    #[test]
+    fn nothing_is_kept_of_lanes_that_are_idle() {
+        let mut lanes = Lanes::default();
+        for i in 0..100 {
+            let (lane, registration) = lane(&i.to_string());
+            assert!(lanes.admit(0, &lane, &registration));
+            lanes.sent(0, lane.clone(), id(i));
+            lanes.landed(u64::from(i) * 20, &lane, id(i));
+        }
+        assert!(lanes.release(SPACING * 3, SPACING * 3).is_empty());
+        assert_eq!((lanes.lanes.len(), lanes.due.len(), lanes.recent.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_hold_that_was_moved_leaves_once() {
+        let mut lanes = Lanes::default();
+        let (lane, registration) = lane("n");
+        lanes.sent(0, lane.clone(), id(1));
+        assert!(!lanes.admit(10, &lane, &registration));
+        assert_eq!(lanes.next(), Some(10 + LONGEST_HOLD));
+        lanes.landed(20, &lane, id(1));
+        assert_eq!(lanes.next(), Some(SPACING));
+        assert_eq!(lanes.release(SPACING, SPACING).len(), 1);
+        lanes.sent(SPACING, lane.clone(), id(2));
+        assert!(lanes.release(10 + LONGEST_HOLD, 10 + LONGEST_HOLD).is_empty());
+    }
+}
