@@ -2,12 +2,15 @@
 -- knows no rule of push. The library's side is typed in prosody_push.meta.lua.
 
 local config = require "core.configmanager";
+local jid_bare = require "util.jid".bare;
 local jid_join = require "util.jid".join;
+local jid_resource = require "util.jid".resource;
 local logger = require "util.logger";
 local now = require "util.time".now;
+local sha1 = require "util.hashes".sha1;
 local st = require "util.stanza";
 
-local watchdog = module:require "prosody_push_watchdog";
+local new_watchdogs = module:require "prosody_push_watchdog";
 
 local VERSION = "0.1.0";
 
@@ -80,7 +83,7 @@ end
 local known = { message = engine:known() };
 
 -- What the walk under way is about and keeps.
-local account, archive_id, body;
+local account, archive_id, body, call;
 
 local function add(word, bit)
 	-- COMPAT Lua 5.2 has no operator for it
@@ -98,6 +101,8 @@ local function walk(element, rule, word, xmlns)
 			word = add(word, rule.text);
 			if keep == "body" then body = body or text; end
 		end
+	elseif keep == "call" then
+		call = call or element.attr.id;
 	elseif keep == "archive_id" and element.attr.by == account then
 		archive_id = archive_id or element.attr.id;
 	end
@@ -115,31 +120,50 @@ local function walk(element, rule, word, xmlns)
 	return word;
 end
 
--- Names of stanzas that were met in a session's queue and are in no archive. When the session ends, they are met again.
+-- Names of stanzas that were met in a session's queue and are in no archive. When the session ends they are met again,
+-- and another session of the user has a copy of its own. Some senders give all their messages one id: the text tells
+-- these apart.
 local names = setmetatable({}, { __mode = "k" });
-local named = 0;
+local nameless = 0;
 
 local function name_of(stanza)
 	local name = names[stanza];
 	if not name then
-		named = named + 1;
-		name = "queued-"..named;
+		local attr = stanza.attr;
+		if attr.id then
+			name = sha1(("%s\0%s\0%s"):format(attr.from, attr.id, stanza:get_child_text("body")), true);
+		else
+			nameless = nameless + 1;
+			name = "queued-"..nameless;
+		end
 		names[stanza] = name;
 	end
 	return name;
 end
 
--- word, sender, body, name; `id` is the archive's where the message itself does not have it yet
-local function facts(user, stanza, id)
-	account, archive_id, body = jid_join(user, host), id, nil;
-	local rule = known[stanza.name];
-	local word = rule and walk(stanza, rule, 0, "jabber:client") or 0;
-	return word, stanza.attr.from, body, archive_id or names[stanza];
-end
-
 local function sessions(user)
 	local of_user = hosts[host].sessions[user];
 	return of_user and of_user.sessions or {};
+end
+
+-- Whether a room reflects what the user said in it, as far as mod_track_muc_joins knows.
+local function is_reflected(user, stanza)
+	local room, nick = jid_bare(stanza.attr.from), jid_resource(stanza.attr.from);
+	for _, session in pairs(sessions(user)) do
+		if nick and session.rooms_joined and session.rooms_joined[room] == nick then return true; end
+	end
+	return false;
+end
+
+-- word, sender, body, name, id of a call; `id` is the archive's where the message itself does not have it yet
+local function facts(user, stanza, id)
+	account, archive_id, body, call = jid_join(user, host), id, nil, nil;
+	local rule = known[stanza.name];
+	local word = rule and walk(stanza, rule, 0, "jabber:client") or 0;
+	if stanza.attr.type == "groupchat" and is_reflected(user, stanza) then
+		word = add(word, known.message.reflected);
+	end
+	return word, stanza.attr.from, body, archive_id or names[stanza], call;
 end
 
 -- The registrations that sessions of the user hold, whoever wrote that there.
@@ -164,6 +188,11 @@ local function read(user)
 	end
 	return records or {};
 end
+
+-- Those of hibernating sessions; wake() is in the section on stream management.
+local wake;
+local watchdog = new_watchdogs(engine:max_hibernation(), engine:wake_before(), guarded("waking a session before its end",
+	function (session) wake(session); end));
 
 local function unbind(session)
 	session.push_identifier, session.push_settings, session.first_hibernated_push = nil, nil, nil;
@@ -291,16 +320,16 @@ local function ring_in(delay)
 	end));
 end
 
--- Sends what the engine wants sent. `details` are there if other modules want to see each push; `records` are what
--- they see, if not those of the store. Gives the number of pushes that were sent.
-local function perform(user, stanza, records, pushes, details, wait)
+-- Sends what the engine wants sent. `details` are there if other modules want to see each push, with its record: that
+-- in `given` or else in the store. Gives the number of pushes that were sent.
+local function perform(user, stanza, given, pushes, details, wait)
 	if wait then ring_in(wait); end
 	if not pushes then return 0; end
 	local sent = 0;
-	if details then records = records or read(user) or {}; end
+	local records = details and read(user) or {};
 	for i, iq in ipairs(pushes) do
 		local detail = details and details[i];
-		local record = detail and records[detail.identifier];
+		local record = detail and (given and given[detail.identifier] or records[detail.identifier]);
 		if detail and (not record or is_blocked(user, iq, detail, record, stanza)) then
 			engine:withdraw(iq.attr.id);
 		else
@@ -355,19 +384,27 @@ end
 local function push_queued(session, stanzas)
 	local user, identifier = session.username, session.push_identifier;
 	if not identifier then return; end
-	local records = { [identifier] = session.push_settings };
+	local given = { [identifier] = session.push_settings };
 	local done = 0;
 	for _, stanza in ipairs(stanzas) do
-		local word, from, text, name = facts(user, stanza);
+		local word, from, text, name, call_id = facts(user, stanza);
 		local pushes, details, wait, done_then, alerted = ask(user, engine.on_queued, identifier, done,
-			user, now(), has_handlers(), word, from, text, name or name_of(stanza));
-		local is_kept_back = perform(user, stanza, records, pushes, details, wait) == 0 and pushes;
+			user, now(), has_handlers(), word, from, text, name or name_of(stanza), call_id);
+		local is_kept_back = perform(user, stanza, given, pushes, details, wait) == 0 and pushes;
 		if not is_kept_back then done = done_then or done; end
 		if alerted and not is_kept_back and session.hibernating and not session.first_hibernated_push then
 			session.first_hibernated_push = os.time();
 			watchdog.restore(session);
 		end
 	end
+end
+
+-- A session that hibernates is about to end.
+function wake(session)
+	local identifier = session.push_identifier;
+	if not identifier then return; end
+	session.log("debug", "Hibernation is about to end: waking %s once more", identifier);
+	ping(session.username, { [identifier] = session.push_settings });
 end
 
 -- A stanza waits for a client that hibernates, or whose acks are late.
@@ -397,7 +434,7 @@ end
 local function hibernates(session, queue)
 	if not session.push_identifier then return; end
 	session.first_hibernated_push = nil;
-	watchdog.extend(session, engine:max_hibernation());
+	watchdog.extend(session);
 	push_queued(session, queue);
 end
 
@@ -406,6 +443,17 @@ local function resumed(session)
 	watchdog.forget(session);
 	stop_waiting(session);
 	if session.push_identifier then engine:on_resumed(session.username, session.push_identifier); end
+end
+
+
+-- A client that comes with a session of its own holds its registration without enabling it again.
+local function binds(session)
+	if not session.client_id or session.push_identifier then return; end
+	local records = read(session.username);
+	local identifier = records and engine:of_client(session.username, records, session.client_id);
+	if identifier then
+		session.push_identifier, session.push_settings = identifier, records[identifier];
+	end
 end
 
 
@@ -435,7 +483,7 @@ local function restore(saved)
 	for session, fields in pairs(saved.bound or {}) do
 		session.push_identifier, session.push_settings, session.first_hibernated_push = fields[1], fields[2], fields[3];
 		if session.hibernating and not session.first_hibernated_push then
-			watchdog.extend(session, engine:max_hibernation());
+			watchdog.extend(session);
 		end
 	end
 	ring_in(0);
@@ -464,6 +512,7 @@ return {
 	acks_late = acks_late;
 	hibernates = hibernates;
 	resumed = resumed;
+	binds = binds;
 	save = save;
 	restore = restore;
 	unload = unload;

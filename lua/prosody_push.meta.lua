@@ -28,7 +28,9 @@ local Engine = {};
 ---@class prosody_push.Known
 ---@field bit? integer               set in the word if the element is there
 ---@field text? integer              set in the word if it has text
----@field keep? "body"|"archive_id"  the text to pass on; the id to pass on as name if `by` is the user's account
+---@field keep? "body"|"call"|"archive_id"  the text to pass on; the id of a call; the id to pass on as name if `by` is
+---the user's account
+---@field reflected? integer         at the top: set in the word if a room reflects what the user said
 ---@field types? table<string, integer>          by the attribute `type`
 ---@field children? table<string, table<string, prosody_push.Known>>     by namespace and name
 
@@ -58,6 +60,13 @@ function Engine:forget(user) end
 ---@return string jid_or_error
 ---@return integer? timestamp
 function Engine:enable(user, records, jid, node, sender, now) end
+
+---The registration that a client made, by its SASL2 user agent id: the newest.
+---@param user string
+---@param records prosody_push.Records?
+---@param client_id string
+---@return string? identifier
+function Engine:of_client(user, records, client_id) end
 
 ---Whether load() would take the record.
 ---@param identifier string
@@ -107,11 +116,12 @@ function Engine:revoked(user, records, from, node, jid, affiliation) end
 ---@param word integer               facts, see known()
 ---@param from string?
 ---@param body string?
----@param name string?
+---@param name string?              what the message is known by on all its ways
+---@param call string?              id of the call that it is about
 ---@return table[]|false|nil stanzas
 ---@return prosody_push.Details? details
 ---@return number? wait              seconds until on_timer() is due, if a push was held
-function Engine:on_offline(user, now, seen, word, from, body, name) end
+function Engine:on_offline(user, now, seen, word, from, body, name, call) end
 
 ---A message to `to` was archived for the user. `held` has the identifiers that sessions hold.
 ---@param to string?
@@ -122,11 +132,12 @@ function Engine:on_offline(user, now, seen, word, from, body, name) end
 ---@param word integer
 ---@param from string?
 ---@param body string?
----@param name string?
+---@param name string?              what the message is known by on all its ways
+---@param call string?              id of the call that it is about
 ---@return table[]|false|nil stanzas
 ---@return prosody_push.Details? details
 ---@return number? wait              seconds until on_timer() is due, if a push was held
-function Engine:on_archived(to, held, user, now, seen, word, from, body, name) end
+function Engine:on_archived(to, held, user, now, seen, word, from, body, name, call) end
 
 ---Seconds that a stanza which waits in a session's queue may wait for others to be pushed with.
 ---@param word integer
@@ -143,18 +154,23 @@ function Engine:queue_delay(word) end
 ---@param word integer
 ---@param from string?
 ---@param body string?
----@param name string?
+---@param name string?              what the message is known by on all its ways
+---@param call string?              id of the call that it is about
 ---@return table[]|false|nil stanzas
 ---@return prosody_push.Details? details
 ---@return number? wait              seconds until on_timer() is due, if a push was held
 ---@return integer? done
 ---@return boolean? alerted          whether the device knows of something important, by this push or by one before
-function Engine:on_queued(identifier, done, user, now, seen, word, from, body, name) end
+function Engine:on_queued(identifier, done, user, now, seen, word, from, body, name, call) end
 
 ---The session that holds the registration is back.
 ---@param user string
 ---@param identifier string
 function Engine:on_resumed(user, identifier) end
+
+---push_wake_before_timeout in seconds; 0 for never.
+---@return number
+function Engine:wake_before() end
 
 ---push_max_hibernation_timeout in seconds.
 ---@return number

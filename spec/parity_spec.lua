@@ -56,8 +56,10 @@ local function encrypted(xmlns, payload)
 	return element:reset();
 end
 
+local calls = 0;
 local function jmi(name)
-	return st.stanza(name, { xmlns = "urn:xmpp:jingle-message:0", id = "sid" });
+	calls = calls + 1;
+	return st.stanza(name, { xmlns = "urn:xmpp:jingle-message:0", id = "call"..calls });
 end
 
 local function write(message)

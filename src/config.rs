@@ -30,6 +30,8 @@ pub struct Config {
     pub max_errors: u32,
     /// `push_max_hibernation_timeout`: seconds that a session with a registration may hibernate unpushed.
     pub max_hibernation: f64,
+    /// `push_wake_before_timeout`: seconds before the end of a hibernation at which its device is woken; 0 for never.
+    pub wake_before: f64,
     /// `push_coalesce`: in a burst, one push without content does for many.
     pub coalesce: bool,
 }
@@ -46,6 +48,7 @@ impl Default for Config {
             max_devices: 5,
             max_errors: 16,
             max_hibernation: 72.0 * 3600.0,
+            wake_before: 0.0,
             coalesce: true,
         }
     }
@@ -64,6 +67,7 @@ impl Config {
             max_devices: reader.count("push_max_devices", default.max_devices as u32) as usize,
             max_errors: reader.count("push_max_errors", default.max_errors),
             max_hibernation: reader.period("push_max_hibernation_timeout", default.max_hibernation),
+            wake_before: reader.period_or_off("push_wake_before_timeout"),
             coalesce: reader.boolean("push_coalesce", default.coalesce),
         };
         (config, reader.warnings)
@@ -101,6 +105,14 @@ impl<G: FnMut(&str) -> Value> Reader<G> {
         match number {
             Some(n) if n.fract() == 0.0 && (1.0..=f64::from(u32::MAX)).contains(&n) => n as u32,
             _ => self.unusable(name, &value, "a whole number from 1 up", default),
+        }
+    }
+
+    /// A period, or nothing, `false` or 0 for none.
+    fn period_or_off(&mut self, name: &str) -> f64 {
+        match (self.get)(name) {
+            Value::Nil | Value::Bool(false) | Value::Number(0.0) => 0.0,
+            _ => self.period(name, 0.0),
         }
     }
 
@@ -228,6 +240,7 @@ mod tests {
             ("push_max_errors", Value::Other("table"), "is a table, not a whole number from 1 up: using 16"),
             ("push_notification_with_sender", Value::Text("yes".into()), "is \"yes\", not true or false: using false"),
             ("push_max_hibernation_timeout", Value::Text("soon".into()), "is \"soon\", not a period"),
+            ("push_wake_before_timeout", Value::Text("later".into()), "is \"later\", not a period of a second or more"),
             ("push_max_hibernation_timeout", Value::Number(0.0), "is 0, not a period of a second or more"),
             ("push_notification_important_body", Value::Bool(true), "is true, not text"),
             ("push_notification_important_body", Value::Text("\u{1}".into()), "using \"New Message!\" instead"),

@@ -42,6 +42,13 @@ impl Pushed {
         let message = self.hasher.hash_one(message);
         self.devices.get_or_insert_mut(device, Recent::default).insert(message)
     }
+
+    /// Whether `message` went to the device of `user` before.
+    pub fn knows(&self, user: &str, identifier: &str, message: &str) -> bool {
+        let device = self.hasher.hash_one((user, identifier));
+        let message = self.hasher.hash_one(message);
+        self.devices.peek(&device).is_some_and(|recent| recent.messages.contains(&message))
+    }
 }
 
 impl Recent {

@@ -1,5 +1,6 @@
 //! One host's rules: what happened and when goes in, what has to be sent comes out.
 
+use std::borrow::Cow;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 
@@ -10,7 +11,7 @@ use crate::coalesce::{Lane, Lanes, Released};
 use crate::config::Config;
 use crate::dedup::Pushed;
 use crate::delivery::{Delivery, Flight, Gone, Millis, NO_ANSWER, StanzaError, State};
-use crate::facts::{Message, Word};
+use crate::facts::{CALL_ENDS, Message, PROPOSE, RECEIVED, SENT, Word};
 use crate::ids::{Id, Ids};
 use crate::importance::{Importance, judge};
 use crate::registration::{Devices, Registration, is_account};
@@ -44,6 +45,14 @@ pub enum Verdict {
     Goes(Gone),
 }
 
+/// What is to be sent for one event.
+#[derive(Debug, Default)]
+pub struct Pushes {
+    /// Whether there is something to show.
+    pub important: bool,
+    pub list: Vec<Push>,
+}
+
 /// A push to be sent.
 #[derive(Clone, Debug)]
 pub struct Push {
@@ -61,7 +70,7 @@ pub struct Done {
 /// What comes of a stanza that was queued.
 #[derive(Debug)]
 pub struct Queued {
-    pub pushes: Vec<Push>,
+    pub pushes: Pushes,
     /// Whether the device knows of something important now, by this push or by one before.
     pub alerted: bool,
     /// What has been pushed now, if the push is not kept back.
@@ -133,47 +142,48 @@ impl Engine {
     }
 
     /// No session took the message: all the user's devices are woken.
-    pub fn on_offline(&mut self, event: Event, message: &Message) -> Result<Vec<Push>, NotLoaded> {
+    pub fn on_offline(&mut self, event: Event, message: &Message) -> Result<Pushes, NotLoaded> {
         let devices = self.devices(event.user)?.clone();
         Ok(self.push(event, Some(message), devices.iter()))
     }
 
     /// A message to `to` was archived for the user. Of one that the user sent, to whomever, no device needs to hear.
     /// Devices with a session, connected or hibernating, hear of a message there; only a call goes to them at once,
-    /// since their connection may be dead.
+    /// since their connection may be dead. Whoever ends the call: a device that rang for it hears so at once.
     pub fn on_archived(
         &mut self,
         event: Event,
         to: Option<&str>,
         message: &Message,
         held: impl Fn(&str) -> bool,
-    ) -> Result<Vec<Push>, NotLoaded> {
+    ) -> Result<Pushes, NotLoaded> {
         let user = event.user;
-        let is_user = |jid: Option<&str>| jid.is_some_and(|jid| is_account(jid, user, &self.host));
-        if !is_user(to) || is_user(message.from) {
-            return Ok(Vec::new());
+        let is_incoming = to.is_some_and(|to| is_account(to, user, &self.host)) && !self.is_own(user, message);
+        if !is_incoming && message.word & CALL_ENDS == 0 {
+            return Ok(Pushes::default());
         }
+        let urgent = self.judge(user, message) == Importance::Urgent;
         let devices = self.devices(user)?.clone();
-        let urgent = judge(message.word) == Importance::Urgent;
-        let absent = devices.iter().filter(|device| {
-            let goes = urgent || !held(&device.identifier);
-            if !goes {
-                debug!("No push for {user} to {}: its session is alive", device.identifier);
+        let mut woken = Vec::new();
+        for device in devices.iter() {
+            if is_incoming && (urgent || !held(&device.identifier)) || self.rang(user, device, message) {
+                woken.push(device);
+            } else {
+                debug!("No push for {user} to {}: its session is alive, or it is not concerned", device.identifier);
             }
-            goes
-        });
-        Ok(self.push(event, Some(message), absent))
+        }
+        Ok(self.push(event, Some(message), woken.into_iter()))
     }
 
     /// How long a stanza that waits for a client that does not answer may wait for others, so that one push does for
     /// all of them. In milliseconds.
     pub fn queue_delay(word: Word) -> Millis {
-        if judge(word) == Importance::Urgent { 0 } else { 1000 }
+        if judge(word) == Importance::Urgent || word & CALL_ENDS != 0 { 0 } else { 1000 }
     }
 
     /// A stanza waits in the stream-management queue of a session that holds the registration `identifier`. Of those
     /// that have waited together at most one important and one unimportant are pushed; `done` has what was pushed of
-    /// them so far.
+    /// them so far. A call goes to every device, its end to every device that rang.
     pub fn on_queued(
         &mut self,
         event: Event,
@@ -181,24 +191,33 @@ impl Engine {
         done: Done,
         message: &Message,
     ) -> Result<Queued, NotLoaded> {
-        let registration = self.devices(event.user)?.get(identifier).cloned();
-        let Some(registration) = registration else {
-            return Ok(Queued { pushes: Vec::new(), alerted: false, done });
-        };
-        let important = judge(message.word) != Importance::Low;
-        if if important { done.important } else { done.unimportant } {
+        let devices = self.devices(event.user)?.clone();
+        let importance = self.judge(event.user, message);
+        let important = importance.is_important();
+        let none = Queued { pushes: Pushes::default(), alerted: important, done };
+        let Some(own) = devices.get(identifier) else { return Ok(Queued { alerted: false, ..none }) };
+        let is_call = message.word & (PROPOSE | CALL_ENDS) != 0;
+        if !is_call && if important { done.important } else { done.unimportant } {
             if let Some(name) = message.name {
                 self.pushed.first_time(event.user, identifier, name);
             }
-            return Ok(Queued { pushes: Vec::new(), alerted: important, done });
+            return Ok(none);
         }
-        let pushes = self.push(event, Some(message), std::iter::once(&registration));
-        let told = !pushes.is_empty() || self.held;
+        let concerned: Vec<_> = devices
+            .iter()
+            .filter(|device| {
+                device.identifier == own.identifier
+                    || importance == Importance::Urgent
+                    || self.rang(event.user, device, message)
+            })
+            .collect();
+        let pushes = self.push(event, Some(message), concerned.into_iter());
+        let told = !pushes.list.is_empty() || self.held;
         let done = Done {
             important: done.important || (important && told),
             unimportant: done.unimportant || (!important && told),
         };
-        Ok(Queued { pushes, alerted: important, done })
+        Ok(Queued { pushes, done, ..none })
     }
 
     /// The session that holds the registration is back: a push that was held for it says nothing any more.
@@ -207,7 +226,7 @@ impl Engine {
     }
 
     /// Another module wants the devices woken: all, or those it gives.
-    pub fn on_ping(&mut self, event: Event, given: Option<Vec<Registration>>) -> Result<Vec<Push>, NotLoaded> {
+    pub fn on_ping(&mut self, event: Event, given: Option<Vec<Registration>>) -> Result<Pushes, NotLoaded> {
         let devices = match given {
             Some(given) => Devices::new(given, usize::MAX),
             None => self.devices(event.user)?.clone(),
@@ -286,33 +305,49 @@ impl Engine {
         self.users.get(user).ok_or(NotLoaded)
     }
 
+    /// What a message is worth to the user; nobody has to be told of what he says himself.
+    fn judge(&self, user: &str, message: &Message) -> Importance {
+        judge(if self.is_own(user, message) { message.word | SENT } else { message.word })
+    }
+
+    /// Whether the user sent the message, with another client. A carbon of one that was received is not.
+    fn is_own(&self, user: &str, message: &Message) -> bool {
+        message.word & RECEIVED == 0 && message.from.is_some_and(|from| is_account(from, user, &self.host))
+    }
+
+    /// Whether the message ends a call for which the device was woken.
+    fn rang(&self, user: &str, device: &Registration, message: &Message) -> bool {
+        let Some(call) = message.call.filter(|_| message.word & CALL_ENDS != 0) else { return false };
+        self.pushed.knows(user, &device.identifier, &rings(call))
+    }
+
     fn push<'d>(
         &mut self,
         event: Event,
         message: Option<&Message>,
         devices: impl Iterator<Item = &'d Rc<Registration>>,
-    ) -> Vec<Push> {
+    ) -> Pushes {
         let Event { now, user, seen } = event;
-        let importance = message.map_or(Importance::Low, |message| judge(message.word));
-        let may_wait = self.config.coalesce
-            && !seen
-            && importance != Importance::Urgent
-            && !Summary::has_content(&self.config, message);
-        let mut pushes = Vec::new();
+        let importance = message.map_or(Importance::Low, |message| self.judge(user, message));
+        if importance == Importance::None {
+            debug!("No push for {user}: nobody keeps the message (no-store)");
+            return Pushes::default();
+        }
+        let important = importance.is_important();
+        let is_call = message.is_some_and(|message| message.word & (PROPOSE | CALL_ENDS) != 0);
+        let may_wait = self.config.coalesce && !seen && !is_call && !Summary::has_content(&self.config, message);
+        let name = message.and_then(name);
         let user: Rc<str> = user.into();
+        let mut list = Vec::new();
         for registration in devices {
             let device = &registration.identifier;
-            if let Some(name) = message.and_then(|message| message.name)
+            if let Some(name) = &name
                 && !self.pushed.first_time(&user, device, name)
             {
                 debug!("No push for {user} to {device}: message {name} was pushed there before");
                 continue;
             }
-            let lane = may_wait.then(|| Lane {
-                user: user.clone(),
-                identifier: device.clone(),
-                important: importance != Importance::Low,
-            });
+            let lane = may_wait.then(|| Lane { user: user.clone(), identifier: device.clone(), important });
             if let Some(lane) = &lane
                 && !self.lanes.admit(now, lane, registration)
             {
@@ -320,9 +355,9 @@ impl Engine {
                 self.held = true;
                 continue;
             }
-            pushes.push(self.send(now, user.clone(), registration, lane));
+            list.push(self.send(now, user.clone(), registration, lane));
         }
-        pushes
+        Pushes { important, list }
     }
 
     fn send(&mut self, now: Millis, user: Rc<str>, registration: &Rc<Registration>, lane: Option<Lane>) -> Push {
@@ -346,6 +381,19 @@ impl Engine {
         }
         self.delivery.settle(now, flight, error)
     }
+}
+
+/// What a message is known by. The start and the end of a call have the call's id on every way, archive or not.
+fn name<'a>(message: &Message<'a>) -> Option<Cow<'a, str>> {
+    match message.call {
+        Some(call) if message.word & PROPOSE != 0 => Some(rings(call).into()),
+        Some(call) if message.word & CALL_ENDS != 0 => Some(format!("call {call} ends").into()),
+        _ => message.name.map(Into::into),
+    }
+}
+
+fn rings(call: &str) -> String {
+    format!("call {call}")
 }
 
 /// Whether a registration is there, as far as memory tells.

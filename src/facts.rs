@@ -24,6 +24,16 @@ pub const SENT: Word = 1 << 4;
 pub const GROUPCHAT: Word = 1 << 5;
 /// Type `headline`.
 pub const HEADLINE: Word = 1 << 6;
+/// Type `error`.
+pub const ERROR: Word = 1 << 7;
+/// XEP-0353 `<retract>`, `<accept>`, `<reject>` or `<finish>`: a device that rings can stop.
+pub const CALL_ENDS: Word = 1 << 8;
+/// XEP-0334 `<no-store>`: nobody keeps the message.
+pub const NO_STORE: Word = 1 << 9;
+/// A carbon of a message that another client of the user received.
+pub const RECEIVED: Word = 1 << 10;
+/// The user's own message, reflected by a room. Prosody knows it by the nickname; the shim sets the bit.
+pub const REFLECTED: Word = 1 << 11;
 
 /// What to note of an element: the stanza itself or something below it.
 #[derive(Debug)]
@@ -56,6 +66,8 @@ pub enum Keep {
     Body,
     /// The `id`, if `by` is the user's own account (XEP-0359).
     ArchiveId,
+    /// The `id` of a call (XEP-0353).
+    CallId,
 }
 
 /// A `<message>` as it comes: one that stands for itself, or a carbon around another.
@@ -66,16 +78,17 @@ pub static MESSAGE: Element = Element {
         &[
             child(ns::STANZA_ID, "stanza-id", Element { keep: Keep::ArchiveId, ..PLAIN }),
             child(ns::CARBONS, "sent", bit(SENT)),
-            child(ns::CARBONS, "received", with(&[&[child(ns::FORWARD, "forwarded", with(&[FORWARDED]))]])),
+            child(ns::CARBONS, "received", Element { bit: RECEIVED, children: &[FORWARDING], ..PLAIN }),
         ],
     ],
     ..PLAIN
 };
 
 /// The message in a carbon. A carbon within a carbon means nothing.
+const FORWARDING: &[Child] = &[child(ns::FORWARD, "forwarded", with(&[FORWARDED]))];
 const FORWARDED: &[Child] = &[child(ns::CLIENT, "message", Element { types: TYPES, children: &[CONTENT], ..PLAIN })];
 
-const TYPES: &[(&str, Word)] = &[("groupchat", GROUPCHAT), ("headline", HEADLINE)];
+const TYPES: &[(&str, Word)] = &[("groupchat", GROUPCHAT), ("headline", HEADLINE), ("error", ERROR)];
 
 const CONTENT: &[Child] = &[
     child(ns::CLIENT, "body", Element { text: BODY, keep: Keep::Body, ..PLAIN }),
@@ -85,13 +98,22 @@ const CONTENT: &[Child] = &[
     child(ns::OMEMO_2, "encrypted", with(&[&[child(ns::OMEMO_2, "payload", bit(ENCRYPTED))]])),
     child(ns::PGP_LEGACY, "x", bit(ENCRYPTED)),
     child(ns::OPENPGP, "openpgp", bit(ENCRYPTED)),
-    child(ns::JINGLE_MESSAGE, "propose", bit(PROPOSE)),
+    child(ns::JINGLE_MESSAGE, "propose", call(PROPOSE)),
+    child(ns::JINGLE_MESSAGE, "retract", call(CALL_ENDS)),
+    child(ns::JINGLE_MESSAGE, "accept", call(CALL_ENDS)),
+    child(ns::JINGLE_MESSAGE, "reject", call(CALL_ENDS)),
+    child(ns::JINGLE_MESSAGE, "finish", call(CALL_ENDS)),
+    child(ns::HINTS, "no-store", bit(NO_STORE)),
 ];
 
 const PLAIN: Element = Element { bit: 0, text: 0, keep: Keep::Nothing, types: &[], children: &[] };
 
 const fn bit(bit: Word) -> Element {
     Element { bit, ..PLAIN }
+}
+
+const fn call(bit: Word) -> Element {
+    Element { bit, keep: Keep::CallId, ..PLAIN }
 }
 
 const fn with(children: &'static [&'static [Child]]) -> Element {
@@ -113,4 +135,6 @@ pub struct Message<'a> {
     /// What the message is known by across all its ways: its id in the addressee's archive (XEP-0313), or without an
     /// archive one that the shim gives to a stanza that it may meet again.
     pub name: Option<&'a str>,
+    /// The id of the call that it is about (XEP-0353).
+    pub call: Option<&'a str>,
 }

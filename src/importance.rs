@@ -2,11 +2,15 @@
 //!
 //! Section 4 of the wire facts in the house's documents; the order of the checks is the reference's.
 
-use crate::facts::{BODY, ENCRYPTED, GROUPCHAT, HEADLINE, PROPOSE, SENT, SUBJECT, Word};
+use crate::facts::{
+    BODY, CALL_ENDS, ENCRYPTED, ERROR, GROUPCHAT, HEADLINE, NO_STORE, PROPOSE, REFLECTED, SENT, SUBJECT, Word,
+};
 
 /// What a message is worth.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Importance {
+    /// Nobody keeps the message (XEP-0334): there would be nothing to wake up for.
+    None,
     /// Nothing to show: receipts, chat states, keys, subjects, headlines, one's own messages.
     Low,
     /// Something to read.
@@ -15,10 +19,19 @@ pub enum Importance {
     Urgent,
 }
 
+impl Importance {
+    /// Whether there is something to show.
+    pub fn is_important(self) -> bool {
+        matches!(self, Importance::Important | Importance::Urgent)
+    }
+}
+
 /// Judges a message by the word of facts that stands for it.
 pub fn judge(word: Word) -> Importance {
     let has = |bits| word & bits != 0;
-    if has(SENT | HEADLINE) {
+    if has(NO_STORE) && !has(PROPOSE | CALL_ENDS) {
+        Importance::None
+    } else if has(SENT | HEADLINE | ERROR | REFLECTED) {
         Importance::Low
     } else if has(PROPOSE) {
         Importance::Urgent

@@ -28,3 +28,5 @@ pub const PGP_LEGACY: &str = "jabber:x:encrypted";
 pub const OPENPGP: &str = "urn:xmpp:openpgp:0";
 /// XEP-0359: Unique and Stable Stanza IDs.
 pub const STANZA_ID: &str = "urn:xmpp:sid:0";
+/// XEP-0334: Message Processing Hints.
+pub const HINTS: &str = "urn:xmpp:hints";

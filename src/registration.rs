@@ -17,6 +17,8 @@ pub struct Registration {
     /// The app server, in the normal form (RFC 7622) that its answers have.
     pub jid: Rc<str>,
     pub node: Option<Box<str>>,
+    /// The client that made it (XEP-0388 user agent id), where it told.
+    pub client_id: Option<Box<str>>,
     /// The form to send along with every push.
     pub options: Option<Element>,
     /// When it was enabled last; orders a user's registrations.
@@ -30,6 +32,7 @@ impl Registration {
             identifier: identifier.into(),
             jid: normal_jid(jid).into(),
             node: node.map(Into::into),
+            client_id: None,
             options,
             timestamp,
         }
@@ -59,6 +62,11 @@ impl Devices {
 
     pub fn get(&self, identifier: &str) -> Option<&Rc<Registration>> {
         self.0.iter().find(|registration| &*registration.identifier == identifier)
+    }
+
+    /// The registration of a client, by its user agent id.
+    pub fn of_client(&self, client_id: &str) -> Option<&Rc<Registration>> {
+        self.0.iter().rev().find(|registration| registration.client_id.as_deref() == Some(client_id))
     }
 
     /// The time to store for a registration that is made now: later than every other's, so that their order can be

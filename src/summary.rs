@@ -3,7 +3,6 @@
 use crate::config::Config;
 use crate::element::{Element, Sink};
 use crate::facts::Message;
-use crate::importance::{Importance, judge};
 use crate::ns;
 
 /// What an app server learns of the message that a push is for.
@@ -17,11 +16,11 @@ pub struct Summary<'a> {
 
 impl<'a> Summary<'a> {
     /// What the options let out of `message`; a ping has none and tells nothing.
-    pub fn new(config: &'a Config, message: Option<&Message<'a>>) -> Self {
+    pub fn new(config: &'a Config, message: Option<&Message<'a>>, important: bool) -> Self {
         let Some(message) = message else { return Summary::default() };
         let body = message.body.filter(|body| config.with_body && !body.is_empty());
-        let stand_in = || config.important_body.as_deref().filter(|_| judge(message.word) != Importance::Low);
-        Summary { sender: message.from.filter(|_| config.with_sender), body: body.or_else(stand_in) }
+        let without_content = Summary::without_content(config, important);
+        Summary { sender: message.from.filter(|_| config.with_sender), body: body.or(without_content.body) }
     }
 
     /// For a push that tells only whether there is something important.

@@ -45,6 +45,23 @@ fn a_headline_is_unimportant_whatever_is_in_it() {
 }
 
 #[test]
+fn an_error_is_unimportant_though_it_carries_the_body() {
+    assert_eq!(of("type='error'", BODY), Low);
+}
+
+#[test]
+fn a_marker_is_unimportant() {
+    assert_eq!(of("type='chat'", "<displayed xmlns='urn:xmpp:chat-markers:0' id='m1'/>"), Low);
+}
+
+#[test]
+fn what_nobody_keeps_is_worth_no_push_unless_it_is_a_call() {
+    const HINT: &str = "<no-store xmlns='urn:xmpp:hints'/>";
+    assert_eq!(of("type='chat'", &format!("{BODY}{HINT}")), Importance::None);
+    assert_eq!(of("type='chat'", &format!("{CALL}{HINT}")), Urgent);
+}
+
+#[test]
 fn a_subject_of_a_room_is_unimportant() {
     assert_eq!(of("type='groupchat'", &format!("<subject/>{BODY}")), Low);
     assert_eq!(of("type='groupchat'", "<subject>Verona</subject>"), Low);

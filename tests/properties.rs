@@ -98,7 +98,7 @@ proptest! {
         let mut needed = HashSet::new();
         for (id, archived, phone_is_connected) in events {
             let id = id.to_string();
-            let message = Message { word: BODY, from: None, body: None, name: Some(&id) };
+            let message = Message { word: BODY, from: None, body: None, name: Some(&id), call: None };
             let held: &[&str] = if archived && phone_is_connected { &["push.example<phone"] } else { &[] };
             let pushes = if archived { host.archived(&message, held) } else { host.offline(&message) };
             needed.insert(("tablet", id.clone()));

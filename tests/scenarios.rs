@@ -5,10 +5,10 @@ mod support;
 use prosody_push::config::Config;
 use prosody_push::delivery::{ANSWER_TIMEOUT, Gone, ROAD_PATIENCE};
 use prosody_push::engine::{Engine, Event, NotLoaded, Verdict};
-use prosody_push::facts::{BODY, Message, PROPOSE};
+use prosody_push::facts::{BODY, CALL_ENDS, Message, NO_STORE, PROPOSE, RECEIVED};
 use support::{DAY, Host, SECOND, nodes, one_by_one, registration};
 
-const CHAT: Message = Message { word: BODY, from: Some("juliet@example.org/x"), body: None, name: None };
+const CHAT: Message = Message { word: BODY, from: Some("juliet@example.org/x"), body: None, name: None, call: None };
 const CALL: Message = Message { word: PROPOSE, ..CHAT };
 
 fn archived_as(id: &str) -> Message<'_> {
@@ -80,7 +80,7 @@ fn a_ping_wakes_all_devices_or_those_given() {
     assert_eq!(nodes(&host.ping()), ["phone", "tablet"]);
     assert_eq!(nodes(&host.ping()), ["phone", "tablet"], "a ping is not a message");
     let given = vec![registration("push.example", "tablet", 0)];
-    assert_eq!(nodes(&host.engine.on_ping(host.event(), Some(given)).expect("loaded")), ["tablet"]);
+    assert_eq!(nodes(&host.engine.on_ping(host.event(), Some(given)).expect("loaded").list), ["tablet"]);
 }
 
 #[test]
@@ -97,6 +97,87 @@ fn only_the_newest_devices_are_woken() {
     let devices = vec![registration("p", "b", 2), registration("p", "c", 3), registration("p", "a", 1)];
     let mut host = Host::new(config, devices);
     assert_eq!(nodes(&host.offline(&CHAT)), ["b", "c"]);
+}
+
+// Calls.
+
+fn call<'a>(word: u32, id: &'a str, from: &'a str) -> Message<'a> {
+    Message { word, from: Some(from), body: None, name: None, call: Some(id) }
+}
+
+#[test]
+fn a_call_rings_a_device_once_whichever_ways_it_comes() {
+    let mut host = Host::with_devices(&["phone", "tablet"]);
+    let ring = call(PROPOSE, "c1", "juliet@example.org/x");
+    assert_eq!(nodes(&host.archived(&ring, &["push.example<phone"])), ["phone", "tablet"]);
+    assert!(host.queued(&[&ring]).is_empty());
+    assert!(host.offline(&ring).is_empty());
+    assert_eq!(host.offline(&call(PROPOSE, "c2", "juliet@example.org/x")).len(), 2);
+}
+
+#[test]
+fn a_call_in_the_queue_of_one_session_rings_every_device() {
+    let mut host = Host::with_devices(&["phone", "tablet"]);
+    assert_eq!(host.queued(&[&call(PROPOSE, "c1", "juliet@example.org/x")]), [0, 0]);
+}
+
+#[test]
+fn the_end_of_a_call_reaches_who_rang_at_once() {
+    let mut host = Host::with_devices(&["phone", "tablet"]);
+    host.archived(&call(PROPOSE, "c1", "juliet@example.org/x"), &[]);
+    let end = call(CALL_ENDS, "c1", "juliet@example.org/x");
+    assert_eq!(Engine::queue_delay(CALL_ENDS), 0);
+    assert_eq!(nodes(&host.archived(&end, &["push.example<phone", "push.example<tablet"])), ["phone", "tablet"]);
+    assert!(host.archived(&end, &[]).is_empty(), "once");
+}
+
+#[test]
+fn a_call_that_another_client_takes_stops_ringing() {
+    let mut host = Host::with_devices(&["phone"]);
+    host.archived(&call(PROPOSE, "c1", "juliet@example.org/x"), &[]);
+    let accept = call(CALL_ENDS, "c1", "romeo@example.org/laptop");
+    assert_eq!(nodes(&host.archived(&accept, &["push.example<phone"])), ["phone"]);
+}
+
+#[test]
+fn a_call_that_was_refused_elsewhere_stops_ringing() {
+    let mut host = Host::with_devices(&["phone"]);
+    host.archived(&call(PROPOSE, "c1", "juliet@example.org/x"), &[]);
+    let reject = call(CALL_ENDS, "c1", "romeo@example.org/laptop");
+    assert_eq!(host.archived_for("juliet@example.org/x", &reject, &[]).expect("loaded").len(), 1);
+}
+
+#[test]
+fn the_end_of_a_call_that_never_rang_is_a_message_like_any() {
+    let mut host = Host::with_devices(&["phone", "tablet"]);
+    let end = call(CALL_ENDS, "c1", "juliet@example.org/x");
+    assert_eq!(nodes(&host.archived(&end, &["push.example<phone"])), ["tablet"]);
+}
+
+// What never rings.
+
+#[test]
+fn one_s_own_message_is_never_important() {
+    let mut host = Host::with_devices(&["phone"]);
+    let own = Message { from: Some("romeo@example.org/laptop"), ..CHAT };
+    let alerted = |host: &mut Host, message: &Message| {
+        let event = host.event();
+        host.engine.on_queued(event, "push.example<phone", Default::default(), message).expect("loaded").alerted
+    };
+    assert!(!alerted(&mut host, &own));
+    assert!(!alerted(&mut host, &Message { word: PROPOSE, ..own }));
+    assert!(alerted(&mut host, &Message { word: BODY | RECEIVED, ..own }), "a carbon of what juliet wrote");
+    assert!(alerted(&mut host, &CHAT));
+}
+
+#[test]
+fn what_nobody_keeps_wakes_nobody_but_for_a_call() {
+    let mut host = Host::with_devices(&["phone"]);
+    assert!(host.offline(&Message { word: NO_STORE, ..CHAT }).is_empty());
+    assert!(host.offline(&Message { word: NO_STORE | BODY, ..CHAT }).is_empty());
+    assert!(host.queued(&[&Message { word: NO_STORE, ..CHAT }]).is_empty());
+    assert_eq!(host.offline(&Message { word: NO_STORE | PROPOSE, ..CHAT }).len(), 1);
+    assert_eq!(host.offline(&Message { word: NO_STORE | CALL_ENDS, ..CHAT }).len(), 1);
 }
 
 // Stream management.
@@ -221,7 +302,7 @@ fn nothing_waits_where_other_modules_see_the_pushes() {
     let mut host = coalescing();
     for _ in 0..3 {
         let event = Event { seen: true, ..host.event() };
-        assert_eq!(host.engine.on_offline(event, &CHAT).expect("loaded").len(), 2);
+        assert_eq!(host.engine.on_offline(event, &CHAT).expect("loaded").list.len(), 2);
     }
 }
 
@@ -382,7 +463,7 @@ fn failures_of_one_user_do_not_count_for_another_with_the_same_registration() {
     let refused = Some(("cancel", "item-not-found"));
     let push = host.offline(&CHAT).remove(0);
     assert_eq!(host.answer(&push, "push.example", refused), Verdict::Stays);
-    let push = host.engine.on_offline(Event { user: "juliet", ..host.event() }, &CHAT).expect("loaded").remove(0);
+    let push = host.engine.on_offline(Event { user: "juliet", ..host.event() }, &CHAT).expect("loaded").list.remove(0);
     assert_eq!(host.answer(&push, "push.example", refused), Verdict::Stays);
 }
 

@@ -5,6 +5,7 @@ mod support;
 use prosody_push::config::Config;
 use prosody_push::element::{Element, Node};
 use prosody_push::facts::{BODY, Message};
+use prosody_push::importance::judge;
 use prosody_push::summary::{Publish, Summary};
 use support::{compose, parse};
 use xmpp_parsers::data_forms::{DataForm, DataFormType};
@@ -20,7 +21,8 @@ const TO: Publish = Publish {
     options: None,
 };
 
-const CHAT: Message = Message { word: BODY, from: Some("juliet@example.org/x"), body: Some("Romeo?"), name: None };
+const CHAT: Message =
+    Message { word: BODY, from: Some("juliet@example.org/x"), body: Some("Romeo?"), name: None, call: None };
 
 /// The form of the XEP's example.
 fn options() -> Element {
@@ -103,14 +105,14 @@ fn without_options_and_node_their_places_are_left_out() {
 #[test]
 fn a_ping_tells_only_that_there_is_something() {
     let config = Config { with_body: true, with_sender: true, ..Config::default() };
-    let (_, form) = strictly(compose(&TO, &Summary::new(&config, None)));
+    let (_, form) = strictly(compose(&TO, &Summary::new(&config, None, false)));
     assert_eq!(fields(&form), [("FORM_TYPE", "urn:xmpp:push:summary"), ("message-count", "1")]);
 }
 
 #[test]
 fn the_options_decide_what_an_app_server_learns() {
     let summary = |config: &Config, message: Message| {
-        let summary = Summary::new(config, Some(&message));
+        let summary = Summary::new(config, Some(&message), judge(message.word).is_important());
         (summary.sender.map(str::to_owned), summary.body.map(str::to_owned))
     };
     let some = |text: &str| Some(text.to_owned());

@@ -127,6 +127,10 @@ module:hook("smacks-hibernation-end", guarded("the end of hibernation", function
 	push.resumed(event.resumed);
 end));
 
+module:hook("resource-bind", guarded("binding a registration", function (event)
+	push.binds(event.session);
+end));
+
 module:hook("cloud-notify-ping", guarded("a ping", function (event)
 	push.ping(event.user, event.push_services);
 end));

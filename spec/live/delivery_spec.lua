@@ -9,8 +9,12 @@ local function start(opts)
 	return prosody.start(opts);
 end
 
-local call = st.stanza("propose", { xmlns = "urn:xmpp:jingle-message:0", id = "sid" })
-	:tag("description", { xmlns = "urn:xmpp:jingle:apps:rtp:1", media = "audio" }):reset();
+local calls = 0;
+local function call()
+	calls = calls + 1;
+	return st.stanza("propose", { xmlns = "urn:xmpp:jingle-message:0", id = "call"..calls })
+		:tag("description", { xmlns = "urn:xmpp:jingle:apps:rtp:1", media = "audio" }):reset();
+end
 
 -- A user whose devices are all away, but for those given a connection.
 local function register(server, user, nodes)
@@ -91,7 +95,7 @@ for _, archive in ipairs({ "with", "without" }) do
 				{ true, st.stanza("openpgp", { xmlns = "urn:xmpp:openpgp:0" }):text("AA==") };
 				{ true, st.stanza("encrypted", { xmlns = "eu.siacs.conversations.axolotl" }):text_tag("payload", "AA==") };
 				{ false, st.stanza("encrypted", { xmlns = "eu.siacs.conversations.axolotl" }):text_tag("header", "") };
-				{ true, call };
+				{ true, call() };
 				{ false, st.stanza("received", { xmlns = "urn:xmpp:receipts", id = "m" }) };
 				{ false, body = "" };
 			};
@@ -141,7 +145,7 @@ describe("an archived message", function ()
 	end);
 
 	it("that is a call wakes every device, connected or not", function ()
-		juliet:message { to = "romeo@example.test", call };
+		juliet:message { to = "romeo@example.test", call() };
 		assert.same({ "phone", "tablet" }, woken(app));
 	end);
 
@@ -205,7 +209,7 @@ describe("the option", function ()
 	it("push_notification_with_body sends the text", function ()
 		local options = { push_notification_with_body = true };
 		assert.same(pinged { ["last-message-body"] = "Romeo & <Juliet> 💘" }, (with(options, { body = "Romeo & <Juliet> 💘" })));
-		assert.same(pinged { ["last-message-body"] = "New Message!" }, (with(options, { call })));
+		assert.same(pinged { ["last-message-body"] = "New Message!" }, (with(options, { call() })));
 		assert.same(pinged(), (with(options, { st.stanza("received", { xmlns = "urn:xmpp:receipts" }) })));
 	end);
 

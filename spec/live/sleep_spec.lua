@@ -139,6 +139,50 @@ describe("a hibernating session", function ()
 		assert.equal(2, app:settled());
 	end);
 
+	it("of two resources is woken for each once, also where both hold one registration", function ()
+		local other = client.connect(server, "romeo", { resource = "other", smacks = true });
+		other:enable_push({ jid = PUSH, node = "phone" });
+		local watch = client.connect(server, "romeo", { resource = "watch", smacks = true });
+		watch:enable_push({ jid = PUSH, node = "watch" });
+		for resource, sleeper in pairs({ other = other, watch = watch }) do
+			local function about(what)
+				return server:eval("return prosody.hosts[module.host].sessions.romeo.sessions."..resource..what);
+			end
+			net.wait(function () return about(".outgoing_stanza_queue:count_unacked()") == 0; end, "the ack");
+			sleeper:cut();
+			net.wait(function () return about(".hibernating"); end, "hibernation");
+		end
+		sleeps();
+		write("Romeo?");
+		app:expect(2);
+		-- Behind whatever the other sessions' second of waiting would bring.
+		write(nil, chat_state);
+		app:expect(4);
+		local nodes = {};
+		for i, push in ipairs(app.pushes) do
+			local read = appserver.read(push);
+			nodes[i] = read.node..(read.summary["last-message-body"] and "!" or "");
+		end
+		table.sort(nodes);
+		app:settled();
+		assert.same({ "phone", "phone!", "watch", "watch!" }, { table.unpack(nodes, 1, 4) });
+	end);
+
+	it("costs the same however long its queue is: it is not touched", function ()
+		sleeps();
+		server:eval([[
+			local function touched() error("the queue was touched"); end
+			module:fire_event("smacks-hibernation-stanza-queued", {
+				origin = prosody.hosts[module.host].sessions.romeo.sessions.phone;
+				stanza = require "util.stanza".message({ from = "juliet@example.test", type = "chat" }, "Romeo?");
+				queue = setmetatable({}, { __index = touched, __len = touched, __pairs = touched });
+			});
+		]]);
+		app:expect(1);
+		assert.same({ "important" }, kinds());
+		assert.not_matches("the queue was touched", server:log());
+	end);
+
 	it("keeps what waits over a reload", function ()
 		sleeps();
 		write("Romeo?");
@@ -159,6 +203,22 @@ describe("a hibernating session", function ()
 		assert.same({ "Romeo?", "phone" }, server:eval("return prosody.seen"));
 		assert.equal(0, app:settled());
 		assert.is_nil((session("session.first_hibernated_push")));
+	end);
+end);
+
+describe("a room that reflects what the user said in it", function ()
+	it("alerts no device of the user", function ()
+		start({ smacks_hibernation_time = 300 });
+		local room = appserver.connect(server, "push2.example.test");
+		sleeps();
+		server:eval("prosody.hosts[module.host].sessions.romeo.sessions.phone.rooms_joined = { ['push2.example.test'] = 'Montague' }");
+		for _, nick in ipairs({ "Montague", "Capulet" }) do
+			room:send(st.message({ from = "push2.example.test/"..nick, to = phone.jid, type = "groupchat", id = nick }, "I am "..nick));
+			room:settled();
+			app:expect(#app.pushes + 1);
+		end
+		assert.same({ "unimportant", "important" }, kinds());
+		server:stop();
 	end);
 end);
 
@@ -234,6 +294,28 @@ describe("hibernation", function ()
 		assert.equal(3 * 86400, timeout());
 	end);
 
+	it("wakes the device once more before it ends, where the administrator wants that", function ()
+		start({ smacks_hibernation_time = 1, push_max_hibernation_timeout = 4, push_wake_before_timeout = 2 });
+		local before = net.now();
+		sleeps();
+		app:expect(1);
+		assert.is_true(net.now() - before > 1.5 and session("true") == true, "before the end");
+		assert.same({ "unimportant" }, kinds());
+		gone();
+		assert.equal(1, app:settled());
+	end);
+
+	it("wakes nobody before the end of a session that came back", function ()
+		start({ smacks_hibernation_time = 1, push_max_hibernation_timeout = 3, push_wake_before_timeout = 2 });
+		sleeps();
+		phone = client.resume(server, "romeo", phone);
+		net.wait(function () return session("session.outgoing_stanza_queue:count_unacked()") == 0; end, "the ack");
+		sleeps();
+		app:expect(1);
+		gone();
+		assert.equal(1, app:settled(), "one for the second hibernation, none for the first");
+	end);
+
 	for _, archive in ipairs({ "with", "without" }) do
 		it("that ends, "..archive.." an archive, keeps what was queued and wakes for it only who has not been", function ()
 			start({ smacks_hibernation_time = 2 }, { disable = archive == "without" and { "mam" } or nil });
@@ -252,4 +334,26 @@ describe("hibernation", function ()
 			phone:expect(function (stanza) return stanza:get_child_text("body") == "Romeo?"; end, "the message");
 		end);
 	end
+end);
+
+describe("a client that is known by its user agent id", function ()
+	it("holds its registration when it comes with a new session", function ()
+		start({});
+		phone:close();
+		-- As SASL2 does before it binds.
+		server:eval([[module:hook("pre-resource-bind", function (event) event.session.client_id = "agent-1"; end, 100)]]);
+		phone = client.connect(server, "romeo", { resource = "phone" });
+		phone:enable_push({ jid = PUSH, node = "phone" });
+		assert.equal("agent-1", server:stored("romeo")["push.example.test<phone"].client_id);
+		phone:close();
+		phone = client.connect(server, "romeo", { resource = "phone" });
+		assert.equal("push.example.test<phone", session("session.push_identifier"));
+		assert.equal(PUSH, session("session.push_settings.jid"));
+		write("Romeo?");
+		assert.equal(0, app:settled(), "it is connected");
+		phone:close();
+		write("Romeo?");
+		assert.equal(1, app:settled());
+		server:stop();
+	end);
 end);

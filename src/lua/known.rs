@@ -3,11 +3,13 @@
 use mlua::prelude::*;
 
 use crate::config::Config;
-use crate::facts::{Element, Keep, MESSAGE};
+use crate::facts::{Element, Keep, MESSAGE, REFLECTED};
 
 /// The table for the shim's walk over a `<message>`.
 pub fn message(lua: &Lua, config: &Config) -> LuaResult<LuaTable> {
-    element(lua, &MESSAGE, config)
+    let table = element(lua, &MESSAGE, config)?;
+    table.set("reflected", REFLECTED)?;
+    Ok(table)
 }
 
 fn element(lua: &Lua, element: &Element, config: &Config) -> LuaResult<LuaTable> {
@@ -20,6 +22,7 @@ fn element(lua: &Lua, element: &Element, config: &Config) -> LuaResult<LuaTable>
     }
     match element.keep {
         Keep::Body if config.with_body => table.set("keep", "body")?,
+        Keep::CallId => table.set("keep", "call")?,
         Keep::ArchiveId => table.set("keep", "archive_id")?,
         Keep::Body | Keep::Nothing => {}
     }

@@ -15,7 +15,7 @@ use mlua::prelude::*;
 use crate::VERSION;
 use crate::config::{Config, Value};
 use crate::delivery::{ANSWER_TIMEOUT, Gone, Millis, StanzaError};
-use crate::engine::{Done, Engine, Event, Held, NotLoaded, Push, Queued, Verdict};
+use crate::engine::{Done, Engine, Event, Held, NotLoaded, Push, Pushes, Queued, Verdict};
 use crate::facts::{Message, Word};
 use crate::registration::{Devices, Registration, app_server, identifier, is_account};
 use crate::summary::{self, Publish, Summary};
@@ -86,12 +86,12 @@ fn random(bytes: &mut [u8]) {
 type Text = mlua::BorrowedStr;
 
 /// What every event of a message brings: user, seconds since 1970, whether other modules see each push, word of facts,
-/// sender, body, name.
-type MessageEvent = (Text, f64, bool, Word, Option<Text>, Option<Text>, Option<Text>);
+/// sender, body, name, id of a call.
+type MessageEvent = (Text, f64, bool, Word, Option<Text>, Option<Text>, Option<Text>, Option<Text>);
 
-fn unpack((user, now, seen, word, from, body, name): &MessageEvent) -> (Event<'_>, Message<'_>) {
-    let (from, body, name) = (from.as_deref(), body.as_deref(), name.as_deref());
-    (Event { now: millis(*now), user, seen: *seen }, Message { word: *word, from, body, name })
+fn unpack((user, now, seen, word, from, body, name, call): &MessageEvent) -> (Event<'_>, Message<'_>) {
+    let (from, body, name, call) = (from.as_deref(), body.as_deref(), name.as_deref(), call.as_deref());
+    (Event { now: millis(*now), user, seen: *seen }, Message { word: *word, from, body, name, call })
 }
 
 impl LuaUserData for Host {
@@ -120,6 +120,9 @@ impl LuaUserData for Host {
             let identifier = identifier(&jid, node.as_deref());
             let timestamp = stored_devices(&user, stored).timestamp(&identifier, now);
             Ok((Some(identifier), jid, Some(timestamp)))
+        });
+        method(methods, "of_client", |_, _, (user, stored, client_id): (Text, Option<LuaTable>, Text)| {
+            Ok(stored_devices(&user, stored).of_client(&client_id).map(|device| device.identifier.to_string()))
         });
         method(methods, "readable", |_, _, (identifier, record): (LuaValue, LuaValue)| {
             Ok(records::registration(&identifier, &record).is_some())
@@ -181,6 +184,7 @@ impl LuaUserData for Host {
             Ok(())
         });
         method(methods, "max_hibernation", |_, host, ()| Ok(host.engine.config().max_hibernation));
+        method(methods, "wake_before", |_, host, ()| Ok(host.engine.config().wake_before));
         type Ping = (Text, f64, bool, Option<LuaTable>);
         method(methods, "on_ping", |lua, host, (user, now, seen, given): Ping| {
             let given = given.map(|given| records::read(&user, Some(given)));
@@ -271,15 +275,15 @@ impl Host {
         &mut self,
         lua: &Lua,
         event: Event,
-        pushes: Result<Vec<Push>, NotLoaded>,
+        pushes: Result<Pushes, NotLoaded>,
         message: Option<&Message>,
     ) -> LuaResult<Written> {
-        let Ok(pushes) = pushes else { return Ok((LuaValue::Boolean(false), None, None)) };
+        let Ok(Pushes { important, list: pushes }) = pushes else { return Ok((LuaValue::Boolean(false), None, None)) };
         let wait = if self.engine.take_hold() { self.engine.timer(event.now).map(seconds) } else { None };
         if pushes.is_empty() {
             return Ok((LuaNil, None, wait));
         }
-        let summary = Summary::new(self.engine.config(), message);
+        let summary = Summary::new(self.engine.config(), message, important);
         let mut writer = Writer::new(lua, &self.stanza_metatable);
         let stanzas = lua.create_table_with_capacity(pushes.len(), 0)?;
         let mut shared = None;

@@ -65,7 +65,7 @@ impl Host {
     }
 
     pub fn offline(&mut self, message: &Message) -> Vec<Push> {
-        self.engine.on_offline(self.event(), message).expect("romeo is loaded")
+        self.engine.on_offline(self.event(), message).expect("romeo is loaded").list
     }
 
     pub fn archived(&mut self, message: &Message, held: &[&str]) -> Vec<Push> {
@@ -73,7 +73,8 @@ impl Host {
     }
 
     pub fn archived_for(&mut self, to: &str, message: &Message, held: &[&str]) -> Result<Vec<Push>, NotLoaded> {
-        self.engine.on_archived(self.event(), Some(to), message, |identifier| held.contains(&identifier))
+        let pushes = self.engine.on_archived(self.event(), Some(to), message, |identifier| held.contains(&identifier));
+        Ok(pushes?.list)
     }
 
     /// Stanzas that waited together in the queue of the session that holds `push.example<phone>`: which of them, by
@@ -84,14 +85,14 @@ impl Host {
         for (i, message) in messages.iter().enumerate() {
             let queued = self.engine.on_queued(self.event(), "push.example<phone", done, message);
             let queued = queued.expect("romeo is loaded");
-            pushed.extend(queued.pushes.iter().map(|_| i));
+            pushed.extend(queued.pushes.list.iter().map(|_| i));
             done = queued.done;
         }
         pushed
     }
 
     pub fn ping(&mut self) -> Vec<Push> {
-        self.engine.on_ping(self.event(), None).expect("romeo is loaded")
+        self.engine.on_ping(self.event(), None).expect("romeo is loaded").list
     }
 
     pub fn answer(&mut self, push: &Push, from: &str, error: Option<(&str, &str)>) -> Verdict {
@@ -174,6 +175,7 @@ pub struct Walk {
     pub word: Word,
     pub body: Option<String>,
     pub archive_id: Option<String>,
+    pub call: Option<String>,
 }
 
 pub fn walk(message: &Element, account: &str) -> Walk {
@@ -191,6 +193,9 @@ fn visit(element: &Element, rule: &facts::Element, account: &str, found: &mut Wa
         if rule.keep == Keep::Body {
             found.body.get_or_insert(text);
         }
+    }
+    if rule.keep == Keep::CallId && found.call.is_none() {
+        found.call = element.attr("id").map(str::to_owned);
     }
     if rule.keep == Keep::ArchiveId && element.attr("by") == Some(account) {
         found.archive_id = element.attr("id").map(str::to_owned);
