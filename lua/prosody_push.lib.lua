@@ -1,65 +1,17 @@
 -- prosody-push: what all modules share. Carries facts of Prosody to the Rust library and does what it answers; it
 -- knows no rule of push. The library's side is typed in prosody_push.meta.lua.
 
-local config = require "core.configmanager";
-local jid_bare = require "util.jid".bare;
-local jid_join = require "util.jid".join;
-local jid_resource = require "util.jid".resource;
 local logger = require "util.logger";
 local now = require "util.time".now;
-local sha1 = require "util.hashes".sha1;
 local st = require "util.stanza";
 
+local library = module:require "prosody_push_loader";
+local new_facts = module:require "prosody_push_facts";
 local new_watchdogs = module:require "prosody_push_watchdog";
-
-local VERSION = "0.1.0";
 
 local host = module.host;
 local hosts = prosody.hosts;
 local store = module:open_store();
-
--- The library is on Lua's C path, or where luarocks put it for `prosodyctl install`: 0.12 leaves that off the path.
-local function load_library()
-	local ok, library = pcall(require, "prosody_push");
-	if not ok then
-		local err = library;
-		local places = {};
-		for dir in (prosody.paths.plugins or ""):gmatch("[^;]+") do
-			places[#places + 1] = dir.."/lib/lua/".._VERSION:match("%d+%.%d+").."/?.so";
-		end
-		local path = package.searchpath("prosody_push", table.concat(places, ";"));
-		local open = path and package.loadlib(path, "luaopen_prosody_push");
-		if not open then
-			error("The library prosody_push.so cannot be loaded. Install it with 'make install' from the same source as this "
-				.."module, for the Lua that Prosody runs on (".._VERSION.."). "..tostring(err), 0);
-		end
-		library = open("prosody_push", path);
-		package.loaded["prosody_push"] = library;
-	end
-	if library.version ~= VERSION then
-		error(("The library prosody_push.so is version %s, this module is version %s. Install both from the same source with "
-			.."'make install', then restart Prosody: a reload keeps the old library."):format(library.version, VERSION), 0);
-	end
-	return library;
-end
-
--- Prosody does not tell whether anybody reads its debug lines. They are left out where the configuration has nothing
--- but sinks for higher levels; made in vain they only cost time.
-local function wants_debug()
-	local log = config.get("*", "log");
-	if log == nil then return config.get("*", "debug") and true or false; end
-	if type(log) ~= "table" then return true; end
-	for level in pairs(log) do
-		if level ~= "info" and level ~= "warn" and level ~= "error" then return true; end
-	end
-	return false;
-end
-
-local library = load_library();
-library.log_debug(wants_debug());
-module:hook_global("config-reloaded", function ()
-	library.log_debug(wants_debug());
-end);
 
 -- The engine keeps the logger, which must not lead back to this module: nothing would ever be collected.
 local engine = library.new(host, function (name)
@@ -79,92 +31,12 @@ end
 
 ---- Facts ----
 
--- What the rules look at, by name of the stanza; see src/facts.rs.
-local known = { message = engine:known() };
-
--- What the walk under way is about and keeps.
-local account, archive_id, body, call;
-
-local function add(word, bit)
-	-- COMPAT Lua 5.2 has no operator for it
-	return bit and word % (bit + bit) < bit and word + bit or word;
-end
-
-local function walk(element, rule, word, xmlns)
-	local types = rule.types;
-	word = add(word, rule.bit);
-	word = add(word, types and types[element.attr.type]);
-	local keep = rule.keep;
-	if rule.text then
-		local text = element:get_text();
-		if text and text ~= "" then
-			word = add(word, rule.text);
-			if keep == "body" then body = body or text; end
-		end
-	elseif keep == "call" then
-		call = call or element.attr.id;
-	elseif keep == "archive_id" and element.attr.by == account then
-		archive_id = archive_id or element.attr.id;
-	end
-	local namespaces = rule.children;
-	if namespaces then
-		for _, child in ipairs(element.tags) do
-			local child_xmlns = child.attr.xmlns or xmlns;
-			local names = namespaces[child_xmlns];
-			local child_rule = names and names[child.name];
-			if child_rule then
-				word = walk(child, child_rule, word, child_xmlns);
-			end
-		end
-	end
-	return word;
-end
-
--- Names of stanzas that were met in a session's queue and are in no archive. When the session ends they are met again,
--- and another session of the user has a copy of its own. Some senders give all their messages one id: the text tells
--- these apart.
-local names = setmetatable({}, { __mode = "k" });
-local nameless = 0;
-
-local function name_of(stanza)
-	local name = names[stanza];
-	if not name then
-		local attr = stanza.attr;
-		if attr.id then
-			name = sha1(("%s\0%s\0%s"):format(attr.from, attr.id, stanza:get_child_text("body")), true);
-		else
-			nameless = nameless + 1;
-			name = "queued-"..nameless;
-		end
-		names[stanza] = name;
-	end
-	return name;
-end
-
 local function sessions(user)
 	local of_user = hosts[host].sessions[user];
 	return of_user and of_user.sessions or {};
 end
 
--- Whether a room reflects what the user said in it, as far as mod_track_muc_joins knows.
-local function is_reflected(user, stanza)
-	local room, nick = jid_bare(stanza.attr.from), jid_resource(stanza.attr.from);
-	for _, session in pairs(sessions(user)) do
-		if nick and session.rooms_joined and session.rooms_joined[room] == nick then return true; end
-	end
-	return false;
-end
-
--- word, sender, body, name, id of a call; `id` is the archive's where the message itself does not have it yet
-local function facts(user, stanza, id)
-	account, archive_id, body, call = jid_join(user, host), id, nil, nil;
-	local rule = known[stanza.name];
-	local word = rule and walk(stanza, rule, 0, "jabber:client") or 0;
-	if stanza.attr.type == "groupchat" and is_reflected(user, stanza) then
-		word = add(word, known.message.reflected);
-	end
-	return word, stanza.attr.from, body, archive_id or names[stanza], call;
-end
+local facts, name_of = new_facts(engine:known(), sessions);
 
 -- The registrations that sessions of the user hold, whoever wrote that there.
 local function held(user)
@@ -469,9 +341,8 @@ end
 
 local function save()
 	local bound = {};
+	for session in pairs(waiting) do push_queued(session, stop_waiting(session)); end
 	each_bound_session(function (session)
-		local batch = stop_waiting(session);
-		if batch then push_queued(session, batch); end
 		bound[session] = { session.push_identifier, session.push_settings, session.first_hibernated_push };
 	end);
 	for _, iq in ipairs(engine:release_all(now())) do send(iq); end
@@ -491,15 +362,13 @@ end
 
 local function unload()
 	if timer then timer:stop(); end
-	each_bound_session(function (session)
-		stop_waiting(session);
-		unbind(session);
-	end);
+	for session in pairs(waiting) do stop_waiting(session); end
+	each_bound_session(unbind);
 end
 
 return {
 	engine = engine;
-	version = VERSION;
+	version = library.version;
 	guarded = guarded;
 	read = read;
 	enable = enable;

@@ -51,7 +51,7 @@ end);
 
 describe("the version", function ()
 	it("is the same in library, shim and package", function ()
-		assert.equal(library.version, read_file("lua/prosody_push.lib.lua"):match('local VERSION = "(.-)"'));
+		assert.equal(library.version, read_file("lua/prosody_push_loader.lib.lua"):match('local VERSION = "(.-)"'));
 		assert.equal(library.version, read_file("Cargo.toml"):match('version = "(.-)"'));
 	end);
 end);

@@ -46,6 +46,7 @@ local DIFFERENCES = {
 		end
 		return pushes;
 	end;
+	["no-store"] = function () return {}; end; -- users.md, peers: nobody keeps it, there is nothing to wake up for
 	["omemo:2"] = with_stand_in; -- protocol.md §4: OMEMO of today counts as encrypted
 	["stand-in"] = with_stand_in; -- protocol.md §1: with push_notification_with_body a call has no text, but has to ring
 };
@@ -88,6 +89,9 @@ local content = {
 	{ "a normal message", write { body = "Romeo?", type = "normal" } };
 	{ "a chat state", write { st.stanza("composing", { xmlns = "http://jabber.org/protocol/chatstates" }) } };
 	{ "a receipt", write { st.stanza("received", { xmlns = "urn:xmpp:receipts", id = "m" }) } };
+	{ "a chat state that nobody keeps", write { st.stanza("paused", { xmlns = "http://jabber.org/protocol/chatstates" }),
+		st.stanza("no-store", { xmlns = "urn:xmpp:hints" }) },
+		default = "no-store"; with_body = "no-store"; without_body = "no-store" };
 	{ "an empty body", write { st.stanza("body") } };
 	{ "a headline", write { body = "News", type = "headline" } };
 	{ "OMEMO with a body", write { body = "encrypted", encrypted("eu.siacs.conversations.axolotl", true) } };

@@ -125,7 +125,7 @@ impl Lanes {
     }
 
     /// When the next held push is due, at the earliest.
-    pub fn next(&self) -> Option<Millis> {
+    pub fn next_due(&self) -> Option<Millis> {
         self.due.peek().map(|Reverse((due, _))| *due)
     }
 
@@ -174,9 +174,9 @@ mod tests {
         let (lane, registration) = lane("n");
         lanes.sent(0, lane.clone(), id(1));
         assert!(!lanes.admit(10, &lane, &registration));
-        assert_eq!(lanes.next(), Some(10 + LONGEST_HOLD));
+        assert_eq!(lanes.next_due(), Some(10 + LONGEST_HOLD));
         lanes.landed(20, &lane, id(1));
-        assert_eq!(lanes.next(), Some(SPACING));
+        assert_eq!(lanes.next_due(), Some(SPACING));
         assert_eq!(lanes.release(SPACING, SPACING).len(), 1);
         lanes.sent(SPACING, lane.clone(), id(2));
         assert!(lanes.release(10 + LONGEST_HOLD, 10 + LONGEST_HOLD).is_empty());

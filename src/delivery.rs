@@ -139,7 +139,7 @@ impl Delivery {
     }
 
     /// When [`overdue`](Delivery::overdue) has something to give, at the earliest.
-    pub fn next(&mut self) -> Option<Millis> {
+    pub fn next_due(&mut self) -> Option<Millis> {
         self.skip_answered();
         self.order.front().map(|(sent, _)| sent + ANSWER_TIMEOUT)
     }

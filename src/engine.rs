@@ -283,7 +283,7 @@ impl Engine {
     /// Milliseconds until [`on_timer`](Engine::on_timer) or [`release`](Engine::release) have something to do; none
     /// while nothing is in flight or held.
     pub fn timer(&mut self, now: Millis) -> Option<Millis> {
-        let next = [self.delivery.next(), self.lanes.next()];
+        let next = [self.delivery.next_due(), self.lanes.next_due()];
         next.into_iter().flatten().min().map(|next| next.saturating_sub(now))
     }
 
