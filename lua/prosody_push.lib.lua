@@ -217,9 +217,10 @@ local function offline(user, stanza)
 	perform(user, stanza, nil, ask(user, engine.on_offline, user, now(), has_handlers(), facts(user, stanza)));
 end
 
-local function archived(user, to, stanza, id)
+-- A message for a user who may be connected; `id` is that of the archive, if it has it.
+local function addressed(user, to, stanza, id)
 	perform(user, stanza, nil,
-		ask(user, engine.on_archived, to, held(user), user, now(), has_handlers(), facts(user, stanza, id)));
+		ask(user, engine.on_addressed, to, held(user), user, now(), has_handlers(), facts(user, stanza, id)));
 end
 
 local function ping(user, records)
@@ -374,7 +375,7 @@ return {
 	enable = enable;
 	remove = remove;
 	offline = offline;
-	archived = archived;
+	addressed = addressed;
 	ping = ping;
 	answer = answer;
 	queued = queued;

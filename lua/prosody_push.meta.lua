@@ -123,7 +123,7 @@ function Engine:revoked(user, records, from, node, jid, affiliation) end
 ---@return number? wait              seconds until on_timer() is due, if a push was held
 function Engine:on_offline(user, now, seen, word, from, body, name, call) end
 
----A message to `to` was archived for the user. `held` has the identifiers that sessions hold.
+---A message to `to` was archived for the user, or a call is on its way to him. `held` has the identifiers that sessions hold.
 ---@param to string?
 ---@param held table<string, true>?
 ---@param user string
@@ -137,7 +137,7 @@ function Engine:on_offline(user, now, seen, word, from, body, name, call) end
 ---@return table[]|false|nil stanzas
 ---@return prosody_push.Details? details
 ---@return number? wait              seconds until on_timer() is due, if a push was held
-function Engine:on_archived(to, held, user, now, seen, word, from, body, name, call) end
+function Engine:on_addressed(to, held, user, now, seen, word, from, body, name, call) end
 
 ---Seconds that a stanza which waits in a session's queue may wait for others to be pushed with.
 ---@param word integer

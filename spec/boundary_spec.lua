@@ -60,7 +60,7 @@ describe("an engine", function ()
 	it("asks for registrations that it has not got", function ()
 		local engine = new();
 		assert.is_false((engine:on_offline("romeo", 0, false, 1)));
-		assert.is_false((engine:on_archived("romeo@example.test", nil, "romeo", 0, false, 1)));
+		assert.is_false((engine:on_addressed("romeo@example.test", nil, "romeo", 0, false, 1)));
 		assert.is_false((engine:on_ping("romeo", 0, false)));
 		engine:load("romeo", nil);
 		assert.is_nil((engine:on_offline("romeo", 0, false, 1)));

@@ -1,4 +1,5 @@
 -- make demo: a phone goes away and is woken. Real server, real connections; ends with 0 only if the push was right.
+-- PROSODY=13 for that version; MODULE=reference to see what the module that we replace does.
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
@@ -7,8 +8,10 @@ local show = require "spec.support.show";
 
 local say = show.clock();
 
-local server = prosody.start { version = os.getenv("PROSODY"), module = "ours", options = { push_coalesce = true } };
-say("Prosody %s runs on 127.0.0.1:%d, with mod_cloud_notify of prosody-push", server:eval("return prosody.version"), server.c2s_port);
+local module = os.getenv("MODULE") or "ours";
+local server = prosody.start { version = os.getenv("PROSODY") or "0.12", module = module, options = { push_coalesce = true } };
+say("Prosody %s runs on 127.0.0.1:%d, with %s", server:eval("return prosody.version"), server.c2s_port,
+	module == "ours" and "mod_cloud_notify of prosody-push" or "the reference's mod_cloud_notify");
 local app = appserver.connect(server, "push.example.test");
 say("An app server has connected as %s", app.jid);
 

@@ -4,7 +4,7 @@ local appserver = require "spec.support.appserver";
 local net = require "spec.support.net";
 local show = require "spec.support.show";
 
-local server = prosody.start { version = os.getenv("PROSODY"), module = "ours", options = { push_coalesce = true } };
+local server = prosody.start { version = os.getenv("PROSODY") or "0.12", module = "ours", options = { push_coalesce = true } };
 local app = appserver.connect(server, "push.example.test");
 
 print((([[

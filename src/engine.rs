@@ -147,10 +147,10 @@ impl Engine {
         Ok(self.push(event, Some(message), devices.iter()))
     }
 
-    /// A message to `to` was archived for the user. Of one that the user sent, to whomever, no device needs to hear.
+    /// A message to `to` was archived for the user, or a call is on its way to him. Of one that the user sent, to whomever, no device needs to hear.
     /// Devices with a session, connected or hibernating, hear of a message there; only a call goes to them at once,
     /// since their connection may be dead. Whoever ends the call: a device that rang for it hears so at once.
-    pub fn on_archived(
+    pub fn on_addressed(
         &mut self,
         event: Event,
         to: Option<&str>,

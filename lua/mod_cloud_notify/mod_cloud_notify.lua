@@ -9,6 +9,7 @@ local engine, guarded = push.engine, push.guarded;
 local sessions = prosody.hosts[module.host].sessions;
 
 local xmlns_push = "urn:xmpp:push:0";
+local xmlns_jingle_message = "urn:xmpp:jingle-message:0";
 local xmlns_pubsub = "http://jabber.org/protocol/pubsub";
 
 local function try_again(event)
@@ -94,6 +95,14 @@ module:hook("message/bare", guarded("a remote disable", function (event)
 	return true;
 end), 10);
 
+-- A call, or its end, on its way to whoever is connected: without an archive nothing else tells of it.
+module:hook("message/bare", guarded("a push for a call", function (event)
+	local stanza = event.stanza;
+	if stanza.attr.to and stanza:child_with_ns(xmlns_jingle_message) then
+		push.addressed(jid_node(stanza.attr.to), stanza.attr.to, stanza);
+	end
+end), -0.5);
+
 -- No session took the message.
 local function no_session(event)
 	local stanza = event.stanza;
@@ -107,7 +116,7 @@ module:hook("message/bare/groupchat", guarded("a push for a groupchat message", 
 module:hook("archive-message-added", guarded("a push for an archived message", function (event)
 	local origin, stanza, user = event.origin, event.stanza, event.for_user;
 	if not user or not sessions[user] then return; end
-	push.archived(user, stanza.attr.to or origin.username.."@"..origin.host, stanza, event.id);
+	push.addressed(user, stanza.attr.to or origin.username.."@"..origin.host, stanza, event.id);
 end));
 
 -- Stream management: a session whose client does not answer is woken through the registration that it holds.

@@ -55,6 +55,15 @@ for _, archive in ipairs({ "with", "without" }) do
 			assert.same({ "phone!", "tablet!" }, woken(), "another call is not held back");
 		end);
 
+		it("rings the sleeping and the absent device of a user who is connected, too", function ()
+			local laptop = client.connect(server, "romeo", { resource = "laptop" });
+			jmi("propose", "c1");
+			assert.same({ "phone!", "tablet!" }, woken());
+			jmi("retract", "c1");
+			assert.same({ "phone", "tablet" }, woken());
+			laptop:close();
+		end);
+
 		it("that is taken back stops ringing, on every device that rang", function ()
 			jmi("propose", "c1");
 			woken();

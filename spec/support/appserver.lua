@@ -63,7 +63,8 @@ function methods:expect(n, timeout)
 	return self.pushes[n];
 end
 
--- A marker goes the way of the pushes, behind all of them; a question goes the way of the answers.
+-- A marker goes the way of the pushes, behind all of them, also those that were put off to the server's next turn; a
+-- question goes the way of the answers.
 function methods:settled()
 	local id = "marker"..tostring(net.now());
 	local function arrives(what)
@@ -73,8 +74,10 @@ function methods:settled()
 			end
 		end, what.." "..self.jid);
 	end
-	self.server:eval("module:send(require 'util.stanza'.message({ from = module.host, to = ..., id = select(2, ...) })) return true",
-		self.jid, id);
+	self.server:eval([[
+		local to, id = ...;
+		module:add_timer(0, function () module:send(require "util.stanza".message({ from = module.host, to = to, id = id })); end);
+	]], self.jid, id);
 	arrives("the marker to");
 	self:send(st.iq({ type = "get", id = id, from = self.jid, to = self.server.host }):tag("ping", { xmlns = "urn:xmpp:ping" }));
 	arrives("the answer to the ping of");

@@ -50,6 +50,8 @@ function net.connect(port)
 		return conn;
 	end, "port "..port);
 	conn:settimeout(0);
+	-- Else a second small write waits 40 ms for the ACK of the first.
+	conn:setoption("tcp-nodelay", true);
 	return conn;
 end
 

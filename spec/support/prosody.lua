@@ -164,6 +164,7 @@ end
 function prosody.start(opts)
 	local self = setmetatable({ host = HOST, password = "secret", answers = {}, requests = 0 }, mt);
 	for name, value in pairs(opts) do self[name] = value; end
+	assert(opts.module == "ours" or opts.module == "reference", "module is ours or reference");
 	self.version = VERSIONS[opts.version] or error(("PROSODY is %s, there are 0.12 and 13.0"):format(opts.version), 0);
 	self.dir = os.tmpname();
 	os.remove(self.dir);

@@ -155,13 +155,13 @@ impl LuaUserData for Host {
         });
         method(
             methods,
-            "on_archived",
+            "on_addressed",
             |lua, host, (to, held, event): (Option<Text>, Option<LuaTable>, LuaMultiValue)| {
                 let event = MessageEvent::from_lua_multi(event, lua)?;
                 let (event, message) = unpack(&event);
                 let held =
                     |identifier: &str| held.as_ref().is_some_and(|held| held.contains_key(identifier).unwrap_or(false));
-                let pushes = host.engine.on_archived(event, to.as_deref(), &message, held);
+                let pushes = host.engine.on_addressed(event, to.as_deref(), &message, held);
                 host.write(lua, event, pushes, Some(&message))
             },
         );

@@ -73,7 +73,7 @@ impl Host {
     }
 
     pub fn archived_for(&mut self, to: &str, message: &Message, held: &[&str]) -> Result<Vec<Push>, NotLoaded> {
-        let pushes = self.engine.on_archived(self.event(), Some(to), message, |identifier| held.contains(&identifier));
+        let pushes = self.engine.on_addressed(self.event(), Some(to), message, |identifier| held.contains(&identifier));
         Ok(pushes?.list)
     }
 
