@@ -24,12 +24,6 @@ local function enable(server, user, fields)
 	return session;
 end
 
--- The phone has acknowledged all, so that there is nothing to push yet.
-local function is_acked(server)
-	net.wait(function () return server:eval(
-		"return prosody.hosts[module.host].sessions.romeo.sessions.phone.outgoing_stanza_queue:count_unacked()") == 0; end, "the ack");
-end
-
 -- Each `run` raises an error when the fault shows.
 local faults = {
 	{
@@ -87,7 +81,7 @@ local faults = {
 		run = function (server)
 			local phone = client.connect(server, "romeo", { resource = "phone", smacks = true });
 			phone:enable_push({ jid = PUSH, node = "n" });
-			is_acked(server);
+			phone:acked();
 			phone:cut();
 			net.wait(function () return server:eval("return prosody.hosts[module.host].sessions.romeo == nil"); end,
 				"the end of the session", 5);
@@ -102,7 +96,7 @@ local faults = {
 			local app = appserver.connect(server, PUSH);
 			local phone = client.connect(server, "romeo", { resource = "phone", smacks = true });
 			phone:enable_push({ jid = PUSH, node = "n" });
-			is_acked(server);
+			phone:acked();
 			phone.stream.stalled = true;
 			client.connect(server, "juliet"):message { to = "romeo@example.test", body = "Romeo?" };
 			app:expect(1);
@@ -120,14 +114,12 @@ local faults = {
 			local app = appserver.connect(server, PUSH);
 			local phone = client.connect(server, "romeo", { resource = "phone", smacks = true });
 			phone:enable_push({ jid = PUSH, node = "n" });
-			is_acked(server);
+			phone:acked();
 			phone.stream.stalled = true;
 			client.connect(server, "juliet"):message { to = "romeo@example.test",
 				st.stanza("propose", { xmlns = "urn:xmpp:jingle-message:0", id = "sid" }) };
 			app:expect(1);
-			phone:cut();
-			net.wait(function () return server:eval("return prosody.hosts[module.host].sessions.romeo.sessions.phone.hibernating ~= nil"); end,
-				"hibernation");
+			phone:sleep();
 			local pushes = app:settled();
 			assert(pushes == 1, "it was pushed "..pushes.." times");
 		end;

@@ -3,7 +3,6 @@
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
-local net = require "spec.support.net";
 local st = require "util.stanza";
 
 local version = os.getenv("PROSODY");
@@ -157,12 +156,8 @@ local function asleep(n, action)
 		if not world.sleeper then
 			world.sleeper = client.connect(world.server, "romeo", { resource = "sleeper", smacks = true });
 			world.sleeper:enable_push({ jid = "push.example.test", node = "a" });
-			local function sleeper(what)
-				return world.server:eval("return prosody.hosts[module.host].sessions.romeo.sessions.sleeper."..what);
-			end
-			net.wait(function () return sleeper("outgoing_stanza_queue:count_unacked()") == 0; end, "the ack");
-			world.sleeper:cut();
-			net.wait(function () return sleeper("hibernating"); end, "hibernation");
+			world.sleeper:acked();
+			world.sleeper:sleep();
 		end
 		action(world);
 		world.app:expect(n);

@@ -2,7 +2,6 @@
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
-local net = require "spec.support.net";
 local st = require "util.stanza";
 
 local PUSH = "push.example.test";
@@ -22,11 +21,8 @@ for _, archive in ipairs({ "with", "without" }) do
 			tablet:close();
 			phone = client.connect(server, "romeo", { resource = "phone", smacks = true });
 			phone:enable_push({ jid = PUSH, node = "phone" });
-			net.wait(function () return server:eval(
-				"return prosody.hosts[module.host].sessions.romeo.sessions.phone.outgoing_stanza_queue:count_unacked()") == 0; end, "the ack");
-			phone:cut();
-			net.wait(function () return server:eval("return prosody.hosts[module.host].sessions.romeo.sessions.phone.hibernating"); end,
-				"hibernation");
+			phone:acked();
+			phone:sleep();
 		end);
 		after_each(function () server:stop(); end);
 

@@ -9,15 +9,6 @@ local PUSH = "push.example.test";
 
 local server, app, juliet, phone;
 
--- The session of the phone as modules see it.
-local function session(what)
-	return server:eval([[
-		local user = prosody.hosts[module.host].sessions.romeo;
-		local session = user and user.sessions.phone;
-		if not session then return "gone"; end
-		return ]]..what);
-end
-
 local function start(options, opts)
 	opts = opts or {};
 	opts.version, opts.module = os.getenv("PROSODY"), "ours";
@@ -29,16 +20,11 @@ local function start(options, opts)
 	phone = client.connect(server, "romeo", { resource = "phone", smacks = true });
 	phone:enable_push({ jid = PUSH, node = "phone" });
 	-- What it has not acknowledged it would be woken for.
-	net.wait(function () return session("session.outgoing_stanza_queue:count_unacked()") == 0; end, "the ack");
+	phone:acked();
 end
 
-local function sleeps()
-	phone:cut();
-	net.wait(function () return session("session.hibernating and true") == true; end, "hibernation");
-end
-
-local function gone(timeout)
-	net.wait(function () return session("true") == "gone"; end, "the end of the session", timeout or 15);
+local function gone()
+	net.wait(function () return phone:session(".username") == nil; end, "the end of the session", 15);
 end
 
 local function write(body, ...)
@@ -60,26 +46,26 @@ describe("a hibernating session", function ()
 	after_each(function () server:stop(); end);
 
 	it("is woken by the next message", function ()
-		sleeps();
+		phone:sleep();
 		assert.equal(0, app:settled());
 		write("Romeo?");
 		app:expect(1);
 		assert.same({ "important" }, kinds());
-		assert.equal("number", session("type(session.first_hibernated_push)"));
+		assert.equal("integer", math.type(phone:session(".first_hibernated_push")));
 	end);
 
 	it("is woken at once for what waited when it fell asleep", function ()
 		phone.stream.stalled = true;
 		write("Romeo?");
 		local before = net.now();
-		sleeps();
+		phone:sleep();
 		app:expect(1);
 		assert.is_true(net.now() - before < 0.9, "without the second that others wait");
 		assert.same({ "important" }, kinds());
 	end);
 
 	it("is woken once for many stanzas, once more for unimportant ones", function ()
-		sleeps();
+		phone:sleep();
 		for i = 1, 5 do
 			write(nil, chat_state);
 			write("Romeo "..i);
@@ -94,13 +80,13 @@ describe("a hibernating session", function ()
 	it("is not woken for what it has acknowledged", function ()
 		write("Romeo?");
 		phone:expect(function (stanza) return stanza:get_child_text("body") == "Romeo?"; end, "the message");
-		net.wait(function () return session("session.outgoing_stanza_queue:count_unacked()") == 0; end, "the ack");
-		sleeps();
+		phone:acked();
+		phone:sleep();
 		assert.equal(0, app:settled());
 	end);
 
 	it("is called at once", function ()
-		sleeps();
+		phone:sleep();
 		local before = net.now();
 		write(nil, st.stanza("propose", { xmlns = "urn:xmpp:jingle-message:0", id = "sid" }));
 		app:expect(1);
@@ -112,15 +98,15 @@ describe("a hibernating session", function ()
 	end);
 
 	it("that comes back in time is not woken", function ()
-		sleeps();
+		phone:sleep();
 		write("Romeo?");
 		local again = client.resume(server, "romeo", phone);
 		again:expect(function (stanza) return stanza:get_child_text("body") == "Romeo?"; end, "the message");
-		assert.is_nil((session("session.first_hibernated_push")));
-		assert.equal("push.example.test<phone", session("session.push_identifier"));
-		net.wait(function () return session("session.outgoing_stanza_queue:count_unacked()") == 0; end, "the ack");
+		assert.is_nil((phone:session(".first_hibernated_push")));
+		assert.equal("push.example.test<phone", phone:session(".push_identifier"));
+		phone:acked();
 		phone = again;
-		sleeps();
+		phone:sleep();
 		write(nil, chat_state);
 		app:expect(1);
 		assert.same({ "unimportant" }, kinds());
@@ -131,7 +117,7 @@ describe("a hibernating session", function ()
 		local tablet = client.connect(server, "romeo", { resource = "tablet" });
 		tablet:enable_push({ jid = PUSH, node = "tablet" });
 		tablet:close();
-		sleeps();
+		phone:sleep();
 		write("Romeo?");
 		app:expect(2);
 		assert.equal("tablet", appserver.read(app.pushes[1]).node);
@@ -144,15 +130,11 @@ describe("a hibernating session", function ()
 		other:enable_push({ jid = PUSH, node = "phone" });
 		local watch = client.connect(server, "romeo", { resource = "watch", smacks = true });
 		watch:enable_push({ jid = PUSH, node = "watch" });
-		for resource, sleeper in pairs({ other = other, watch = watch }) do
-			local function about(what)
-				return server:eval("return prosody.hosts[module.host].sessions.romeo.sessions."..resource..what);
-			end
-			net.wait(function () return about(".outgoing_stanza_queue:count_unacked()") == 0; end, "the ack");
-			sleeper:cut();
-			net.wait(function () return about(".hibernating"); end, "hibernation");
+		for _, sleeper in ipairs({ other, watch }) do
+			sleeper:acked();
+			sleeper:sleep();
 		end
-		sleeps();
+		phone:sleep();
 		write("Romeo?");
 		app:expect(2);
 		-- Behind whatever the other sessions' second of waiting would bring.
@@ -169,7 +151,7 @@ describe("a hibernating session", function ()
 	end);
 
 	it("costs the same however long its queue is: it is not touched", function ()
-		sleeps();
+		phone:sleep();
 		server:eval([[
 			local function touched() error("the queue was touched"); end
 			module:fire_event("smacks-hibernation-stanza-queued", {
@@ -184,7 +166,7 @@ describe("a hibernating session", function ()
 	end);
 
 	it("keeps what waits over a reload", function ()
-		sleeps();
+		phone:sleep();
 		write("Romeo?");
 		server:reload();
 		app:expect(1);
@@ -197,12 +179,12 @@ describe("a hibernating session", function ()
 			prosody.seen = { event.original_stanza:get_child_text("body"), event.push_info.node };
 			return true;
 		end)]]);
-		sleeps();
+		phone:sleep();
 		write("Romeo?");
 		net.wait(function () return server:eval("return prosody.seen"); end, "the handler");
 		assert.same({ "Romeo?", "phone" }, server:eval("return prosody.seen"));
 		assert.equal(0, app:settled());
-		assert.is_nil((session("session.first_hibernated_push")));
+		assert.is_nil((phone:session(".first_hibernated_push")));
 	end);
 end);
 
@@ -210,7 +192,7 @@ describe("a room that reflects what the user said in it", function ()
 	it("alerts no device of the user", function ()
 		start({ smacks_hibernation_time = 300 });
 		local room = appserver.connect(server, "push2.example.test");
-		sleeps();
+		phone:sleep();
 		server:eval("prosody.hosts[module.host].sessions.romeo.sessions.phone.rooms_joined = { ['push2.example.test'] = 'Montague' }");
 		for _, nick in ipairs({ "Montague", "Capulet" }) do
 			room:send(st.message({ from = "push2.example.test/"..nick, to = phone.jid, type = "groupchat", id = nick }, "I am "..nick));
@@ -229,7 +211,7 @@ describe("a session whose acks are late", function ()
 		write("Romeo?");
 		app:expect(1);
 		assert.same({ "important" }, kinds());
-		sleeps();
+		phone:sleep();
 		assert.equal(1, app:settled());
 		server:stop();
 	end);
@@ -238,12 +220,12 @@ end);
 describe("hibernation", function ()
 	after_each(function () server:stop(); end);
 
-	local function timeout() return session("session.hibernating_watchdog.timeout"); end
+	local function timeout() return phone:session(".hibernating_watchdog.timeout"); end
 
 	it("lasts as long as push_max_hibernation_timeout while nothing is pushed, then ends", function ()
 		start({ smacks_hibernation_time = 1, push_max_hibernation_timeout = 3 });
 		local before = net.now();
-		sleeps();
+		phone:sleep();
 		assert.equal(3, timeout());
 		gone();
 		assert.is_true(net.now() - before > 3);
@@ -252,7 +234,7 @@ describe("hibernation", function ()
 
 	it("has its own time again after the first important push", function ()
 		start({ smacks_hibernation_time = 2, push_max_hibernation_timeout = 300 });
-		sleeps();
+		phone:sleep();
 		write(nil, chat_state);
 		app:expect(1);
 		assert.equal(300, timeout());
@@ -264,7 +246,7 @@ describe("hibernation", function ()
 
 	it("has its own time again when the registration goes", function ()
 		start({ smacks_hibernation_time = 2, push_max_hibernation_timeout = 300 });
-		sleeps();
+		phone:sleep();
 		assert.equal(300, timeout());
 		local laptop = client.connect(server, "romeo", { resource = "laptop" });
 		laptop:disable_push({ jid = PUSH });
@@ -274,7 +256,7 @@ describe("hibernation", function ()
 
 	it("has its own time again when the module goes, and a longer one over a reload", function ()
 		start({ smacks_hibernation_time = 2, push_max_hibernation_timeout = 300 });
-		sleeps();
+		phone:sleep();
 		server:reload();
 		assert.equal(300, timeout());
 		server:unload();
@@ -284,22 +266,22 @@ describe("hibernation", function ()
 
 	it("is never made shorter", function ()
 		start({ smacks_hibernation_time = 300, push_max_hibernation_timeout = 3 });
-		sleeps();
+		phone:sleep();
 		assert.equal(300, timeout());
 	end);
 
 	it("takes a period in words", function ()
 		start({ smacks_hibernation_time = 300, push_max_hibernation_timeout = "3 days" });
-		sleeps();
+		phone:sleep();
 		assert.equal(3 * 86400, timeout());
 	end);
 
 	it("wakes the device once more before it ends, where the administrator wants that", function ()
 		start({ smacks_hibernation_time = 1, push_max_hibernation_timeout = 4, push_wake_before_timeout = 2 });
 		local before = net.now();
-		sleeps();
+		phone:sleep();
 		app:expect(1);
-		assert.is_true(net.now() - before > 1.5 and session("true") == true, "before the end");
+		assert.is_true(net.now() - before > 1.5 and phone:session(".username") == "romeo", "before the end");
 		assert.same({ "unimportant" }, kinds());
 		gone();
 		assert.equal(1, app:settled());
@@ -307,10 +289,10 @@ describe("hibernation", function ()
 
 	it("wakes nobody before the end of a session that came back", function ()
 		start({ smacks_hibernation_time = 1, push_max_hibernation_timeout = 3, push_wake_before_timeout = 2 });
-		sleeps();
+		phone:sleep();
 		phone = client.resume(server, "romeo", phone);
-		net.wait(function () return session("session.outgoing_stanza_queue:count_unacked()") == 0; end, "the ack");
-		sleeps();
+		phone:acked();
+		phone:sleep();
 		app:expect(1);
 		gone();
 		assert.equal(1, app:settled(), "one for the second hibernation, none for the first");
@@ -322,7 +304,7 @@ describe("hibernation", function ()
 			local tablet = client.connect(server, "romeo", { resource = "tablet" });
 			tablet:enable_push({ jid = PUSH, node = "tablet" });
 			tablet:close();
-			sleeps();
+			phone:sleep();
 			write("Romeo?");
 			gone();
 			app:settled();
@@ -347,8 +329,8 @@ describe("a client that is known by its user agent id", function ()
 		assert.equal("agent-1", server:stored("romeo")["push.example.test<phone"].client_id);
 		phone:close();
 		phone = client.connect(server, "romeo", { resource = "phone" });
-		assert.equal("push.example.test<phone", session("session.push_identifier"));
-		assert.equal(PUSH, session("session.push_settings.jid"));
+		assert.equal("push.example.test<phone", phone:session(".push_identifier"));
+		assert.equal(PUSH, phone:session(".push_settings.jid"));
 		write("Romeo?");
 		assert.equal(0, app:settled(), "it is connected");
 		phone:close();

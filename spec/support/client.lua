@@ -3,7 +3,8 @@
 --   local phone = client.connect(server, "romeo", { resource = "phone", presence = true, smacks = true })
 --   phone:enable_push({ jid = "push.example.test", node = "n1", options = { secret = "s" } })  -> reply
 --   phone:message({ to = "…", body = "…" });  phone:received(pred);  phone:expect(pred, "what")
---   phone:close()  phone:cut()  phone:sync()  client.resume(server, "romeo", phone)
+--   phone:close()  phone:cut()  phone:sync()
+--   phone:acked()  phone:sleep()  client.resume(server, "romeo", phone)      with stream management
 local net = require "spec.support.net";
 local stream = require "spec.support.stream";
 local base64 = require "util.encodings".base64.encode;
@@ -23,7 +24,7 @@ local function new_id()
 end
 
 local function login(server, user)
-	local self = setmetatable({ stanzas = {}, handled = 0 }, mt);
+	local self = setmetatable({ stanzas = {}, handled = 0, server = server, user = user }, mt);
 	self.stream = stream.connect {
 		port = server.c2s_port;
 		default_ns = "jabber:client";
@@ -44,7 +45,7 @@ function client.connect(server, user, opts)
 	local self = login(server, user);
 	self.jid = self:iq(st.stanza("iq", { type = "set" }):tag("bind", { xmlns = "urn:ietf:params:xml:ns:xmpp-bind" })
 		:text_tag("resource", opts.resource or user)):get_child("bind", "urn:ietf:params:xml:ns:xmpp-bind"):get_child_text("jid");
-	self.bare = self.jid:match("^[^/]+");
+	self.bare, self.resource = self.jid:match("^([^/]+)/(.*)");
 	if opts.smacks then
 		self.stream:send(st.stanza("enable", { xmlns = xmlns_sm, resume = "true" }));
 		self.sm_id = self:arrives("enabled").attr.id;
@@ -58,7 +59,7 @@ end
 -- A new connection for the session of a client that was cut (XEP-0198 §5).
 function client.resume(server, user, old)
 	local self = login(server, user);
-	self.handled = old.handled;
+	self.handled, self.jid, self.bare, self.resource = old.handled, old.jid, old.bare, old.resource;
 	self.stream:send(st.stanza("resume", { xmlns = xmlns_sm, previd = old.sm_id, h = tostring(old.handled) }));
 	self:arrives("resumed");
 	return self;
@@ -145,6 +146,25 @@ end
 
 function methods:cut()
 	self.stream:cut();
+end
+
+-- What the server says of the client's session; `what` goes on from it, like ".hibernating". Nil if there is none.
+function methods:session(what)
+	return self.server:eval([[
+		local user = prosody.hosts[module.host].sessions[...];
+		local session = user and user.sessions[select(2, ...)];
+		return session and session]]..what, self.user, self.resource);
+end
+
+-- Waits until the server has an ack for all that it sent.
+function methods:acked()
+	net.wait(function () return self:session(".outgoing_stanza_queue:count_unacked()") == 0; end, "the acks of "..self.jid);
+end
+
+-- Loses the connection of a session that can be resumed.
+function methods:sleep()
+	self:cut();
+	net.wait(function () return self:session(".hibernating"); end, "the hibernation of "..self.jid);
 end
 
 return client;

@@ -75,6 +75,7 @@ local function write_config(self)
 	set("component_ports", { self.component_port });
 	set("http_ports", {});
 	set("https_ports", {});
+	set("network_settings", { nagle = false });
 	set("run_as_root", true);
 	set("allow_unencrypted_plain_auth", true);
 	set("c2s_require_encryption", false);
