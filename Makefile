@@ -56,19 +56,20 @@ test: deps lint core specs ## everything
 
 core:
 	@echo "== The core, without Lua and Prosody"
-	cargo test --locked --no-default-features 2>&1 | awk '{ print } \
+	cargo test --locked --no-default-features --no-fail-fast 2>&1 | awk '{ print } \
 		/^test result:/ { passed += $$4; failed += $$6 } \
 		END { printf "%d passed, %d failed\n", passed, failed; exit failed > 0 || passed == 0 }'
 
 specs: deps dev
-	@for spec in $(SPECS); do \
-		echo "== $$spec"; \
-		$(BUSTED) $$spec; \
+	@run() { \
+		echo "== $$*"; \
+		$(BUSTED) $$1 || { echo "Failed: $$*. What comes after it was not run." >&2; exit 1; }; \
+	}; \
+	for spec in $(SPECS); do run $$spec; done; \
+	for version in $(SERVERS); do \
+		export PROSODY=$$version; \
+		for spec in $(SERVER_SPECS); do run $$spec on Prosody $$version; done; \
 	done
-	@for version in $(SERVERS); do for spec in $(SERVER_SPECS); do \
-		echo "== $$spec on Prosody $$version"; \
-		PROSODY=$$version $(BUSTED) $$spec; \
-	done; done
 
 lint: deps ## luacheck, rustfmt, clippy
 	luacheck -q lua spec
