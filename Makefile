@@ -3,13 +3,16 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
 
-LUA_VERSION ?= 5.4
+# LuaRocks names an interpreter, not a version.
+LUA_VERSION ?= $(if $(LUA),$(shell $(LUA) -e 'print(_VERSION:match"%S+$$")'),5.4)
 PREFIX ?= /usr/local
 PLUGINDIR ?= $(PREFIX)/lib/prosody/modules
 LUA_CMOD ?= $(PREFIX)/lib/lua/$(LUA_VERSION)
 PROSODY ?= 0.12
 
 TARGET = $(or $(CARGO_TARGET_DIR),target)
+# Kept per version, so that what is installed is never another Lua's.
+LIBRARY = $(TARGET)/release/lua$(LUA_VERSION)/prosody_push.so
 CARGO_LUA = --locked --no-default-features --features lua$(subst .,,$(LUA_VERSION))
 BUSTED = lua5.4 /usr/bin/busted -o spec/support/output.lua
 
@@ -18,22 +21,27 @@ SPECS = spec/boundary_spec.lua spec/support_spec.lua spec/install_spec.lua
 SERVER_SPECS = spec/live spec/faults_spec.lua spec/parity_spec.lua
 SERVERS = 0.12 13.0
 
-.PHONY: help build install deps dev demo serve test core specs lint clean
+.PHONY: help build files install deps dev demo serve test core specs lint clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
 build: ## the library for LUA_VERSION (default 5.4)
 	cargo build --release $(CARGO_LUA)
+	@install -D -m 755 "$(TARGET)/release/libprosody_push.so" "$(LIBRARY)"
 
-install: build ## library and modules; DESTDIR, PREFIX, PLUGINDIR, LUA_CMOD say where
+# Under sudo there is often no cargo: then what `make build` left is installed.
+files: $(if $(shell command -v cargo),build)
+	@test -f "$(LIBRARY)" || { echo "Neither cargo nor $(LIBRARY) is here: make build first." >&2; exit 1; }
 	install -d "$(DESTDIR)$(LUA_CMOD)" "$(DESTDIR)$(PLUGINDIR)"
-	install -m 755 "$(TARGET)/release/libprosody_push.so" "$(DESTDIR)$(LUA_CMOD)/prosody_push.so"
+	install -m 755 "$(LIBRARY)" "$(DESTDIR)$(LUA_CMOD)/prosody_push.so"
 	install -m 644 lua/*.lib.lua "$(DESTDIR)$(PLUGINDIR)"
 	for module in lua/mod_*; do \
 		install -d "$(DESTDIR)$(PLUGINDIR)/$${module##*/}"; \
 		install -m 644 "$$module"/*.lua "$(DESTDIR)$(PLUGINDIR)/$${module##*/}"; \
 	done
+
+install: files ## library and modules; DESTDIR, PREFIX, PLUGINDIR, LUA_CMOD say where
 	@echo "Installed. Prosody's configuration wants:"
 	@echo "    plugin_paths = { \"$(PLUGINDIR)\" }"
 	@echo "    modules_enabled = { …; \"cloud_notify\" }"

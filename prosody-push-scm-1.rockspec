@@ -14,10 +14,10 @@ dependencies = { "lua >= 5.2, < 5.5" }
 build = {
 	type = "make";
 	build_target = "build";
-	-- The Makefile builds for LUA_VERSION of the environment, 5.4 without one.
-	build_variables = { CFLAGS = "$(CFLAGS)" };
-	install_target = "install";
+	build_variables = { LUA = "$(LUA)" };
+	install_target = "files";
 	install_variables = {
+		LUA = "$(LUA)";
 		LUA_CMOD = "$(LIBDIR)";
 		PLUGINDIR = "$(LUADIR)";
 	};
