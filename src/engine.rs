@@ -135,9 +135,12 @@ impl Engine {
         self.delivery.made(now, user, identifier);
     }
 
-    /// The account is no more.
+    /// The account is no more, and nothing that is held for it leaves.
     pub fn forget(&mut self, user: &str) {
-        self.users.pop(user);
+        let name = user.into();
+        for device in self.users.pop(user).unwrap_or_default().iter() {
+            self.lanes.drop_held(&name, &device.identifier);
+        }
         self.delivery.retain(user, |_| false);
     }
 
@@ -147,7 +150,8 @@ impl Engine {
         Ok(self.push(event, Some(message), devices.iter()))
     }
 
-    /// A message to `to` was archived for the user, or a call is on its way to him. Of one that the user sent, to whomever, no device needs to hear.
+    /// A message to `to` was archived for the user, or a call is on its way to him. Of one that the user sent, to
+    /// whomever, no device needs to hear.
     /// Devices with a session, connected or hibernating, hear of a message there; only a call goes to them at once,
     /// since their connection may be dead. Whoever ends the call: a device that rang for it hears so at once.
     pub fn on_addressed(

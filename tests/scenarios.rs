@@ -325,6 +325,15 @@ fn what_is_held_for_a_registration_that_went_is_dropped() {
 }
 
 #[test]
+fn what_is_held_for_a_deleted_account_is_dropped() {
+    let mut host = coalescing();
+    host.offline(&CHAT);
+    host.after(1).offline(&CHAT);
+    host.engine.forget("romeo");
+    assert!(host.after(ANSWER_TIMEOUT).released().is_empty());
+}
+
+#[test]
 fn nothing_that_is_held_is_lost_in_a_reload() {
     let mut host = coalescing();
     host.offline(&CHAT);
