@@ -5,12 +5,14 @@ local logger = require "util.logger";
 local now = require "util.time".now;
 local st = require "util.stanza";
 
+local traceback, xpcall = debug.traceback, xpcall;
+
 local library = module:require "prosody_push_loader";
 local new_facts = module:require "prosody_push_facts";
 local new_watchdogs = module:require "prosody_push_watchdog";
 
 local host = module.host;
-local hosts = prosody.hosts;
+local host_sessions = prosody.hosts[host].sessions;
 local store = module:open_store();
 
 -- The engine keeps the logger, which must not lead back to this module: nothing would ever be collected.
@@ -21,7 +23,7 @@ end, getmetatable(st.stanza("iq")), logger.init(host..":"..module.name));
 -- Nothing may raise out of a hook: it would cost a user the message that the event is about.
 local function guarded(what, handler, otherwise)
 	return function (event)
-		local ok, ret = xpcall(handler, debug.traceback, event);
+		local ok, ret = xpcall(handler, traceback, event);
 		if ok then return ret; end
 		module:log("error", "A fault in %s; nothing else is touched by it: %s", what, ret);
 		return otherwise and otherwise(event);
@@ -32,19 +34,18 @@ end
 ---- Facts ----
 
 local function sessions(user)
-	local of_user = hosts[host].sessions[user];
+	local of_user = host_sessions[user];
 	return of_user and of_user.sessions or {};
 end
 
-local facts, name_of = new_facts(engine:known(), sessions);
+local facts, name_of = new_facts(engine, sessions);
 
--- The registrations that sessions of the user hold, whoever wrote that there.
+-- The registrations that sessions of the user hold, whoever wrote that there: one, or several with "\0" between.
 local function held(user)
-	local identifiers = {};
-	for _, session in pairs(sessions(user)) do
-		if session.push_identifier then
-			identifiers[session.push_identifier] = true;
-		end
+	local identifiers;
+	for _, session in next, sessions(user) do
+		local identifier = session.push_identifier;
+		if identifier then identifiers = identifiers and identifiers.."\0"..identifier or identifier; end
 	end
 	return identifiers;
 end
@@ -122,21 +123,6 @@ end
 
 ---- Pushes ----
 
--- Asks the engine about a user; where it has not got the registrations, loads them and asks again.
-local function ask(user, method, ...)
-	local pushes, details, wait, done, alerted = method(engine, ...);
-	if pushes ~= false then return pushes, details, wait, done, alerted; end
-	local records = read(user);
-	if not records then return nil; end
-	engine:load(user, records);
-	return method(engine, ...);
-end
-
-local function has_handlers()
-	local handlers = hosts[host].events.get_handlers("cloud_notify/push");
-	return handlers ~= nil and #handlers > 0;
-end
-
 -- Whether another module keeps the push back. One that fails may have been about to encrypt it or to block it.
 local function is_blocked(user, iq, details, record, stanza)
 	local event = {
@@ -192,16 +178,18 @@ local function ring_in(delay)
 	end));
 end
 
--- Sends what the engine wants sent. `details` are there if other modules want to see each push, with its record: that
--- in `given` or else in the store. Gives the number of pushes that were sent.
-local function perform(user, stanza, given, pushes, details, wait)
+-- Sends the stanzas that the engine wants sent. `details` are there if other modules want to see each, with its record:
+-- that in `given` or else in the store. False if the engine had not got the registrations; else true, whether all was
+-- kept back by other modules, and what else the engine said.
+local function perform(user, stanza, given, details, wait, done, alerted, ...)
+	if details == false then return false; end
 	if wait then ring_in(wait); end
-	if not pushes then return 0; end
-	local sent = 0;
-	local records = details and read(user) or {};
-	for i, iq in ipairs(pushes) do
-		local detail = details and details[i];
-		local record = detail and (given and given[detail.identifier] or records[detail.identifier]);
+	local count, sent = select("#", ...), 0;
+	if count == 0 then return true, false, done, alerted; end
+	local records = details and read(user);
+	for i = 1, count do
+		local iq, detail = (select(i, ...)), details and details[i];
+		local record = detail and (given and given[detail.identifier] or records and records[detail.identifier]);
 		if detail and (not record or is_blocked(user, iq, detail, record, stanza)) then
 			engine:withdraw(iq.attr.id);
 		else
@@ -210,21 +198,40 @@ local function perform(user, stanza, given, pushes, details, wait)
 		end
 	end
 	if not timer then ring_in(library.answer_timeout); end
-	return sent;
+	return true, sent == 0, done, alerted;
+end
+
+local get_handlers = prosody.hosts[host].events.get_handlers;
+
+-- Tells the engine of an event of a user, and performs; where it has not got the registrations, loads them and tells it
+-- again. The arguments are those of the longest method: to count them would cost more than to pass too many. Gives
+-- whether all was kept back, and what else the engine said.
+local function push(method, user, stanza, given, a, b, c, d, e, f, g)
+	local is_seen = get_handlers("cloud_notify/push") ~= nil;
+	local is_loaded, is_kept_back, done, alerted =
+		perform(user, stanza, given, method(engine, user, now(), is_seen, a, b, c, d, e, f, g));
+	if not is_loaded then
+		local records = read(user);
+		if not records then return; end
+		engine:load(user, records);
+		is_loaded, is_kept_back, done, alerted =
+			perform(user, stanza, given, method(engine, user, now(), is_seen, a, b, c, d, e, f, g));
+	end
+	return is_loaded and is_kept_back, done, alerted;
 end
 
 local function offline(user, stanza)
-	perform(user, stanza, nil, ask(user, engine.on_offline, user, now(), has_handlers(), facts(user, stanza)));
+	push(engine.on_offline, user, stanza, nil, facts(user, stanza));
 end
 
 -- A message for a user who may be connected; `id` is that of the archive, if it has it.
 local function addressed(user, to, stanza, id)
-	perform(user, stanza, nil,
-		ask(user, engine.on_addressed, to, held(user), user, now(), has_handlers(), facts(user, stanza, id)));
+	local word, from, text, name, call_id = facts(user, stanza, id);
+	push(engine.on_addressed, user, stanza, nil, word, from, text, name, call_id, to, held(user));
 end
 
 local function ping(user, records)
-	perform(user, nil, records, ask(user, engine.on_ping, user, now(), has_handlers(), records));
+	push(engine.on_ping, user, nil, records, records);
 end
 
 -- True if the stanza is the answer to a push.
@@ -261,9 +268,8 @@ local function push_queued(session, stanzas)
 	local done = 0;
 	for _, stanza in ipairs(stanzas) do
 		local word, from, text, name, call_id = facts(user, stanza);
-		local pushes, details, wait, done_then, alerted = ask(user, engine.on_queued, identifier, done,
-			user, now(), has_handlers(), word, from, text, name or name_of(stanza), call_id);
-		local is_kept_back = perform(user, stanza, given, pushes, details, wait) == 0 and pushes;
+		local is_kept_back, done_then, alerted = push(engine.on_queued, user, stanza, given,
+			word, from, text, name or name_of(stanza), call_id, identifier, done);
 		if not is_kept_back then done = done_then or done; end
 		if alerted and not is_kept_back and session.hibernating and not session.first_hibernated_push then
 			session.first_hibernated_push = os.time();
@@ -333,7 +339,7 @@ end
 ---- Reload and unload ----
 
 local function each_bound_session(action)
-	for _, user in pairs(hosts[host].sessions) do
+	for _, user in pairs(host_sessions) do
 		for _, session in pairs(user.sessions) do
 			if session.push_identifier then action(session); end
 		end

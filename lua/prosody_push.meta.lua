@@ -1,8 +1,9 @@
 ---@meta prosody_push
 -- The contract between the shim and the library (src/lua/mod.rs). Not installed; spec/boundary_spec.lua checks it.
 --
--- No method raises for what users, app servers or stores contain. `false` in place of stanzas means that the user's
--- registrations are not in memory: load() them and ask again.
+-- No method raises for what users, app servers or stores contain. Events of messages give details of the stanzas where
+-- other modules see them, or false if the user's registrations are not in memory: load() them and ask again. Then the
+-- seconds until on_timer() is due, if a push is held; two places for what only on_queued() says; and the stanzas.
 
 ---@class prosody_push
 ---@field version string             the shim refuses a library of another version
@@ -32,7 +33,7 @@ local Engine = {};
 ---the user's account
 ---@field reflected? integer         at the top: set in the word if a room reflects what the user said
 ---@field types? table<string, integer>          by the attribute `type`
----@field children? table<string, table<string, prosody_push.Known>>     by namespace and name
+---@field children? table<string, table<string, prosody_push.Known>>     by name and namespace
 
 ---@return prosody_push.Known
 function Engine:known() end
@@ -109,7 +110,7 @@ function Engine:revoked(user, records, from, node, jid, affiliation) end
 ---For each stanza what cloud_notify/push tells of it.
 ---@alias prosody_push.Details { identifier: string, important: boolean, summary: table<string, string> }[]
 
----No session took a message. Gives the stanzas to send; where they are seen, details of each, and no two share a part.
+---No session took a message. Where stanzas are seen, no two share a part.
 ---@param user string
 ---@param now number                 seconds since 1970
 ---@param seen boolean               whether other modules see each push
@@ -118,14 +119,14 @@ function Engine:revoked(user, records, from, node, jid, affiliation) end
 ---@param body string?
 ---@param name string?              what the message is known by on all its ways
 ---@param call string?              id of the call that it is about
----@return table[]|false|nil stanzas
----@return prosody_push.Details? details
----@return number? wait              seconds until on_timer() is due, if a push was held
+---@return prosody_push.Details|false|nil details
+---@return number? wait
+---@return nil, nil
+---@return table ... stanzas
 function Engine:on_offline(user, now, seen, word, from, body, name, call) end
 
----A message to `to` was archived for the user, or a call is on its way to him. `held` has the identifiers that sessions hold.
----@param to string?
----@param held table<string, true>?
+---A message to `to` was archived for the user, or a call is on its way to him. `held` has the identifiers that sessions
+---hold, with "\0" between.
 ---@param user string
 ---@param now number
 ---@param seen boolean               whether other modules see each push
@@ -134,10 +135,20 @@ function Engine:on_offline(user, now, seen, word, from, body, name, call) end
 ---@param body string?
 ---@param name string?              what the message is known by on all its ways
 ---@param call string?              id of the call that it is about
----@return table[]|false|nil stanzas
----@return prosody_push.Details? details
----@return number? wait              seconds until on_timer() is due, if a push was held
-function Engine:on_addressed(to, held, user, now, seen, word, from, body, name, call) end
+---@param to string?
+---@param held string?
+---@return prosody_push.Details|false|nil details
+---@return number? wait
+---@return nil, nil
+---@return table ... stanzas
+function Engine:on_addressed(user, now, seen, word, from, body, name, call, to, held) end
+
+---What to know a stanza by that is in no archive and may be met again.
+---@param from string?
+---@param id string
+---@param text string?
+---@return string
+function Engine:name(from, id, text) end
 
 ---Seconds that a stanza which waits in a session's queue may wait for others to be pushed with.
 ---@param word integer
@@ -146,8 +157,6 @@ function Engine:queue_delay(word) end
 
 ---A stanza waits in the queue of a session that holds `identifier`. `done` is 0 for the first of those that waited
 ---together, then what the call before gave if its push was sent.
----@param identifier string
----@param done integer
 ---@param user string
 ---@param now number
 ---@param seen boolean               whether other modules see each push
@@ -156,12 +165,14 @@ function Engine:queue_delay(word) end
 ---@param body string?
 ---@param name string?              what the message is known by on all its ways
 ---@param call string?              id of the call that it is about
----@return table[]|false|nil stanzas
----@return prosody_push.Details? details
----@return number? wait              seconds until on_timer() is due, if a push was held
+---@param identifier string
+---@param done integer
+---@return prosody_push.Details|false|nil details
+---@return number? wait
 ---@return integer? done
 ---@return boolean? alerted          whether the device knows of something important, by this push or by one before
-function Engine:on_queued(identifier, done, user, now, seen, word, from, body, name, call) end
+---@return table ... stanzas
+function Engine:on_queued(user, now, seen, word, from, body, name, call, identifier, done) end
 
 ---The session that holds the registration is back.
 ---@param user string
@@ -181,9 +192,10 @@ function Engine:max_hibernation() end
 ---@param now number
 ---@param seen boolean               whether other modules see each push
 ---@param records prosody_push.Records?
----@return table[]|false|nil stanzas
----@return prosody_push.Details? details
----@return number? wait              seconds until on_timer() is due, if a push was held
+---@return prosody_push.Details|false|nil details
+---@return number? wait
+---@return nil, nil
+---@return table ... stanzas
 function Engine:on_ping(user, now, seen, records) end
 
 ---The stanza with this id is not sent after all.
@@ -191,7 +203,7 @@ function Engine:on_ping(user, now, seen, records) end
 function Engine:withdraw(id) end
 
 ---An IQ result (no kind) or error came to the host. True if it answers a push; then the seconds until on_timer() is due,
----and user and identifier if that registration has to go.
+---if a push is held, and user and identifier if that registration has to go.
 ---@param now number
 ---@param id string
 ---@param from string?

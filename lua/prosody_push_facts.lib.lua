@@ -2,56 +2,56 @@
 -- the library; see src/facts.rs.
 
 local jid_bare = require "util.jid".bare;
-local jid_join = require "util.jid".join;
 local jid_resource = require "util.jid".resource;
-local sha1 = require "util.hashes".sha1;
 
--- known_message is the library's; sessions(user) gives the user's sessions by resource.
-return function (known_message, sessions)
-	local host = module.host;
-	local known = { message = known_message };
-
+-- sessions(user) gives the user's sessions by resource.
+return function (engine, sessions)
+	local known_message = engine:known();
+	local at_host = "@"..module.host;
 	-- What the walk under way is about and keeps.
 	local account, archive_id, body, call;
 
+	-- COMPAT Lua 5.2 has no operator for it
 	local function add(word, bit)
-		-- COMPAT Lua 5.2 has no operator for it
-		return bit and word % (bit + bit) < bit and word + bit or word;
+		return word % (bit + bit) < bit and word + bit or word;
 	end
 
+	-- Rules are src/facts.rs's. Every message comes by here: add() is written out where most of them pass.
 	local function walk(element, rule, word, xmlns)
 		local types = rule.types;
-		word = add(word, rule.bit);
-		word = add(word, types and types[element.attr.type]);
-		local keep = rule.keep;
-		if rule.text then
-			local text = element:get_text();
-			if text and text ~= "" then
-				word = add(word, rule.text);
-				if keep == "body" then body = body or text; end
-			end
-		elseif keep == "call" then
-			call = call or element.attr.id;
-		elseif keep == "archive_id" and element.attr.by == account then
-			archive_id = archive_id or element.attr.id;
-		end
-		local namespaces = rule.children;
-		if namespaces then
-			for _, child in ipairs(element.tags) do
-				local child_xmlns = child.attr.xmlns or xmlns;
-				local names = namespaces[child_xmlns];
-				local child_rule = names and names[child.name];
-				if child_rule then
-					word = walk(child, child_rule, word, child_xmlns);
+		local bit = types and types[element.attr.type];
+		if bit then word = add(word, bit); end
+		local names, tags = rule.children, element.tags;
+		for i = 1, #tags do
+			local child = tags[i];
+			local namespaces = names[child.name];
+			local child_xmlns = namespaces and (child.attr.xmlns or xmlns);
+			local child_rule = namespaces and namespaces[child_xmlns];
+			if child_rule then
+				bit = child_rule.bit;
+				if bit and word % (bit + bit) < bit then word = word + bit; end
+				local keep = child_rule.keep;
+				bit = child_rule.text;
+				if bit then
+					local text = child[1];
+					if child[2] or child.tags[1] then text = child:get_text(); end
+					if text and text ~= "" then
+						if word % (bit + bit) < bit then word = word + bit; end
+						if keep == "body" then body = body or text; end
+					end
+				elseif keep == "call" then
+					call = call or child.attr.id;
+				elseif keep == "archive_id" and child.attr.by == account..at_host then
+					archive_id = archive_id or child.attr.id;
 				end
+				if child_rule.children then word = walk(child, child_rule, word, child_xmlns); end
 			end
 		end
 		return word;
 	end
 
 	-- Names of stanzas that were met in a session's queue and are in no archive. When the session ends they are met again,
-	-- and another session of the user has a copy of its own. Some senders give all their messages one id: the text tells
-	-- these apart.
+	-- and another session of the user has a copy of its own.
 	local names = setmetatable({}, { __mode = "k" });
 	local nameless = 0;
 
@@ -60,7 +60,7 @@ return function (known_message, sessions)
 		if not name then
 			local attr = stanza.attr;
 			if attr.id then
-				name = sha1(("%s\0%s\0%s"):format(attr.from, attr.id, stanza:get_child_text("body")), true);
+				name = engine:name(attr.from, attr.id, stanza:get_child_text("body"));
 			else
 				nameless = nameless + 1;
 				name = "queued-"..nameless;
@@ -81,13 +81,11 @@ return function (known_message, sessions)
 
 	-- word, sender, body, name, id of a call; `id` is the archive's where the message itself does not have it yet
 	local function facts(user, stanza, id)
-		account, archive_id, body, call = jid_join(user, host), id, nil, nil;
-		local rule = known[stanza.name];
-		local word = rule and walk(stanza, rule, 0, "jabber:client") or 0;
-		if stanza.attr.type == "groupchat" and is_reflected(user, stanza) then
-			word = add(word, known.message.reflected);
-		end
-		return word, stanza.attr.from, body, archive_id or names[stanza], call;
+		account, archive_id, body, call = user, id, nil, nil;
+		local attr, word = stanza.attr, 0;
+		if stanza.name == "message" then word = walk(stanza, known_message, 0, "jabber:client"); end
+		if attr.type == "groupchat" and is_reflected(user, stanza) then word = add(word, known_message.reflected); end
+		return word, attr.from, body, archive_id or names[stanza], call;
 	end
 
 	return facts, name_of;

@@ -10,6 +10,11 @@ local function new(options, log)
 	return library.new("example.test", function (name) return options[name]; end, stanza_mt, log or function () end);
 end
 
+-- Of an event of a message: the stanzas, and the details of each.
+local function written(details, _, _, _, ...)
+	return { ... }, details;
+end
+
 local records = { ["push.example<n"] = { jid = "push.example", node = "n", timestamp = 1 } };
 
 local function read_file(name)
@@ -60,7 +65,7 @@ describe("an engine", function ()
 	it("asks for registrations that it has not got", function ()
 		local engine = new();
 		assert.is_false((engine:on_offline("romeo", 0, false, 1)));
-		assert.is_false((engine:on_addressed("romeo@example.test", nil, "romeo", 0, false, 1)));
+		assert.is_false((engine:on_addressed("romeo", 0, false, 1, nil, nil, nil, nil, "romeo@example.test")));
 		assert.is_false((engine:on_ping("romeo", 0, false)));
 		engine:load("romeo", nil);
 		assert.is_nil((engine:on_offline("romeo", 0, false, 1)));
@@ -71,7 +76,7 @@ describe("an engine", function ()
 	it("writes stanzas as util.stanza does", function ()
 		local engine = new();
 		engine:load("romeo", records);
-		local pushes, details = engine:on_offline("romeo", 0, false, 1);
+		local pushes, details = written(engine:on_offline("romeo", 0, false, 1));
 		assert.is_nil(details);
 		assert.equal(1, #pushes);
 		local function check(element)
@@ -93,10 +98,25 @@ describe("an engine", function ()
 		assert.equal("push.example", pushes[1].attr.to);
 	end);
 
+	it("writes the same whether others see a push or not", function ()
+		local engine = new({ push_notification_with_sender = true });
+		local form = { name = "x", attr = { xmlns = "jabber:x:data" }, { name = "field", attr = { var = "secret" }, "s" } };
+		for _, record in ipairs({ { jid = "push.example" }, { jid = "push.example", node = "n", options = form } }) do
+			engine:load("romeo", { [record.jid.."<"..(record.node or "")] = record });
+			for _, event in ipairs({ { 0 }, { 1 }, { 1, "juliet@example.test" } }) do
+				local shared = written(engine:on_offline("romeo", 0, false, table.unpack(event)))[1];
+				local own = written(engine:on_offline("romeo", 0, true, table.unpack(event)))[1];
+				assert.not_equal(own.attr.id, shared.attr.id);
+				own.attr.id = shared.attr.id;
+				assert.same(own, shared);
+			end
+		end
+	end);
+
 	it("shares nothing between pushes that are to be apart", function ()
 		local engine = new();
 		engine:load("romeo", { a = { jid = "a.example" }, b = { jid = "b.example" } });
-		local pushes, details = engine:on_offline("romeo", 0, true, 1, "juliet@example.test");
+		local pushes, details = written(engine:on_offline("romeo", 0, true, 1, "juliet@example.test"));
 		local seen = {};
 		local function visit(value)
 			if type(value) ~= "table" then return; end
@@ -118,7 +138,7 @@ describe("an engine", function ()
 		local one, two = new(), new({ push_max_devices = 1 });
 		one:load("romeo", records);
 		assert.is_false((two:on_ping("romeo", 0, false)));
-		local push = one:on_ping("romeo", 0, false)[1];
+		local push = written(one:on_ping("romeo", 0, false))[1];
 		assert.is_nil(two:on_answer(0, push.attr.id, "push.example"));
 		assert.is_true(one:on_answer(0, push.attr.id, "push.example"));
 	end);
@@ -126,7 +146,7 @@ describe("an engine", function ()
 	it("works from within a coroutine", function ()
 		local engine = new();
 		engine:load("romeo", records);
-		local pushes = coroutine.wrap(function () return (engine:on_ping("romeo", 0, false)); end)();
+		local pushes = coroutine.wrap(function () return written(engine:on_ping("romeo", 0, false)); end)();
 		assert.equal(1, #pushes);
 	end);
 
@@ -149,7 +169,7 @@ describe("an engine", function ()
 		engine:load("romeo", odd);
 		assert.is_true(#lines >= 10);
 		for _, line in ipairs(lines) do assert.matches("^A stored push registration of romeo cannot be read", line); end
-		for _, push in ipairs((engine:on_ping("romeo", 0, true))) do
+		for _, push in ipairs((written(engine:on_ping("romeo", 0, true)))) do
 			assert.is_true(push.attr.to == "x" or push.attr.to == "7");
 		end
 		engine:superseded("romeo", odd, "text");
@@ -162,7 +182,7 @@ describe("an engine", function ()
 	it("keeps what has to survive a reload as text", function ()
 		local engine = new();
 		engine:load("romeo", records);
-		local push = engine:on_ping("romeo", 0, false)[1];
+		local push = written(engine:on_ping("romeo", 0, false))[1];
 		local saved = engine:save();
 		assert.equal("string", type(saved));
 		local after = new();
@@ -173,17 +193,20 @@ describe("an engine", function ()
 
 	it("knows nothing of text that no option lets out", function ()
 		local function keeps(known)
-			return known.children["jabber:client"].body.keep;
+			return known.children.body["jabber:client"].keep;
 		end
 		assert.is_nil(keeps(new():known()));
 		assert.equal("body", keeps(new({ push_notification_with_body = true }):known()));
 	end);
 
-	it("keeps few users in memory, and asks for the others again", function ()
-		local engine = new();
-		for i = 1, 10100 do engine:load("user"..i, records); end
-		assert.is_false((engine:on_ping("user1", 0, false)));
-		assert.equal(1, #engine:on_ping("user10100", 0, false));
+	it("keeps some users in memory, and asks for the others again", function ()
+		for options, limit in pairs({ [{}] = 10000, [{ push_cached_users = 3 }] = 3 }) do
+			local engine = new(options);
+			for i = 0, limit do engine:load("user"..i, records); end
+			assert.is_false((engine:on_ping("user0", 0, false)));
+			assert.equal(1, #written(engine:on_ping("user1", 0, false)));
+			assert.equal(1, #written(engine:on_ping("user"..limit, 0, false)));
+		end
 	end);
 end);
 
@@ -208,7 +231,7 @@ describe("debug lines", function ()
 			text[#text + 1] = level..format:format(line);
 		end);
 		engine:load("romeo", { ["push.example<n"] = { jid = "push.example", node = "n", options = { name = "x", "the secret" } } });
-		local push = engine:on_offline("romeo", 0, true, 1, "juliet@example.test", "the body", "a1")[1];
+		local push = written(engine:on_offline("romeo", 0, true, 1, "juliet@example.test", "the body", "a1"))[1];
 		engine:on_offline("romeo", 0, true, 1, "juliet@example.test", "the body", "a1");
 		engine:on_answer(0, push.attr.id, "push.example", "cancel", "gone", nil);
 		library.log_debug(false);

@@ -26,6 +26,9 @@ pub struct Config {
     pub important_body: Option<String>,
     /// `push_max_devices`: registrations of one user.
     pub max_devices: usize,
+    /// `push_cached_users`: users whose registrations are held in memory; the one asked for least recently goes first and
+    /// is read again when the next message for them comes.
+    pub cached_users: usize,
     /// `push_max_errors`: refusals in a row after which a registration goes.
     pub max_errors: u32,
     /// `push_max_hibernation_timeout`: seconds that a session with a registration may hibernate unpushed.
@@ -46,6 +49,7 @@ impl Default for Config {
             with_sender: false,
             important_body: Some("New Message!".into()),
             max_devices: 5,
+            cached_users: 10_000,
             max_errors: 16,
             max_hibernation: 72.0 * 3600.0,
             wake_before: 0.0,
@@ -65,6 +69,7 @@ impl Config {
             with_sender: reader.boolean("push_notification_with_sender", default.with_sender),
             important_body: reader.text("push_notification_important_body", default.important_body),
             max_devices: reader.count("push_max_devices", default.max_devices as u32) as usize,
+            cached_users: reader.count("push_cached_users", default.cached_users as u32) as usize,
             max_errors: reader.count("push_max_errors", default.max_errors),
             max_hibernation: reader.period("push_max_hibernation_timeout", default.max_hibernation),
             wake_before: reader.period_or_off("push_wake_before_timeout"),

@@ -5,7 +5,7 @@
 //! the queue of a session.
 
 use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash};
 use std::num::NonZeroUsize;
 
 use lru::LruCache;
@@ -36,6 +36,11 @@ impl Default for Pushed {
 }
 
 impl Pushed {
+    /// Names a message by what is known of it. Nobody can tell from the name what that was.
+    pub fn name(&self, message: &impl Hash) -> String {
+        format!("{:016x}", self.hasher.hash_one(message))
+    }
+
     /// Notes that `message` goes to the device of `user`; false if it went there before.
     pub fn first_time(&mut self, user: &str, identifier: &str, message: &str) -> bool {
         let device = self.hasher.hash_one((user, identifier));

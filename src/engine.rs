@@ -17,10 +17,6 @@ use crate::importance::{Importance, judge};
 use crate::registration::{Devices, Registration, is_account};
 use crate::summary::Summary;
 
-/// Users whose registrations are held in memory; the one asked for least recently goes first and is read again when
-/// the next message for them comes.
-const CACHED_USERS: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
-
 /// The user's registrations are not in memory: [`Engine::load`] them and ask again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotLoaded;
@@ -51,6 +47,8 @@ pub struct Pushes {
     /// Whether there is something to show.
     pub important: bool,
     pub list: Vec<Push>,
+    /// Whether one is held, to leave later.
+    pub held: bool,
 }
 
 /// A push to be sent.
@@ -93,15 +91,15 @@ pub struct Engine {
     lanes: Lanes,
     delivery: Delivery,
     ids: Ids,
-    /// Since the last [`take_hold`](Engine::take_hold) a push was held.
-    held: bool,
 }
 
 impl Engine {
     /// `random` fills a slice with random bytes.
     pub fn new(host: String, config: Config, random: fn(&mut [u8])) -> Self {
         let delivery = Delivery::new(config.max_errors);
-        let users = LruCache::new(CACHED_USERS);
+        // Made without a size, and given one then: no memory is taken that is not used.
+        let mut users = LruCache::unbounded();
+        users.resize(NonZeroUsize::new(config.cached_users).unwrap_or(NonZeroUsize::MIN));
         Engine {
             host,
             config,
@@ -110,7 +108,6 @@ impl Engine {
             lanes: Lanes::default(),
             delivery,
             ids: Ids::new(random),
-            held: false,
         }
     }
 
@@ -146,8 +143,8 @@ impl Engine {
 
     /// No session took the message: all the user's devices are woken.
     pub fn on_offline(&mut self, event: Event, message: &Message) -> Result<Pushes, NotLoaded> {
-        let devices = self.devices(event.user)?.clone();
-        Ok(self.push(event, Some(message), devices.iter()))
+        let (user, devices) = self.devices(event.user)?;
+        Ok(self.push(event, user, Some(message), devices.iter()))
     }
 
     /// A message to `to` was archived for the user, or a call is on its way to him. Of one that the user sent, to
@@ -167,7 +164,7 @@ impl Engine {
             return Ok(Pushes::default());
         }
         let urgent = self.judge(user, message) == Importance::Urgent;
-        let devices = self.devices(user)?.clone();
+        let (name, devices) = self.devices(user)?;
         let mut woken = Vec::new();
         for device in devices.iter() {
             if is_incoming && (urgent || !held(&device.identifier)) || self.rang(user, device, message) {
@@ -176,7 +173,13 @@ impl Engine {
                 debug!("No push for {user} to {}: its session is alive, or it is not concerned", device.identifier);
             }
         }
-        Ok(self.push(event, Some(message), woken.into_iter()))
+        Ok(self.push(event, name, Some(message), woken.into_iter()))
+    }
+
+    /// What to know a stanza by that is in no archive, and may be met again. Some senders give all their messages one id:
+    /// the text tells these apart.
+    pub fn name(&self, from: Option<&str>, id: &str, text: Option<&str>) -> String {
+        self.pushed.name(&(from, id, text))
     }
 
     /// How long a stanza that waits for a client that does not answer may wait for others, so that one push does for
@@ -195,7 +198,7 @@ impl Engine {
         done: Done,
         message: &Message,
     ) -> Result<Queued, NotLoaded> {
-        let devices = self.devices(event.user)?.clone();
+        let (user, devices) = self.devices(event.user)?;
         let importance = self.judge(event.user, message);
         let important = importance.is_important();
         let none = Queued { pushes: Pushes::default(), alerted: important, done };
@@ -215,8 +218,8 @@ impl Engine {
                     || self.rang(event.user, device, message)
             })
             .collect();
-        let pushes = self.push(event, Some(message), concerned.into_iter());
-        let told = !pushes.list.is_empty() || self.held;
+        let pushes = self.push(event, user, Some(message), concerned.into_iter());
+        let told = !pushes.list.is_empty() || pushes.held;
         let done = Done {
             important: done.important || (important && told),
             unimportant: done.unimportant || (!important && told),
@@ -231,11 +234,11 @@ impl Engine {
 
     /// Another module wants the devices woken: all, or those it gives.
     pub fn on_ping(&mut self, event: Event, given: Option<Vec<Registration>>) -> Result<Pushes, NotLoaded> {
-        let devices = match given {
-            Some(given) => Devices::new(given, usize::MAX),
-            None => self.devices(event.user)?.clone(),
+        let (user, devices) = match given {
+            Some(given) => (event.user.into(), Devices::new(given, usize::MAX)),
+            None => self.devices(event.user)?,
         };
-        Ok(self.push(event, None, devices.iter()))
+        Ok(self.push(event, user, None, devices.iter()))
     }
 
     /// A handler of another module kept the push back.
@@ -291,9 +294,10 @@ impl Engine {
         next.into_iter().flatten().min().map(|next| next.saturating_sub(now))
     }
 
-    /// Whether a push has been held since the last time this was asked.
-    pub fn take_hold(&mut self) -> bool {
-        std::mem::take(&mut self.held)
+    /// Milliseconds until a push that is held may leave; none while none is. Sooner than [`timer`](Engine::timer) said
+    /// before, where an event has held or freed one.
+    pub fn next_release(&self, now: Millis) -> Option<Millis> {
+        self.lanes.next_due().map(|next| next.saturating_sub(now))
     }
 
     /// What has to survive a reload.
@@ -305,8 +309,10 @@ impl Engine {
         self.delivery.restore(state);
     }
 
-    fn devices(&mut self, user: &str) -> Result<&Devices, NotLoaded> {
-        self.users.get(user).ok_or(NotLoaded)
+    /// The user's name, to be shared by all that is kept of the pushes, and registrations.
+    fn devices(&mut self, user: &str) -> Result<(Rc<str>, Devices), NotLoaded> {
+        let (user, devices) = self.users.get_key_value(user).ok_or(NotLoaded)?;
+        Ok((user.clone(), devices.clone()))
     }
 
     /// What a message is worth to the user; nobody has to be told of what he says himself.
@@ -328,11 +334,12 @@ impl Engine {
     fn push<'d>(
         &mut self,
         event: Event,
+        user: Rc<str>,
         message: Option<&Message>,
         devices: impl Iterator<Item = &'d Rc<Registration>>,
     ) -> Pushes {
-        let Event { now, user, seen } = event;
-        let importance = message.map_or(Importance::Low, |message| self.judge(user, message));
+        let Event { now, seen, .. } = event;
+        let importance = message.map_or(Importance::Low, |message| self.judge(&user, message));
         if importance == Importance::None {
             debug!("No push for {user}: nobody keeps the message (no-store)");
             return Pushes::default();
@@ -341,8 +348,7 @@ impl Engine {
         let is_call = message.is_some_and(|message| message.word & (PROPOSE | CALL_ENDS) != 0);
         let may_wait = self.config.coalesce && !seen && !is_call && !Summary::has_content(&self.config, message);
         let name = message.and_then(name);
-        let user: Rc<str> = user.into();
-        let mut list = Vec::new();
+        let (mut list, mut held) = (Vec::new(), false);
         for registration in devices {
             let device = &registration.identifier;
             if let Some(name) = &name
@@ -356,12 +362,12 @@ impl Engine {
                 && !self.lanes.admit(now, lane, registration)
             {
                 debug!("A push for {user} to {device} is held: the last one says it already");
-                self.held = true;
+                held = true;
                 continue;
             }
             list.push(self.send(now, user.clone(), registration, lane));
         }
-        Pushes { important, list }
+        Pushes { important, list, held }
     }
 
     fn send(&mut self, now: Millis, user: Rc<str>, registration: &Rc<Registration>, lane: Option<Lane>) -> Push {
@@ -376,11 +382,13 @@ impl Engine {
 
     fn landed(&mut self, now: Millis, id: Id, flight: Flight, error: Option<StanzaError>) -> Option<Gone> {
         if let Some(important) = flight.plain {
-            let lane = Lane { user: flight.user.clone(), identifier: flight.identifier.clone(), important };
+            let lane =
+                Lane { user: flight.user.clone(), identifier: flight.registration.identifier.clone(), important };
             self.lanes.landed(now, &lane, id);
         }
-        if !stands(&self.users, &flight.user, &flight.identifier) {
-            debug!("A push for {} is answered whose registration {} is no more", flight.user, flight.identifier);
+        let Flight { user, registration, .. } = &flight;
+        if !stands(&self.users, user, &registration.identifier) {
+            debug!("A push for {user} is answered whose registration {} is no more", registration.identifier);
             return None;
         }
         self.delivery.settle(now, flight, error)

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use jid::Jid;
 
-use crate::element::Element;
+use crate::element::{Element, Packed};
 
 /// Seconds since 1970, as the store has them.
 pub type Seconds = i64;
@@ -14,27 +14,51 @@ pub type Seconds = i64;
 pub struct Registration {
     /// Key in the store, and in a session's `push_identifier`.
     pub identifier: Rc<str>,
-    /// The app server, in the normal form (RFC 7622) that its answers have.
-    pub jid: Rc<str>,
-    pub node: Option<Box<str>>,
+    address: Address,
     /// The client that made it (XEP-0388 user agent id), where it told.
     pub client_id: Option<Box<str>>,
     /// The form to send along with every push.
-    pub options: Option<Element>,
+    pub options: Option<Packed>,
     /// When it was enabled last; orders a user's registrations.
     pub timestamp: Seconds,
 }
 
+/// Where the app server's JID and the node are.
+#[derive(Debug, PartialEq, Eq)]
+enum Address {
+    /// In the identifier, as [`identifier`] made it: what every record has that was stored in normal form.
+    Told {
+        jid: usize,
+        node: bool,
+    },
+    Apart(Box<str>, Option<Box<str>>),
+}
+
 impl Registration {
     /// From a stored record. The reference stores any text for a JID: what is none stays as it is.
-    pub fn new(identifier: &str, jid: &str, node: Option<&str>, options: Option<Element>, timestamp: Seconds) -> Self {
-        Registration {
-            identifier: identifier.into(),
-            jid: normal_jid(jid).into(),
-            node: node.map(Into::into),
-            client_id: None,
-            options,
-            timestamp,
+    pub fn new(stored_as: &str, jid: &str, node: Option<&str>, options: Option<&Element>, timestamp: Seconds) -> Self {
+        let jid = normal_jid(jid);
+        let address = if stored_as == identifier(&jid, node) {
+            Address::Told { jid: jid.len(), node: node.is_some() }
+        } else {
+            Address::Apart(jid.into(), node.map(Into::into))
+        };
+        let options = options.map(Packed::new);
+        Registration { identifier: stored_as.into(), address, client_id: None, options, timestamp }
+    }
+
+    /// The app server, in the normal form (RFC 7622) that its answers have.
+    pub fn jid(&self) -> &str {
+        match &self.address {
+            Address::Told { jid, .. } => &self.identifier[..*jid],
+            Address::Apart(jid, _) => jid,
+        }
+    }
+
+    pub fn node(&self) -> Option<&str> {
+        match &self.address {
+            Address::Told { jid, node } => node.then(|| &self.identifier[jid + SEPARATOR.len()..]),
+            Address::Apart(_, node) => node.as_deref(),
         }
     }
 }
@@ -45,7 +69,7 @@ fn normal_jid(jid: &str) -> String {
 
 /// A user's registrations, the oldest first.
 #[derive(Clone, Debug, Default)]
-pub struct Devices(Vec<Rc<Registration>>);
+pub struct Devices(Rc<[Rc<Registration>]>);
 
 impl Devices {
     /// Puts registrations in order and keeps the newest `limit`. The order of those made in the same second, which
@@ -82,7 +106,7 @@ impl Devices {
         let newest = self.get(newest);
         let is_other = |other: &Registration| {
             newest.is_none_or(|newest| {
-                other.identifier == newest.identifier || other.jid != newest.jid || other.node != newest.node
+                other.identifier == newest.identifier || other.jid() != newest.jid() || other.node() != newest.node()
             })
         };
         let (others, same): (Vec<_>, Vec<_>) = self.0.iter().partition(|other| is_other(other));
@@ -94,14 +118,17 @@ impl Devices {
     pub fn matching(&self, jid: &str, node: Option<&str>) -> impl Iterator<Item = &Rc<Registration>> {
         let jid = normal_jid(jid);
         self.0.iter().filter(move |registration| {
-            *registration.jid == *jid && node.is_none_or(|node| registration.node.as_deref().unwrap_or("") == node)
+            *registration.jid() == *jid && node.is_none_or(|node| registration.node().unwrap_or("") == node)
         })
     }
 }
 
+/// Between JID and node; no JID has it.
+const SEPARATOR: &str = "<";
+
 /// The key of a registration: the reference's.
 pub fn identifier(jid: &str, node: Option<&str>) -> String {
-    format!("{jid}<{}", node.unwrap_or(""))
+    [jid, SEPARATOR, node.unwrap_or("")].concat()
 }
 
 /// Why a registration is not made.

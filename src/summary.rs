@@ -57,7 +57,6 @@ pub struct Publish<'a> {
     /// The app server.
     pub to: &'a str,
     pub node: Option<&'a str>,
-    pub options: Option<&'a Element>,
 }
 
 /// Writes `<notification>`.
@@ -80,12 +79,20 @@ fn field<S: Sink>(sink: &mut S, attrs: &[(&str, &str)], value: &str) -> Result<(
     sink.close()
 }
 
-/// Writes the `<iq>` around what `notification` writes. Every element has its namespace, as if a stream had brought
-/// it: a component on the same server sees the stanza as it is.
+/// Writes `<publish-options>` around the client's form.
+pub fn options<S: Sink>(sink: &mut S, form: &Element) -> Result<(), S::Error> {
+    sink.open("publish-options", &[("xmlns", ns::PUBSUB)])?;
+    form.write(sink)?;
+    sink.close()
+}
+
+/// Writes the `<iq>` around what `notification` and `options` write. Every element has its namespace, as if a stream had
+/// brought it: a component on the same server sees the stanza as it is.
 pub fn publish<S: Sink>(
     sink: &mut S,
     publish: &Publish,
     notification: impl FnOnce(&mut S) -> Result<(), S::Error>,
+    options: impl FnOnce(&mut S) -> Result<(), S::Error>,
 ) -> Result<(), S::Error> {
     sink.open("iq", &[("type", "set"), ("id", publish.id), ("from", publish.from), ("to", publish.to)])?;
     sink.open("pubsub", &[("xmlns", ns::PUBSUB)])?;
@@ -97,11 +104,7 @@ pub fn publish<S: Sink>(
     notification(sink)?;
     sink.close()?;
     sink.close()?;
-    if let Some(options) = publish.options {
-        sink.open("publish-options", &[("xmlns", ns::PUBSUB)])?;
-        options.write(sink)?;
-        sink.close()?;
-    }
+    options(sink)?;
     sink.close()?;
     sink.close()
 }

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use prosody_push::config::Config;
-use prosody_push::element::{Element, Node};
+use prosody_push::element::{Element, Node, Packed};
 use prosody_push::engine::Verdict;
 use prosody_push::facts::{BODY, Message};
 use prosody_push::registration::{Devices, Registration, app_server, identifier};
@@ -46,8 +46,8 @@ proptest! {
         body in proptest::option::of(text().prop_filter("never empty", |body| !body.is_empty())),
         options in proptest::option::of(element()),
     ) {
-        let to = Publish { id: "i", from: "example.org", to: "push.example", node: node.as_deref(), options: options.as_ref() };
-        let stanza = compose(&to, &Summary { sender: sender.as_deref(), body: body.as_deref() });
+        let to = Publish { id: "i", from: "example.org", to: "push.example", node: node.as_deref() };
+        let stanza = compose(&to, &Summary { sender: sender.as_deref(), body: body.as_deref() }, options.as_ref());
         let mut wire = Vec::new();
         stanza.write_to(&mut wire).expect("it serialises");
         let parsed: minidom::Element = std::str::from_utf8(&wire).expect("UTF-8").parse().expect("it parses");
@@ -59,8 +59,8 @@ proptest! {
         let mut dom = Dom::default();
         let Ok(()) = options.write(&mut dom);
         let alone = dom.take();
-        let to = Publish { id: "i", from: "example.org", to: "push.example", node: None, options: Some(&options) };
-        let stanza = compose(&to, &Summary::default());
+        let to = Publish { id: "i", from: "example.org", to: "push.example", node: None };
+        let stanza = compose(&to, &Summary::default(), Packed::new(&options).unpack().as_ref());
         let echoed = stanza.children().next().and_then(|pubsub| pubsub.children().nth(1)).and_then(|x| x.children().next());
         prop_assert_eq!(echoed, Some(&alone));
     }
@@ -81,7 +81,7 @@ proptest! {
         with_new.push(registration("p", "new", timestamp));
         let everything = Devices::new(with_new, usize::MAX);
         let surplus: Vec<_> = everything.superseded(&new, limit).into_iter().map(|registration| registration.timestamp).collect();
-        let kept = Devices::new(everything.iter().map(|r| registration("p", r.node.as_deref().unwrap_or(""), r.timestamp)).collect(), limit);
+        let kept = Devices::new(everything.iter().map(|r| registration("p", r.node().unwrap_or(""), r.timestamp)).collect(), limit);
         prop_assert!(kept.iter().count() <= limit);
         prop_assert_eq!(kept.iter().count() + surplus.len(), everything.iter().count());
         prop_assert!(kept.get(&new).is_some(), "the newest stays");

@@ -13,13 +13,8 @@ use xmpp_parsers::iq::Iq;
 use xmpp_parsers::pubsub::PubSub;
 use xmpp_parsers::push::Notification;
 
-const TO: Publish = Publish {
-    id: "i1",
-    from: "example.org",
-    to: "push-5.client.example",
-    node: Some("yxs32uqsflafdk3iuqo"),
-    options: None,
-};
+const TO: Publish =
+    Publish { id: "i1", from: "example.org", to: "push-5.client.example", node: Some("yxs32uqsflafdk3iuqo") };
 
 const CHAT: Message =
     Message { word: BODY, from: Some("juliet@example.org/x"), body: Some("Romeo?"), name: None, call: None };
@@ -63,10 +58,8 @@ fn fields(form: &DataForm) -> Vec<(&str, &str)> {
 
 #[test]
 fn a_publish_is_what_the_xep_says_and_no_more() {
-    let options = options();
-    let to = Publish { options: Some(&options), ..TO };
     let summary = Summary { sender: Some("juliet@example.org/x"), body: Some("Romeo?") };
-    let stanza = compose(&to, &summary);
+    let stanza = compose(&TO, &summary, Some(&options()));
     let expected = "<iq xmlns='jabber:client' type='set' id='i1' from='example.org' to='push-5.client.example'>\
         <pubsub xmlns='http://jabber.org/protocol/pubsub'>\
           <publish node='yxs32uqsflafdk3iuqo'><item><notification xmlns='urn:xmpp:push:0'>\
@@ -95,7 +88,7 @@ fn a_publish_is_what_the_xep_says_and_no_more() {
 
 #[test]
 fn without_options_and_node_their_places_are_left_out() {
-    let stanza = compose(&Publish { node: None, ..TO }, &Summary::default());
+    let stanza = compose(&Publish { node: None, ..TO }, &Summary::default(), None);
     let pubsub = stanza.get_child("pubsub", "http://jabber.org/protocol/pubsub").expect("pubsub");
     assert_eq!(pubsub.children().count(), 1);
     let publish = pubsub.children().next().expect("publish");
@@ -105,7 +98,7 @@ fn without_options_and_node_their_places_are_left_out() {
 #[test]
 fn a_ping_tells_only_that_there_is_something() {
     let config = Config { with_body: true, with_sender: true, ..Config::default() };
-    let (_, form) = strictly(compose(&TO, &Summary::new(&config, None, false)));
+    let (_, form) = strictly(compose(&TO, &Summary::new(&config, None, false), None));
     assert_eq!(fields(&form), [("FORM_TYPE", "urn:xmpp:push:summary"), ("message-count", "1")]);
 }
 

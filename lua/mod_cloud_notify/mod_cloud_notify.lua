@@ -1,5 +1,6 @@
 -- XEP-0357: Push Notifications. Hooks Prosody's events; the rules are in Rust, see prosody_push.lib.lua.
 
+local jid_join = require "util.jid".join;
 local jid_node = require "util.jid".node;
 local st = require "util.stanza";
 
@@ -114,9 +115,9 @@ module:hook("message/bare/groupchat", guarded("a push for a groupchat message", 
 
 -- A user with no session at all hears of the message when it is handled as an offline one.
 module:hook("archive-message-added", guarded("a push for an archived message", function (event)
-	local origin, stanza, user = event.origin, event.stanza, event.for_user;
+	local stanza, user = event.stanza, event.for_user;
 	if not user or not sessions[user] then return; end
-	push.addressed(user, stanza.attr.to or origin.username.."@"..origin.host, stanza, event.id);
+	push.addressed(user, stanza.attr.to or jid_join(event.origin.username, event.origin.host), stanza, event.id);
 end));
 
 -- Stream management: a session whose client does not answer is woken through the registration that it holds.

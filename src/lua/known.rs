@@ -35,19 +35,19 @@ fn element(lua: &Lua, element: &Element, config: &Config) -> LuaResult<LuaTable>
     Ok(table)
 }
 
-/// Namespace, then name, then what the child means.
+/// Name, then namespace, then what the child means. Names first: most children of a message are known by none.
 fn children(lua: &Lua, parent: &Element, config: &Config) -> LuaResult<LuaTable> {
-    let namespaces = lua.create_table()?;
+    let names = lua.create_table()?;
     for child in parent.children.iter().copied().flatten() {
-        let names = match namespaces.get::<Option<LuaTable>>(child.ns)? {
-            Some(names) => names,
+        let namespaces = match names.get::<Option<LuaTable>>(child.name)? {
+            Some(namespaces) => namespaces,
             None => {
-                let names = lua.create_table()?;
-                namespaces.set(child.ns, &names)?;
-                names
+                let namespaces = lua.create_table()?;
+                names.set(child.name, &namespaces)?;
+                namespaces
             }
         };
-        names.set(child.name, element(lua, &child.element, config)?)?;
+        namespaces.set(child.ns, element(lua, &child.element, config)?)?;
     }
-    Ok(namespaces)
+    Ok(names)
 }

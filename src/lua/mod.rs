@@ -6,6 +6,7 @@
 mod known;
 mod log;
 mod records;
+mod shared;
 mod stanza;
 
 use std::rc::Rc;
@@ -15,13 +16,15 @@ use mlua::prelude::*;
 use crate::VERSION;
 use crate::config::{Config, Value};
 use crate::delivery::{ANSWER_TIMEOUT, Gone, Millis, StanzaError};
-use crate::engine::{Done, Engine, Event, Held, NotLoaded, Push, Pushes, Queued, Verdict};
+use crate::element::Packed;
+use crate::engine::{Done, Engine, Event, Held, NotLoaded, Push, Pushes, Verdict};
 use crate::facts::{Message, Word};
 use crate::registration::{Devices, Registration, app_server, identifier, is_account};
 use crate::summary::{self, Publish, Summary};
+use shared::Shared;
 use stanza::Writer;
 
-#[mlua::lua_module]
+#[mlua::lua_module(skip_memory_check)]
 fn prosody_push(lua: &Lua) -> LuaResult<LuaTable> {
     let library = lua.create_table()?;
     library.set("version", VERSION)?;
@@ -40,13 +43,14 @@ fn prosody_push(lua: &Lua) -> LuaResult<LuaTable> {
 /// One host's engine, with what is needed to speak to its Prosody.
 struct Host {
     engine: Engine,
+    shared: Shared,
     stanza_metatable: LuaTable,
     log: LuaFunction,
 }
 
 type New = (String, LuaFunction, LuaTable, LuaFunction);
 
-fn new(_: &Lua, (name, option, stanza_metatable, log): New) -> LuaResult<Host> {
+fn new(lua: &Lua, (name, option, stanza_metatable, log): New) -> LuaResult<Host> {
     log::install();
     let mut failure = Ok(());
     let (config, warnings) = Config::read(|name| {
@@ -60,7 +64,8 @@ fn new(_: &Lua, (name, option, stanza_metatable, log): New) -> LuaResult<Host> {
         tracing::warn!("{warning}");
     }
     log::drain(&log)?;
-    Ok(Host { engine: Engine::new(name, config, random), stanza_metatable, log })
+    let shared = Shared::new(lua, &name, &stanza_metatable)?;
+    Ok(Host { engine: Engine::new(name, config, random), shared, stanza_metatable, log })
 }
 
 fn option_value(value: LuaValue) -> Value {
@@ -82,16 +87,31 @@ fn random(bytes: &mut [u8]) {
     getrandom::fill(bytes).expect("the operating system gives random bytes");
 }
 
-/// A string argument; one that is not UTF-8 is refused.
-type Text = mlua::BorrowedStr;
+/// A string argument; one that is not UTF-8 is refused. To copy it is cheaper than to hold on to Lua's own.
+type Text = String;
 
-/// What every event of a message brings: user, seconds since 1970, whether other modules see each push, word of facts,
-/// sender, body, name, id of a call.
-type MessageEvent = (Text, f64, bool, Word, Option<Text>, Option<Text>, Option<Text>, Option<Text>);
+/// Between several identifiers in one string: a table would cost more than all the rest of the call. XML cannot have it.
+const SEPARATOR: char = '\0';
 
-fn unpack((user, now, seen, word, from, body, name, call): &MessageEvent) -> (Event<'_>, Message<'_>) {
+/// What every event of a message brings first: user, seconds since 1970, whether other modules see each push, word of
+/// facts, sender, body, name, id of a call. `$more` are the types of what comes after it.
+macro_rules! message_event {
+    ($($more:ty),*) => { (Text, f64, bool, Word, Option<Text>, Option<Text>, Option<Text>, Option<Text>, $($more),*) };
+}
+
+fn event(user: &str, now: f64, seen: bool) -> Event<'_> {
+    Event { now: millis(now), user, seen }
+}
+
+fn message<'a>(
+    word: Word,
+    from: &'a Option<Text>,
+    body: &'a Option<Text>,
+    name: &'a Option<Text>,
+    call: &'a Option<Text>,
+) -> Message<'a> {
     let (from, body, name, call) = (from.as_deref(), body.as_deref(), name.as_deref(), call.as_deref());
-    (Event { now: millis(*now), user, seen: *seen }, Message { word: *word, from, body, name, call })
+    Message { word, from, body, name, call }
 }
 
 impl LuaUserData for Host {
@@ -148,37 +168,43 @@ impl LuaUserData for Host {
         });
 
         // Events that lead to pushes.
-        method(methods, "on_offline", |lua, host, event: MessageEvent| {
-            let (event, message) = unpack(&event);
+        type OnOffline = message_event!();
+        method(methods, "on_offline", |lua, host, (user, now, seen, word, from, body, name, call): OnOffline| {
+            let (event, message) = (event(&user, now, seen), message(word, &from, &body, &name, &call));
             let pushes = host.engine.on_offline(event, &message);
             host.write(lua, event, pushes, Some(&message))
         });
+        type OnAddressed = message_event!(Option<Text>, Option<Text>);
         method(
             methods,
             "on_addressed",
-            |lua, host, (to, held, event): (Option<Text>, Option<LuaTable>, LuaMultiValue)| {
-                let event = MessageEvent::from_lua_multi(event, lua)?;
-                let (event, message) = unpack(&event);
-                let held =
-                    |identifier: &str| held.as_ref().is_some_and(|held| held.contains_key(identifier).unwrap_or(false));
+            |lua, host, (user, now, seen, word, from, body, name, call, to, held): OnAddressed| {
+                let (event, message) = (event(&user, now, seen), message(word, &from, &body, &name, &call));
+                let held = held.unwrap_or_default();
+                let held = |identifier: &str| held.split(SEPARATOR).any(|held| held == identifier);
                 let pushes = host.engine.on_addressed(event, to.as_deref(), &message, held);
                 host.write(lua, event, pushes, Some(&message))
             },
         );
-        method(methods, "queue_delay", |_, _, word: Word| Ok(seconds(Engine::queue_delay(word))));
-        method(methods, "on_queued", |lua, host, (identifier, done, event): (Text, u8, LuaMultiValue)| {
-            let event = MessageEvent::from_lua_multi(event, lua)?;
-            let (event, message) = unpack(&event);
-            let done = Done { important: done & 2 != 0, unimportant: done & 1 != 0 };
-            match host.engine.on_queued(event, &identifier, done, &message) {
-                Ok(Queued { pushes, alerted, done }) => {
-                    let (stanzas, details, wait) = host.write(lua, event, Ok(pushes), Some(&message))?;
-                    let done = u8::from(done.important) * 2 + u8::from(done.unimportant);
-                    Ok((stanzas, details, wait, Some(done), Some(alerted)))
-                }
-                Err(NotLoaded) => Ok((LuaValue::Boolean(false), None, None, None, None)),
-            }
+        method(methods, "name", |_, host, (from, id, text): (Option<Text>, Text, Option<Text>)| {
+            Ok(host.engine.name(from.as_deref(), &id, text.as_deref()))
         });
+        method(methods, "queue_delay", |_, _, word: Word| Ok(seconds(Engine::queue_delay(word))));
+        type OnQueued = message_event!(Text, u8);
+        method(
+            methods,
+            "on_queued",
+            |lua, host, (user, now, seen, word, from, body, name, call, identifier, done): OnQueued| {
+                let (event, message) = (event(&user, now, seen), message(word, &from, &body, &name, &call));
+                let done = Done { important: done & 2 != 0, unimportant: done & 1 != 0 };
+                let queued = host.engine.on_queued(event, &identifier, done, &message);
+                let said = queued.as_ref().ok().map(|queued| (queued.done, queued.alerted));
+                let (details, wait, _, _, stanzas) =
+                    host.write(lua, event, queued.map(|queued| queued.pushes), Some(&message))?;
+                let done = said.map(|(done, _)| u8::from(done.important) * 2 + u8::from(done.unimportant));
+                Ok((details, wait, done, said.map(|(_, alerted)| alerted), stanzas))
+            },
+        );
         method(methods, "on_resumed", |_, host, (user, identifier): (Text, Text)| {
             host.engine.on_resumed(&user, &identifier);
             Ok(())
@@ -211,7 +237,7 @@ impl LuaUserData for Host {
                 Verdict::Stays => (None, None),
                 Verdict::Goes(Gone { user, identifier }) => (Some(user.to_string()), Some(identifier.to_string())),
             };
-            Ok((Some(true), host.engine.timer(now).map(seconds), user, identifier))
+            Ok((Some(true), host.engine.next_release(now).map(seconds), user, identifier))
         });
         method(methods, "on_timer", |lua, host, now: f64| {
             let now = millis(now);
@@ -266,9 +292,9 @@ fn seconds(millis: Millis) -> f64 {
     millis as f64 / 1000.0
 }
 
-/// Stanzas to send; where other modules see them, what `cloud_notify/push` tells of each; and the seconds until
-/// `on_timer` is due, where a push was held.
-type Written = (LuaValue, Option<LuaTable>, Option<f64>);
+/// False if the registrations are not loaded; where other modules see the stanzas, what `cloud_notify/push` tells of each;
+/// the seconds until `on_timer` is due, where a push is held; two places for what only `on_queued` says; the stanzas.
+type Written = (LuaValue, Option<f64>, Option<u8>, Option<bool>, LuaVariadic<LuaTable>);
 
 impl Host {
     fn write(
@@ -278,49 +304,53 @@ impl Host {
         pushes: Result<Pushes, NotLoaded>,
         message: Option<&Message>,
     ) -> LuaResult<Written> {
-        let Ok(Pushes { important, list: pushes }) = pushes else { return Ok((LuaValue::Boolean(false), None, None)) };
-        let wait = if self.engine.take_hold() { self.engine.timer(event.now).map(seconds) } else { None };
+        let Ok(Pushes { important, list: pushes, .. }) = pushes else {
+            return Ok((LuaValue::Boolean(false), None, None, None, LuaVariadic::new()));
+        };
+        let wait = self.engine.next_release(event.now).map(seconds);
         if pushes.is_empty() {
-            return Ok((LuaNil, None, wait));
+            return Ok((LuaNil, wait, None, None, LuaVariadic::new()));
         }
-        let summary = Summary::new(self.engine.config(), message, important);
+        let (host, config) = (self.engine.host(), self.engine.config());
+        let summary = Summary::new(config, message, important);
         let mut writer = Writer::new(lua, &self.stanza_metatable);
-        let stanzas = lua.create_table_with_capacity(pushes.len(), 0)?;
-        let mut shared = None;
-        for (i, push) in pushes.iter().enumerate() {
-            if event.seen || shared.is_none() {
-                summary::notification(&mut writer, &summary)?;
-                shared = Some(writer.take()?);
-            }
-            let to = self.address(push);
-            summary::publish(&mut writer, &to, |writer| shared.iter().try_for_each(|shared| writer.append(shared)))?;
-            stanzas.raw_seti(i + 1, writer.take()?)?;
-        }
-        let details = event.seen.then(|| details(lua, &pushes, &summary)).transpose()?;
-        Ok((LuaValue::Table(stanzas), details, wait))
+        let content = if event.seen {
+            None
+        } else if Summary::has_content(config, message) {
+            Some(shared::content(&mut writer, &summary)?)
+        } else {
+            Some(self.shared.plain(&mut writer, config, important)?)
+        };
+        let stanzas = pushes.iter().map(|push| match &content {
+            Some(content) => self.shared.publish(&mut writer, push, content),
+            None => publish_own(&mut writer, host, push, &summary),
+        });
+        let stanzas = stanzas.collect::<LuaResult<_>>()?;
+        let details = if event.seen { LuaValue::Table(details(lua, &pushes, &summary)?) } else { LuaNil };
+        Ok((details, wait, None, None, stanzas))
     }
 
     /// The stanzas of pushes that were held.
-    fn write_held(&self, lua: &Lua, held: Vec<Held>) -> LuaResult<LuaTable> {
+    fn write_held(&mut self, lua: &Lua, held: Vec<Held>) -> LuaResult<LuaTable> {
+        let config = self.engine.config();
         let mut writer = Writer::new(lua, &self.stanza_metatable);
-        let stanzas = held.iter().map(|Held { push, important }| {
-            let summary = Summary::without_content(self.engine.config(), *important);
-            summary::publish(&mut writer, &self.address(push), |writer| summary::notification(writer, &summary))?;
-            writer.take()
-        });
-        lua.create_sequence_from(stanzas.collect::<LuaResult<Vec<_>>>()?)
-    }
-
-    fn address<'a>(&'a self, push: &'a Push) -> Publish<'a> {
-        let registration = &push.registration;
-        Publish {
-            id: push.id.as_str(),
-            from: self.engine.host(),
-            to: &registration.jid,
-            node: registration.node.as_deref(),
-            options: registration.options.as_ref(),
+        let stanzas = lua.create_table_with_capacity(held.len(), 0)?;
+        for (i, Held { push, important }) in held.iter().enumerate() {
+            let content = self.shared.plain(&mut writer, config, *important)?;
+            stanzas.raw_seti(i + 1, self.shared.publish(&mut writer, push, &content)?)?;
         }
+        Ok(stanzas)
     }
+}
+
+/// The stanza of a push that belongs to whoever sees it.
+fn publish_own(writer: &mut Writer, host: &str, push: &Push, summary: &Summary) -> LuaResult<LuaTable> {
+    let Push { id, registration } = push;
+    let form = registration.options.as_ref().and_then(Packed::unpack);
+    let options = |writer: &mut Writer| form.iter().try_for_each(|form| summary::options(writer, form));
+    let to = Publish { id: id.as_str(), from: host, to: registration.jid(), node: registration.node() };
+    summary::publish(writer, &to, |writer| summary::notification(writer, summary), options)?;
+    writer.take()
 }
 
 /// For each push its `identifier`, `important` and `summary`, as `cloud_notify/push` has them.

@@ -39,10 +39,10 @@ pub fn registration(identifier: &LuaValue, record: &LuaValue) -> Option<Registra
         options => Some(element(options, MAX_DEPTH, &mut { MAX_NODES })?),
     };
     let timestamp = timestamp.as_i64().or(timestamp.as_f64().map(|seconds| seconds as i64)).unwrap_or(0);
-    Some(Registration {
-        client_id: text("client_id").map(Into::into),
-        ..Registration::new(&string(identifier)?, &text("jid")?, text("node").as_deref(), options, timestamp)
-    })
+    let (identifier, jid, node) = (string(identifier)?, text("jid")?, text("node"));
+    let mut registration = Registration::new(&identifier, &jid, node.as_deref(), options.as_ref(), timestamp);
+    registration.client_id = text("client_id").map(Into::into);
+    Some(registration)
 }
 
 /// An element as `st.preserialize` leaves it: `name`, `attr`, and children from 1 up.

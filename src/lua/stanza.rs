@@ -26,6 +26,10 @@ impl<'l> Writer<'l> {
         Writer { lua, metatable, open: Vec::new(), done: None }
     }
 
+    pub fn lua(&self) -> &'l Lua {
+        self.lua
+    }
+
     /// The element that was closed last at the top.
     pub fn take(&mut self) -> LuaResult<LuaTable> {
         self.done.take().ok_or_else(|| LuaError::runtime("no element has been written"))

@@ -4,7 +4,7 @@
 use minidom::Element;
 use prosody_push::config::Config;
 use prosody_push::delivery::{Gone, Millis, StanzaError};
-use prosody_push::element::Sink;
+use prosody_push::element::{self, Sink};
 use prosody_push::engine::{Done, Engine, Event, NotLoaded, Push, Verdict};
 use prosody_push::facts::{self, Keep, Message, Word};
 use prosody_push::ns;
@@ -103,7 +103,7 @@ impl Host {
     /// The pushes that were held and leave now: node, and whether it is important.
     pub fn released(&mut self) -> Vec<(String, bool)> {
         let held = self.engine.release(self.now).into_iter();
-        held.map(|held| (held.push.registration.node.as_deref().unwrap_or("").to_owned(), held.important)).collect()
+        held.map(|held| (held.push.registration.node().unwrap_or("").to_owned(), held.important)).collect()
     }
 
     pub fn timer(&mut self) -> Vec<Gone> {
@@ -112,7 +112,7 @@ impl Host {
 }
 
 pub fn nodes(pushes: &[Push]) -> Vec<&str> {
-    pushes.iter().map(|push| push.registration.node.as_deref().unwrap_or("")).collect()
+    pushes.iter().map(|push| push.registration.node().unwrap_or("")).collect()
 }
 
 /// Writes minidom elements.
@@ -163,9 +163,10 @@ impl Sink for Dom {
 }
 
 /// The stanza of a push.
-pub fn compose(to: &Publish, summary: &Summary) -> Element {
+pub fn compose(to: &Publish, summary: &Summary, form: Option<&element::Element>) -> Element {
     let mut dom = Dom::default();
-    let Ok(()) = summary::publish(&mut dom, to, |dom| summary::notification(dom, summary));
+    let options = |dom: &mut Dom| form.map_or(Ok(()), |form| summary::options(dom, form));
+    let Ok(()) = summary::publish(&mut dom, to, |dom| summary::notification(dom, summary), options);
     dom.take()
 }
 
