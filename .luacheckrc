@@ -8,4 +8,4 @@ files["lua/"] = {
 }
 files["lua/prosody_push.meta.lua"] = { ignore = { "212", "241" } }
 files["spec/"] = { std = "lua54+busted" }
-files["spec/support/modules/"] = { std = "lua54"; read_globals = { "module", "prosody" } }
+files["spec/support/modules/"] = { std = "lua54"; read_globals = { "module" }; globals = { "prosody" } }

@@ -6,8 +6,9 @@
 --
 -- opts: version "0.12" | "13.0"; module "ours" | "reference"; options (the host's configuration, where push_coalesce
 -- is off unless it is given); enable, disable
--- (lists of modules); components (JID -> module); s2s (true to reach out); modules and library, if ours are not to be
--- taken from the work tree.
+-- (lists of modules); components (JID -> module); s2s (true to reach out); log_level (the lowest, "debug" unless given);
+-- storage ("internal" unless given); modules and library, if ours are not to be taken from the work tree; reference (the
+-- folder of another mod_cloud_notify than the version's own).
 local paths = require "spec.support.paths";
 local net = require "spec.support.net";
 local stream = require "spec.support.stream";
@@ -21,7 +22,7 @@ local HOST = "example.test";
 local CONTROL = "control."..HOST;
 -- App servers that specs may connect as.
 local EXTERNAL = { "push."..HOST, "push2."..HOST, CONTROL };
-local USERS = { "romeo", "juliet", "mercutio" };
+local USERS = { "romeo", "juliet", "mercutio", "benvolio" };
 local MODULES = {
 	"roster", "saslauth", "disco", "ping", "smacks", "mam", "carbons", "offline", "cloud_notify", "spec_control",
 };
@@ -48,11 +49,11 @@ local function plugin_paths(self)
 	local dirs = { paths.root.."/spec/support/modules" };
 	if self.module == "ours" then
 		table.insert(dirs, self.modules or paths.root.."/lua");
-	elseif self.version == "0.12" then
+	elseif self.version == "0.12" or self.reference then
 		local dir = self.dir.."/reference";
 		lfs.mkdir(dir);
-		local name = "/mod_cloud_notify";
-		lfs.link(paths.server("0.12-modules").."/usr/lib/prosody/modules"..name, dir..name, true);
+		local module = self.reference or paths.server("0.12-modules").."/usr/lib/prosody/modules/mod_cloud_notify";
+		lfs.link(module, dir.."/"..module:match("[^/]+$"), true);
 		table.insert(dirs, dir);
 	end
 	return dirs;
@@ -67,7 +68,7 @@ local function write_config(self)
 	set("pidfile", self.dir.."/prosody.pid");
 	set("certificates", self.dir);
 	set("plugin_paths", plugin_paths(self));
-	set("log", { { to = "file", filename = self.dir.."/log", levels = { min = "debug" } } });
+	set("log", { [self.log_level or "debug"] = self.dir.."/log" });
 	set("interfaces", { "127.0.0.1" });
 	set("c2s_ports", { self.c2s_port });
 	set("c2s_direct_tls_ports", {});
@@ -81,7 +82,7 @@ local function write_config(self)
 	set("c2s_require_encryption", false);
 	set("s2s_require_encryption", false);
 	set("authentication", "internal_plain");
-	set("storage", "internal");
+	set("storage", self.storage or "internal");
 	set("default_archive_policy", true);
 	local enabled = {};
 	for _, list in ipairs({ MODULES, self.enable or {} }) do

@@ -1,0 +1,268 @@
+-- Traffic for the bench, and the CPU time that it takes (spec/bench.lua). Events go to the handlers of the module under
+-- test and to no others, so that nothing but it, and the routing of what it sends, is in the figures.
+local events = require "util.events";
+local modulemanager = require "core.modulemanager";
+local pposix = require "util.pposix";
+local now = require "util.time".now;
+local promise = require "util.promise";
+local st = require "util.stanza";
+
+local clock = os.clock;
+local host = module.host;
+
+local bench = {};
+prosody.spec_bench = bench;
+
+
+---- The module under test ----
+
+local own, empty, app;
+
+-- What the module has hooked, with its priorities, on an events object of its own; and one empty handler for each event
+-- of that name. Once all hosts are there.
+function bench.attach()
+	app = prosody.spec_app;
+	own, empty = events.new(), events.new();
+	local host_events = prosody.hosts[host].events;
+	local handlers = modulemanager.get_module(host, "cloud_notify").module.event_handlers.data[host_events];
+	for name, of_name in pairs(handlers) do
+		for handler in pairs(of_name) do
+			own.add_handler(name, handler, host_events._event_map[name][handler]);
+			empty.add_handler(name, function () end);
+		end
+	end
+end
+
+-- A session of the user that is connected, or hibernates.
+local function session(user)
+	local _, of_user = next(prosody.hosts[host].sessions[user].sessions);
+	return of_user;
+end
+
+
+---- Traffic ----
+
+local serial = 0;
+
+local function id()
+	serial = serial + 1;
+	return "m"..serial;
+end
+
+local function message(user, archive_id)
+	local to, n = user.."@"..host, id();
+	local stanza = st.message({ to = to, from = "juliet@capulet.example/balcony", type = "chat", id = n }, "But soft, what light?")
+		:tag("request", { xmlns = "urn:xmpp:receipts" }):up()
+		:tag("markable", { xmlns = "urn:xmpp:chat-markers:0" }):up();
+	if archive_id then
+		stanza:tag("stanza-id", { xmlns = "urn:xmpp:sid:0", by = to, id = archive_id }):up();
+	end
+	return stanza;
+end
+
+local function chat_state(user, hint)
+	local stanza = st.message({ to = user.."@"..host, from = "juliet@capulet.example/balcony", type = "chat", id = id() })
+		:tag("composing", { xmlns = "http://jabber.org/protocol/chatstates" }):up();
+	return hint and stanza:tag("no-store", { xmlns = "urn:xmpp:hints" }):up() or stanza;
+end
+
+local function offline(user, stanza)
+	return "message/offline/handle", { username = user, origin = prosody.hosts[host], stanza = stanza };
+end
+
+local function archived(user, stanza)
+	return "archive-message-added", { origin = prosody.hosts[host], stanza = stanza, for_user = user, id = id() };
+end
+
+local queue = {};
+
+-- Each gives one event and its data.
+local traffic = {
+	offline = function (user) return offline(user, message(user)); end;
+	archive = function (user) return archived(user, message(user)); end;
+	queued = function (user)
+		local stanza = message(user, id());
+		table.insert(queue, stanza);
+		-- mod_smacks gives the handlers a copy of the queue; making it is its own cost
+		return "smacks-hibernation-stanza-queued", { origin = session(user), queue = queue, stanza = stanza };
+	end;
+	ping = function (user) return "cloud-notify-ping", { user = user }; end;
+	enable = function (user)
+		local stanza = st.iq({ type = "set", from = user.."@"..host.."/phone", id = id() })
+			:tag("enable", { xmlns = "urn:xmpp:push:0", jid = "app."..host, node = "node" })
+				:tag("x", { xmlns = "jabber:x:data", type = "submit" })
+					:tag("field", { var = "FORM_TYPE" }):text_tag("value", "http://jabber.org/protocol/pubsub#publish-options"):up()
+					:tag("field", { var = "secret" }):text_tag("value", "a secret of the app server"):up():up():up();
+		return "iq-set/self/urn:xmpp:push:0:enable",
+			{ origin = { username = user, host = host, resource = "phone", log = function () end, send = function () end }, stanza = stanza };
+	end;
+	disable = function (user)
+		local stanza = st.iq({ type = "set", from = user.."@"..host.."/phone", id = id() })
+			:tag("disable", { xmlns = "urn:xmpp:push:0", jid = "app."..host, node = "nobody's" }):up();
+		return "iq-set/self/urn:xmpp:push:0:disable",
+			{ origin = { username = user, host = host, resource = "phone", log = function () end, send = function () end }, stanza = stanza };
+	end;
+	-- What leads to no push.
+	chat_state = function (user) return offline(user, chat_state(user, true)); end;
+	chat_state_online = function (user)
+		return "message/bare", { origin = prosody.hosts[host], stanza = chat_state(user) };
+	end;
+	message_online = function (user)
+		return "message/bare", { origin = prosody.hosts[host], stanza = message(user) };
+	end;
+	pushed_before = function (user) return offline(user, message(user, "archived")); end;
+};
+
+
+---- Measuring ----
+
+local function sleep(seconds)
+	return promise.new(function (resolve)
+		module:add_timer(seconds, function () resolve(); end);
+	end);
+end
+
+local function turns(n)
+	return n == 0 or sleep(0):next(function () return turns(n - 1); end);
+end
+
+-- When `n` pushes have come; without `n`, when one has come from now on.
+local function pushed(n)
+	n = n or app.count + 1;
+	return promise.new(function (resolve)
+		function app.on_push()
+			if app.count < n then return; end
+			app.on_push = nil;
+			resolve();
+		end
+		app.on_push();
+	end);
+end
+
+-- The garbage of before is not in the figures; what is made while they are taken is, as Prosody is set to collect it.
+local function start_clock()
+	collectgarbage();
+	return clock();
+end
+
+local function make(kind, user, n)
+	local names, data = {}, {};
+	queue = {};
+	for i = 1, n do
+		names[i], data[i] = traffic[kind](user);
+	end
+	return names, data;
+end
+
+local function fire(at, names, data)
+	local fire_event = at.fire_event;
+	for i = 1, #names do
+		fire_event(names[i], data[i]);
+	end
+end
+
+-- CPU seconds of `n` pushes that cost nothing to make and nothing to look after: a fresh <iq> around a ready subtree,
+-- routed to the app server, answered.
+local function floor(n)
+	local ready = app.last.tags[1];
+	local mt = getmetatable(ready);
+	local function landed(event)
+		if event.stanza.attr.id:sub(1, 5) == "floor" then return true; end
+	end
+	module:hook("iq/host", landed, 100000);
+	local start = start_clock();
+	for i = 1, n do
+		local attr = { type = "set", id = "floor-of-a-push"..i, from = host, to = "app."..host };
+		module:send(setmetatable({ name = "iq"; attr = attr; tags = { ready }; ready }, mt));
+	end
+	local spent = clock() - start;
+	module:unhook("iq/host", landed);
+	return spent;
+end
+
+-- Makes the traffic `n` times, fires it in one turn of the loop, and waits for so many `pushes`; without a number, for one
+-- that comes after it. Gives CPU seconds: of the making; of all the rest, less that of an empty hook; and of as many floors
+-- as there were pushes.
+function bench.run(kind, user, n, pushes)
+	app.reset();
+	local start = start_clock();
+	local names, data = make(kind, user, n);
+	local making = clock() - start;
+	start = start_clock();
+	fire(empty, names, data);
+	local hook = clock() - start;
+	start = start_clock();
+	fire(own, names, data);
+	local started, total, waited = now(), nil, nil;
+	return pushed(pushes)
+		:next(function () return turns(4); end)
+		:next(function ()
+			total, waited = clock() - start - hook, now() - started;
+			start = clock();
+			return sleep(waited > 0.5 and waited or 0);
+		end)
+		:next(function ()
+			-- What the server does in a second with nothing to do is not the module's.
+			if waited > 0.5 then total = total - (clock() - start); end
+			local count, first, last = app.count, app.first, app.last;
+			return { total = total; making = making; floor = count > 0 and floor(count) or 0; pushes = count;
+				first = first and tostring(first); last = last and tostring(last) };
+		end);
+end
+
+-- Fires the traffic once for each of `n` users, from `prefix`1 on.
+function bench.each(kind, prefix, n)
+	for i = 1, n do
+		fire(own, make(kind, prefix..i, 1));
+	end
+end
+
+-- CPU seconds of `n` times one and the same event that leads to no push, and of as many empty hooks.
+function bench.again(kind, user, n)
+	queue = {};
+	local name, data = traffic[kind](user);
+	local function time(fire_event)
+		local start = start_clock();
+		for _ = 1, n do fire_event(name, data); end
+		return clock() - start;
+	end
+	local pushes = app.count;
+	local hook, total = time(empty.fire_event), time(own.fire_event);
+	return { total = total; hook = hook; pushes = app.count - pushes };
+end
+
+-- CPU seconds of the answers to `n` pushes that are in flight, the last sent first; and of as many answers that nobody
+-- waits for.
+function bench.answers(user, n)
+	app.reset();
+	app.silent = true;
+	fire(own, make("offline", user, n));
+	return turns(4):next(function ()
+		app.silent = false;
+		local pushes = app.unanswered;
+		local start = start_clock();
+		for i = #pushes, 1, -1 do app.answer(pushes[i]); end
+		return turns(4):next(function ()
+			local total = clock() - start;
+			for _, iq in ipairs(pushes) do iq.attr.id = "stranger"; end
+			start = start_clock();
+			for i = #pushes, 1, -1 do app.answer(pushes[i]); end
+			return { total = total, floor = clock() - start, pushes = #pushes };
+		end);
+	end);
+end
+
+-- Bytes in use, Lua's and the library's, after a full collection; and those of Lua alone.
+function bench.memory()
+	collectgarbage();
+	collectgarbage();
+	local info = pposix.meminfo();
+	return info.used + info.allocated_mmap, collectgarbage("count") * 1024;
+end
+
+function bench.resident()
+	for line in io.lines("/proc/self/status") do
+		local kilobytes = line:match("^VmRSS:%s+(%d+)");
+		if kilobytes then return tonumber(kilobytes) * 1024; end
+	end
+end
