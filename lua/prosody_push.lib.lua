@@ -78,12 +78,13 @@ local function unbind_all(user, identifier)
 	end
 end
 
--- Lets `change` edit the user's table of the store, which gives the identifiers that it took out. Memory follows only
--- when the store has it.
+-- Lets `change` edit the user's table of the store; it gives the identifiers that it took out, or nil if all is as it was.
+-- Memory follows only when the store has it. Gives whether anything changed, or nil and an error.
 local function update(user, change)
 	local records, err = read(user);
 	if not records then return nil, err; end
 	local gone = change(records);
+	if not gone then return false; end
 	local ok, write_err = store:set(user, next(records) and records or nil);
 	if not ok then
 		module:log("error", "The push registrations of %s cannot be written and stay as they were: %s", user, write_err);
@@ -104,9 +105,17 @@ local function take(records, identifiers)
 	return identifiers;
 end
 
-local function remove(user, identifiers)
+-- Removes the registrations that `choose` names of those that the store has.
+local function remove(user, choose)
 	return update(user, function (records)
-		return take(records, identifiers);
+		local identifiers = choose(records);
+		return identifiers[1] and take(records, identifiers);
+	end);
+end
+
+local function remove_one(user, identifier)
+	return remove(user, function (records)
+		return { records[identifier] and identifier };
 	end);
 end
 
@@ -114,10 +123,26 @@ end
 local function enable(user, identifier, record)
 	local ok, err = update(user, function (records)
 		records[identifier] = record;
-		return take(records, engine:superseded(user, records, identifier));
+		local superseded;
+		record.timestamp, superseded = engine:admit(user, records, identifier, record.timestamp);
+		return take(records, superseded);
 	end);
 	if ok then engine:enabled(now(), user, identifier); end
 	return ok, err;
+end
+
+-- What <disable> means.
+local function disable(user, jid, node)
+	return remove(user, function (records)
+		return engine:matching(user, records, jid, node);
+	end);
+end
+
+-- What an app server means by taking an affiliation away.
+local function revoke(user, from, node, jid, affiliation)
+	return remove(user, function (records)
+		return engine:revoked(user, records, from, node, jid, affiliation);
+	end);
 end
 
 
@@ -159,7 +184,7 @@ local function tick()
 	timer = nil;
 	local gone, stanzas, delay = engine:on_timer(now());
 	for i = 1, #gone, 2 do
-		remove(gone[i], { gone[i + 1] });
+		remove_one(gone[i], gone[i + 1]);
 	end
 	for _, iq in ipairs(stanzas) do send(iq); end
 	return delay;
@@ -243,7 +268,7 @@ local function answer(stanza)
 	end
 	local ours, wait, user, identifier = engine:on_answer(now(), id, from, kind, condition, text);
 	if wait then ring_in(wait); end
-	if user then remove(user, { identifier }); end
+	if user then remove_one(user, identifier); end
 	return ours;
 end
 
@@ -377,9 +402,9 @@ return {
 	engine = engine;
 	version = library.version;
 	guarded = guarded;
-	read = read;
 	enable = enable;
-	remove = remove;
+	disable = disable;
+	revoke = revoke;
 	offline = offline;
 	addressed = addressed;
 	ping = ping;

@@ -50,17 +50,13 @@ function Engine:load(user, records) end
 ---@param user string
 function Engine:forget(user) end
 
----Checks an <enable>. Gives identifier, normal JID and time to store, or nil and why not.
----@param user string
----@param records prosody_push.Records?
+---Checks the address in an <enable>. Gives identifier and normal JID, or nil and why not.
 ---@param jid string?
 ---@param node string?
 ---@param sender string?             full JID of the client
----@param now integer                seconds since 1970
 ---@return string? identifier
 ---@return string jid_or_error
----@return integer? timestamp
-function Engine:enable(user, records, jid, node, sender, now) end
+function Engine:address(jid, node, sender) end
 
 ---The registration that a client made, by its SASL2 user agent id: the newest.
 ---@param user string
@@ -81,13 +77,15 @@ function Engine:readable(identifier, record) end
 ---@param identifier string
 function Engine:enabled(now, user, identifier) end
 
----What has to go now that `newest` is among the records: itself under another spelling of the JID, and the oldest
----where there are more than push_max_devices.
+---Of records among which `newest` is made now: the time to store for it, and what has to go: itself under another
+---spelling of the JID, and the oldest where there are more than push_max_devices.
 ---@param user string
 ---@param records prosody_push.Records
 ---@param newest string              identifier
+---@param now integer                seconds since 1970
+---@return integer timestamp
 ---@return string[] identifiers
-function Engine:superseded(user, records, newest) end
+function Engine:admit(user, records, newest, now) end
 
 ---What a <disable> means.
 ---@param user string

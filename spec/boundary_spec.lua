@@ -172,10 +172,9 @@ describe("an engine", function ()
 		for _, push in ipairs((written(engine:on_ping("romeo", 0, true)))) do
 			assert.is_true(push.attr.to == "x" or push.attr.to == "7");
 		end
-		engine:superseded("romeo", odd, "text");
+		engine:admit("romeo", odd, "text", 0);
 		engine:matching("romeo", odd, "x");
 		engine:revoked("romeo", odd, "x", nil, "romeo@example.test", "none");
-		engine:enable("romeo", odd, "push.example", nil, nil, 0);
 		assert.equal(cyclic.options, cyclic.options[1]);
 	end);
 

@@ -93,16 +93,9 @@ impl Devices {
         self.0.iter().rev().find(|registration| registration.client_id.as_deref() == Some(client_id))
     }
 
-    /// The time to store for a registration that is made now: later than every other's, so that their order can be
-    /// told from the store even when two are made within one second.
-    pub fn timestamp(&self, identifier: &str, now: Seconds) -> Seconds {
-        let others = self.0.iter().filter(|other| &*other.identifier != identifier);
-        others.map(|other| other.timestamp.saturating_add(1)).fold(now, Seconds::max)
-    }
-
     /// What has to go now that `newest` is stored: the same registration under a JID that is spelled otherwise, and
     /// the oldest where there are more than `limit`.
-    pub fn superseded(&self, newest: &str, limit: usize) -> Vec<&Rc<Registration>> {
+    fn superseded(&self, newest: &str, limit: usize) -> Vec<&Rc<Registration>> {
         let newest = self.get(newest);
         let is_other = |other: &Registration| {
             newest.is_none_or(|newest| {
@@ -121,6 +114,23 @@ impl Devices {
             *registration.jid() == *jid && node.is_none_or(|node| registration.node().unwrap_or("") == node)
         })
     }
+}
+
+/// Of a user's registrations, among them `newest` that is made now: the time to store for it, and what has to go. The time
+/// is later than every other's, so that their order can be told from the store even when two are made within one second.
+pub fn admit(
+    mut registrations: Vec<Registration>,
+    newest: &str,
+    now: Seconds,
+    limit: usize,
+) -> (Seconds, Vec<Rc<Registration>>) {
+    let others = registrations.iter().filter(|other| *other.identifier != *newest);
+    let timestamp = others.map(|other| other.timestamp.saturating_add(1)).fold(now, Seconds::max);
+    for registration in registrations.iter_mut().filter(|registration| *registration.identifier == *newest) {
+        registration.timestamp = timestamp;
+    }
+    let devices = Devices::new(registrations, usize::MAX);
+    (timestamp, devices.superseded(newest, limit).into_iter().cloned().collect())
 }
 
 /// Between JID and node; no JID has it.

@@ -10,7 +10,7 @@ use prosody_push::config::Config;
 use prosody_push::element::{Element, Node, Packed};
 use prosody_push::engine::Verdict;
 use prosody_push::facts::{BODY, Message};
-use prosody_push::registration::{Devices, Registration, app_server, identifier};
+use prosody_push::registration::{Devices, Registration, admit, app_server, identifier};
 use prosody_push::summary::{Publish, Summary};
 use support::{Dom, Host, compose, nodes, one_by_one, registration};
 
@@ -74,13 +74,15 @@ proptest! {
         let by_name: HashMap<_, _> = stored.into_iter().collect();
         let all = || by_name.iter().map(|(node, timestamp)| registration("p", node, *timestamp)).collect::<Vec<Registration>>();
         let new = identifier("p", Some("new"));
-        let timestamp = Devices::new(all(), usize::MAX).timestamp(&new, now);
+        let mut with_new = all();
+        with_new.push(registration("p", "new", now));
+        let (timestamp, superseded) = admit(with_new, &new, now, limit);
         prop_assert!(timestamp >= now);
 
         let mut with_new = all();
         with_new.push(registration("p", "new", timestamp));
         let everything = Devices::new(with_new, usize::MAX);
-        let surplus: Vec<_> = everything.superseded(&new, limit).into_iter().map(|registration| registration.timestamp).collect();
+        let surplus: Vec<_> = superseded.iter().map(|registration| registration.timestamp).collect();
         let kept = Devices::new(everything.iter().map(|r| registration("p", r.node().unwrap_or(""), r.timestamp)).collect(), limit);
         prop_assert!(kept.iter().count() <= limit);
         prop_assert_eq!(kept.iter().count() + surplus.len(), everything.iter().count());

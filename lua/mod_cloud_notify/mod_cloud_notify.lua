@@ -30,10 +30,7 @@ hook_iq("enable", function (event)
 	local origin, stanza = event.origin, event.stanza;
 	local tag = stanza.tags[1];
 	local user = origin.username;
-	local records = push.read(user);
-	if not records then return try_again(event); end
-
-	local identifier, jid, timestamp = engine:enable(user, records, tag.attr.jid, tag.attr.node, stanza.attr.from, os.time());
+	local identifier, jid = engine:address(tag.attr.jid, tag.attr.node, stanza.attr.from);
 	if not identifier then
 		origin.send(st.error_reply(stanza, "modify", "bad-request", jid));
 		return true;
@@ -46,7 +43,7 @@ hook_iq("enable", function (event)
 		node = tag.attr.node;
 		include_payload = tag.attr.include_payload;
 		options = options and st.preserialize(options);
-		timestamp = timestamp;
+		timestamp = os.time();
 		client_id = origin.client_id;
 		resource = not origin.client_id and origin.resource or nil;
 		language = stanza.attr["xml:lang"];
@@ -68,15 +65,11 @@ end);
 hook_iq("disable", function (event)
 	local origin, stanza = event.origin, event.stanza;
 	local attr = stanza.tags[1].attr;
-	local user = origin.username;
 	if not attr.jid then
 		origin.send(st.error_reply(stanza, "modify", "bad-request", "Missing jid"));
 		return true;
 	end
-	local records = push.read(user);
-	if not records then return try_again(event); end
-	local identifiers = engine:matching(user, records, attr.jid, attr.node);
-	if #identifiers > 0 and not push.remove(user, identifiers) then return try_again(event); end
+	if push.disable(origin.username, attr.jid, attr.node) == nil then return try_again(event); end
 	origin.send(st.reply(stanza));
 	return true;
 end);
@@ -87,13 +80,9 @@ module:hook("message/bare", guarded("a remote disable", function (event)
 	local pubsub = stanza:get_child("pubsub", xmlns_pubsub);
 	local affiliation = pubsub and pubsub:get_child("affiliation", xmlns_pubsub);
 	if not affiliation or stanza.attr.type == "error" or not stanza.attr.to then return; end
-	local user = jid_node(stanza.attr.to);
-	local records = push.read(user);
-	local revoked = records and engine:revoked(user, records, stanza.attr.from, pubsub.attr.node,
-		affiliation.attr.jid, affiliation.attr.affiliation);
-	if not revoked or #revoked == 0 then return; end
-	push.remove(user, revoked);
-	return true;
+	-- Otherwise it is a message like any other.
+	return push.revoke(jid_node(stanza.attr.to), stanza.attr.from, pubsub.attr.node,
+		affiliation.attr.jid, affiliation.attr.affiliation) or nil;
 end), 10);
 
 -- A call, or its end, on its way to whoever is connected: without an archive nothing else tells of it.

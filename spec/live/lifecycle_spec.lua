@@ -197,7 +197,7 @@ describe("a fault in the library", function ()
 	end);
 
 	it("answers a client, and answers reach who asked", function ()
-		break_methods("^enable$");
+		break_methods("^admit$");
 		local romeo = client.connect(server, "romeo");
 		local reply = romeo:enable_push({ jid = PUSH, node = "m" });
 		assert.equal("internal-server-error", (select(2, reply:get_error())));

@@ -19,7 +19,7 @@ use crate::delivery::{ANSWER_TIMEOUT, Gone, Millis, StanzaError};
 use crate::element::Packed;
 use crate::engine::{Done, Engine, Event, Held, NotLoaded, Push, Pushes, Verdict};
 use crate::facts::{Message, Word};
-use crate::registration::{Devices, Registration, app_server, identifier, is_account};
+use crate::registration::{Devices, Registration, admit, app_server, identifier, is_account};
 use crate::summary::{self, Publish, Summary};
 use shared::Shared;
 use stanza::Writer;
@@ -131,15 +131,12 @@ impl LuaUserData for Host {
             host.engine.enabled(millis(now), &user, &identifier);
             Ok(())
         });
-        type Enable = (Text, Option<LuaTable>, Option<Text>, Option<Text>, Option<Text>, i64);
-        method(methods, "enable", |_, _, (user, stored, jid, node, sender, now): Enable| {
-            let jid = match app_server(jid.as_deref(), sender.as_deref()) {
-                Ok(jid) => jid.to_string(),
-                Err(refusal) => return Ok((None, refusal.text().to_owned(), None)),
-            };
-            let identifier = identifier(&jid, node.as_deref());
-            let timestamp = stored_devices(&user, stored).timestamp(&identifier, now);
-            Ok((Some(identifier), jid, Some(timestamp)))
+        type Address = (Option<Text>, Option<Text>, Option<Text>);
+        method(methods, "address", |_, _, (jid, node, sender): Address| {
+            Ok(match app_server(jid.as_deref(), sender.as_deref()) {
+                Ok(jid) => (Some(identifier(jid.as_str(), node.as_deref())), jid.to_string()),
+                Err(refusal) => (None, refusal.text().to_owned()),
+            })
         });
         method(methods, "of_client", |_, _, (user, stored, client_id): (Text, Option<LuaTable>, Text)| {
             Ok(stored_devices(&user, stored).of_client(&client_id).map(|device| device.identifier.to_string()))
@@ -147,9 +144,10 @@ impl LuaUserData for Host {
         method(methods, "readable", |_, _, (identifier, record): (LuaValue, LuaValue)| {
             Ok(records::registration(&identifier, &record).is_some())
         });
-        method(methods, "superseded", |lua, host, (user, stored, newest): (Text, LuaTable, Text)| {
-            let max_devices = host.engine.config().max_devices;
-            identifiers(lua, stored_devices(&user, Some(stored)).superseded(&newest, max_devices).into_iter())
+        method(methods, "admit", |lua, host, (user, stored, newest, now): (Text, LuaTable, Text, i64)| {
+            let limit = host.engine.config().max_devices;
+            let (timestamp, superseded) = admit(records::read(&user, Some(stored)), &newest, now, limit);
+            Ok((timestamp, identifiers(lua, superseded.iter())?))
         });
         method(
             methods,
