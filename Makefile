@@ -18,10 +18,14 @@ BUSTED = lua5.4 /usr/bin/busted -o spec/support/output.lua
 
 # Specs that need no server of a certain version, and those that run on each.
 SPECS = spec/boundary_spec.lua spec/support_spec.lua spec/install_spec.lua
-SERVER_SPECS = spec/live spec/faults_spec.lua spec/parity_spec.lua
+SERVER_SPECS = spec/live spec/faults_spec.lua spec/parity_spec.lua spec/bench_spec.lua
 SERVERS = 0.12 13.0
 
-.PHONY: help build files install deps dev demo serve test core specs lint clean
+# The runner of benches/, in the version of the library.
+GUNGRAUN = $(shell sed -n 's/^gungraun = "=\(.*\)"/\1/p' Cargo.toml)
+TOOLS = $(abspath $(TARGET))/tools
+
+.PHONY: help build files install deps dev demo serve test core specs lint bench clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -84,6 +88,13 @@ lint: deps ## luacheck, rustfmt, clippy
 	cargo fmt --check
 	cargo clippy -q --locked --all-targets -- -D warnings
 	cargo clippy -q --locked --all-targets --no-default-features -- -D warnings
+
+bench: ## what a push costs beside the reference; writes docs/bench.md (some 10 minutes)
+	spec/support/deps bench
+	cargo install --quiet --locked gungraun-runner --version $(GUNGRAUN) --root "$(TOOLS)"
+	PATH="$(TOOLS)/bin:$$PATH" cargo bench --locked --no-default-features --bench core | tee "$(TARGET)/core-bench.txt"
+	$(MAKE) build
+	PROFILE=release lua5.4 spec/bench.lua "$(TARGET)/core-bench.txt"
 
 clean: ## removes all that was made
 	cargo clean

@@ -1,6 +1,7 @@
 -- prosody-push: what all modules share. Carries facts of Prosody to the Rust library and does what it answers; it
 -- knows no rule of push. The library's side is typed in prosody_push.meta.lua.
 
+local cache = require "util.cache";
 local logger = require "util.logger";
 local now = require "util.time".now;
 local st = require "util.stanza";
@@ -42,8 +43,9 @@ local facts, name_of = new_facts(engine, sessions);
 
 -- The registrations that sessions of the user hold, whoever wrote that there: one, or several with "\0" between.
 local function held(user)
-	local identifiers;
-	for _, session in next, sessions(user) do
+	local of_user, identifiers = host_sessions[user], nil;
+	if not of_user then return nil; end
+	for _, session in next, of_user.sessions do
 		local identifier = session.push_identifier;
 		if identifier then identifiers = identifiers and identifiers.."\0"..identifier or identifier; end
 	end
@@ -60,6 +62,30 @@ local function read(user)
 		return nil, err;
 	end
 	return records or {};
+end
+
+-- The tables of users whose pushes other modules look at, with all that these have put there: the engine does not keep
+-- that. As many as the registrations whose forms it keeps.
+local whole = cache.new(1000);
+
+local function read_whole(user)
+	local records = whole:get(user);
+	if not records then
+		records = read(user);
+		whole:set(user, records);
+	end
+	return records;
+end
+
+-- Takes what the store has of a user, read just now or just written.
+local function load(user, records)
+	whole:set(user, nil);
+	engine:load(user, records);
+end
+
+local function forget(user)
+	whole:set(user, nil);
+	engine:forget(user);
 end
 
 -- Those of hibernating sessions; wake() is in the section on stream management.
@@ -90,7 +116,7 @@ local function update(user, change)
 		module:log("error", "The push registrations of %s cannot be written and stay as they were: %s", user, write_err);
 		return nil, write_err;
 	end
-	engine:load(user, records);
+	load(user, records);
 	for _, identifier in ipairs(gone) do
 		unbind_all(user, identifier);
 		module:log("info", "Push registration removed: %s, %s", user, identifier);
@@ -203,46 +229,45 @@ local function ring_in(delay)
 	end));
 end
 
--- Sends the stanzas that the engine wants sent. `details` are there if other modules want to see each, with its record:
--- that in `given` or else in the store. False if the engine had not got the registrations; else true, whether all was
--- kept back by other modules, and what else the engine said.
-local function perform(user, stanza, given, details, wait, done, alerted, ...)
-	if details == false then return false; end
-	if wait then ring_in(wait); end
-	local count, sent = select("#", ...), 0;
-	if count == 0 then return true, false, done, alerted; end
-	local records = details and read(user);
-	for i = 1, count do
-		local iq, detail = (select(i, ...)), details and details[i];
+-- Sends the stanzas that the engine wants sent: `iq`, and the others where there are more. `details` are there if other
+-- modules want to see each, with its record: that in `given` or else in the store. Gives whether these kept all back.
+local function perform(user, stanza, given, details, iq, others)
+	local records = details and read_whole(user);
+	local is_kept_back = true;
+	local i = 0;
+	while iq do
+		i = i + 1;
+		local detail = details and details[i];
 		local record = detail and (given and given[detail.identifier] or records and records[detail.identifier]);
 		if detail and (not record or is_blocked(user, iq, detail, record, stanza)) then
 			engine:withdraw(iq.attr.id);
 		else
 			send(iq);
-			sent = sent + 1;
+			is_kept_back = false;
 		end
+		iq = others and others[i];
 	end
 	if not timer then ring_in(library.answer_timeout); end
-	return true, sent == 0, done, alerted;
+	return is_kept_back;
 end
 
-local get_handlers = prosody.hosts[host].events.get_handlers;
+-- All handlers by event: util.events looks up afresh, each time, that an event has none.
+local handlers = prosody.hosts[host].events._event_map;
 
 -- Tells the engine of an event of a user, and performs; where it has not got the registrations, loads them and tells it
 -- again. The arguments are those of the longest method: to count them would cost more than to pass too many. Gives
--- whether all was kept back, and what else the engine said.
+-- whether other modules kept all back, and what else the engine said.
 local function push(method, user, stanza, given, a, b, c, d, e, f, g)
-	local is_seen = get_handlers("cloud_notify/push") ~= nil;
-	local is_loaded, is_kept_back, done, alerted =
-		perform(user, stanza, given, method(engine, user, now(), is_seen, a, b, c, d, e, f, g));
-	if not is_loaded then
+	local is_seen = handlers["cloud_notify/push"] ~= nil;
+	local details, wait, done, alerted, iq, others = method(engine, user, now(), is_seen, a, b, c, d, e, f, g);
+	if details == false then
 		local records = read(user);
 		if not records then return; end
-		engine:load(user, records);
-		is_loaded, is_kept_back, done, alerted =
-			perform(user, stanza, given, method(engine, user, now(), is_seen, a, b, c, d, e, f, g));
+		load(user, records);
+		details, wait, done, alerted, iq, others = method(engine, user, now(), is_seen, a, b, c, d, e, f, g);
 	end
-	return is_loaded and is_kept_back, done, alerted;
+	if wait then ring_in(wait); end
+	return iq and perform(user, stanza, given, details, iq, others), done, alerted;
 end
 
 local function offline(user, stanza)
@@ -403,6 +428,7 @@ return {
 	version = library.version;
 	guarded = guarded;
 	enable = enable;
+	forget = forget;
 	disable = disable;
 	revoke = revoke;
 	offline = offline;

@@ -3,7 +3,8 @@
 --
 -- No method raises for what users, app servers or stores contain. Events of messages give details of the stanzas where
 -- other modules see them, or false if the user's registrations are not in memory: load() them and ask again. Then the
--- seconds until on_timer() is due, if a push is held; two places for what only on_queued() says; and the stanzas.
+-- seconds until on_timer() is due, if a push is held; two places for what only on_queued() says; the stanza to send, if
+-- there is one; and the others, if there are more.
 
 ---@class prosody_push
 ---@field version string             the shim refuses a library of another version
@@ -120,7 +121,8 @@ function Engine:revoked(user, records, from, node, jid, affiliation) end
 ---@return prosody_push.Details|false|nil details
 ---@return number? wait
 ---@return nil, nil
----@return table ... stanzas
+---@return table? stanza
+---@return table[]? others
 function Engine:on_offline(user, now, seen, word, from, body, name, call) end
 
 ---A message to `to` was archived for the user, or a call is on its way to him. `held` has the identifiers that sessions
@@ -138,7 +140,8 @@ function Engine:on_offline(user, now, seen, word, from, body, name, call) end
 ---@return prosody_push.Details|false|nil details
 ---@return number? wait
 ---@return nil, nil
----@return table ... stanzas
+---@return table? stanza
+---@return table[]? others
 function Engine:on_addressed(user, now, seen, word, from, body, name, call, to, held) end
 
 ---What to know a stanza by that is in no archive and may be met again.
@@ -169,7 +172,8 @@ function Engine:queue_delay(word) end
 ---@return number? wait
 ---@return integer? done
 ---@return boolean? alerted          whether the device knows of something important, by this push or by one before
----@return table ... stanzas
+---@return table? stanza
+---@return table[]? others
 function Engine:on_queued(user, now, seen, word, from, body, name, call, identifier, done) end
 
 ---The session that holds the registration is back.
@@ -193,7 +197,8 @@ function Engine:max_hibernation() end
 ---@return prosody_push.Details|false|nil details
 ---@return number? wait
 ---@return nil, nil
----@return table ... stanzas
+---@return table? stanza
+---@return table[]? others
 function Engine:on_ping(user, now, seen, records) end
 
 ---The stanza with this id is not sent after all.

@@ -11,8 +11,8 @@ local function new(options, log)
 end
 
 -- Of an event of a message: the stanzas, and the details of each.
-local function written(details, _, _, _, ...)
-	return { ... }, details;
+local function written(details, _, _, _, stanza, others)
+	return { stanza, table.unpack(others or {}) }, details;
 end
 
 local records = { ["push.example<n"] = { jid = "push.example", node = "n", timestamp = 1 } };

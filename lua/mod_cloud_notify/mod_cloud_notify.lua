@@ -144,7 +144,7 @@ end), 10);
 
 module:hook_global("user-deleted", guarded("forgetting a deleted account", function (event)
 	if event.host == module.host then
-		engine:forget(event.username);
+		push.forget(event.username);
 	end
 end));
 

@@ -16,6 +16,13 @@ return {
 	root = root;
 	-- Of a server version: the unpacked packages.
 	server = function (version) return root.."/.prosody/"..version; end;
+	-- Of a package that `deps` unpacked: what `dpkg` calls the upstream version.
+	package_version = function (name)
+		local file = io.open(root.."/.prosody/"..name.."/version");
+		local version = file and file:read("l"):match("^[^-]+");
+		if file then file:close(); end
+		return version;
+	end;
 	-- The library as cargo leaves it: libprosody_push.so, found by `require "prosody_push"`.
 	library = ("%s/%s/lib?.so"):format(absolute(os.getenv("CARGO_TARGET_DIR") or "target"), os.getenv("PROFILE") or "debug");
 };

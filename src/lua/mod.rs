@@ -197,10 +197,10 @@ impl LuaUserData for Host {
                 let done = Done { important: done & 2 != 0, unimportant: done & 1 != 0 };
                 let queued = host.engine.on_queued(event, &identifier, done, &message);
                 let said = queued.as_ref().ok().map(|queued| (queued.done, queued.alerted));
-                let (details, wait, _, _, stanzas) =
+                let (details, wait, _, _, stanza, others) =
                     host.write(lua, event, queued.map(|queued| queued.pushes), Some(&message))?;
                 let done = said.map(|(done, _)| u8::from(done.important) * 2 + u8::from(done.unimportant));
-                Ok((details, wait, done, said.map(|(_, alerted)| alerted), stanzas))
+                Ok((details, wait, done, said.map(|(_, alerted)| alerted), stanza, others))
             },
         );
         method(methods, "on_resumed", |_, host, (user, identifier): (Text, Text)| {
@@ -291,8 +291,9 @@ fn seconds(millis: Millis) -> f64 {
 }
 
 /// False if the registrations are not loaded; where other modules see the stanzas, what `cloud_notify/push` tells of each;
-/// the seconds until `on_timer` is due, where a push is held; two places for what only `on_queued` says; the stanzas.
-type Written = (LuaValue, Option<f64>, Option<u8>, Option<bool>, LuaVariadic<LuaTable>);
+/// the seconds until `on_timer` is due, where a push is held; two places for what only `on_queued` says; the stanza, which
+/// is mostly one; the others. A table for one, or any number of values, would cost more.
+type Written = (LuaValue, Option<f64>, Option<u8>, Option<bool>, Option<LuaTable>, Option<LuaTable>);
 
 impl Host {
     fn write(
@@ -303,11 +304,11 @@ impl Host {
         message: Option<&Message>,
     ) -> LuaResult<Written> {
         let Ok(Pushes { important, list: pushes, .. }) = pushes else {
-            return Ok((LuaValue::Boolean(false), None, None, None, LuaVariadic::new()));
+            return Ok((LuaValue::Boolean(false), None, None, None, None, None));
         };
         let wait = self.engine.next_release(event.now).map(seconds);
         if pushes.is_empty() {
-            return Ok((LuaNil, wait, None, None, LuaVariadic::new()));
+            return Ok((LuaNil, wait, None, None, None, None));
         }
         let (host, config) = (self.engine.host(), self.engine.config());
         let summary = Summary::new(config, message, important);
@@ -319,13 +320,15 @@ impl Host {
         } else {
             Some(self.shared.plain(&mut writer, config, important)?)
         };
-        let stanzas = pushes.iter().map(|push| match &content {
+        let mut stanzas = pushes.iter().map(|push| match &content {
             Some(content) => self.shared.publish(&mut writer, push, content),
             None => publish_own(&mut writer, host, push, &summary),
         });
-        let stanzas = stanzas.collect::<LuaResult<_>>()?;
+        let first = stanzas.next().transpose()?;
+        let others = stanzas.collect::<LuaResult<Vec<_>>>()?;
+        let others = if others.is_empty() { None } else { Some(lua.create_sequence_from(others)?) };
         let details = if event.seen { LuaValue::Table(details(lua, &pushes, &summary)?) } else { LuaNil };
-        Ok((details, wait, None, None, stanzas))
+        Ok((details, wait, None, None, first, others))
     }
 
     /// The stanzas of pushes that were held.

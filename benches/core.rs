@@ -1,0 +1,127 @@
+//! Instructions of the core's five hottest paths, without Lua and Prosody: `make bench`, or alone
+//! `cargo bench --no-default-features`. Callgrind counts them, so that they are the same on a busy machine.
+//!
+//! Each starts from a host that has handled such events before, and asserts what came of this one.
+
+use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use gungraun::prelude::*;
+use prosody_push::config::Config;
+use prosody_push::delivery::Millis;
+use prosody_push::element::Element;
+use prosody_push::engine::{Done, Engine, Event, Push, Pushes, Queued, Verdict};
+use prosody_push::facts::{BODY, Message};
+use prosody_push::registration::Registration;
+
+const NOW: Millis = 1_800_000_000_000;
+const JID: &str = "push.example";
+const MESSAGE: Message = Message {
+    word: BODY,
+    from: Some("juliet@example.org/balcony"),
+    body: None,
+    name: Some("jV9iKmzxwjyq5R0h"),
+    call: None,
+};
+
+/// Ids that differ, made at the same cost in every run.
+fn fill(bytes: &mut [u8]) {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    for chunk in bytes.chunks_exact_mut(8) {
+        let mixed = COUNTER.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        chunk.copy_from_slice(&mixed.rotate_left(32).to_le_bytes());
+    }
+}
+
+fn event(now: Millis) -> Event<'static> {
+    Event { now, user: "romeo", seen: false }
+}
+
+/// A host of a thousand users, where romeo has so many devices.
+fn host(devices: usize, coalesce: bool) -> Engine {
+    let mut engine = Engine::new("example.org".into(), Config { coalesce, ..Config::default() }, fill);
+    let form = Element { name: "x".into(), attrs: Box::new([]), children: Box::new([]) };
+    let registration = |node: &str| Registration::new(&format!("{JID}<{node}"), JID, Some(node), Some(&form), 1);
+    for user in 0..1000 {
+        engine.load(&format!("user{user}"), vec![registration("phone")]);
+    }
+    engine.load("romeo", (0..devices).map(|device| registration(&device.to_string())).collect());
+    engine
+}
+
+/// The same after 1,000 messages, all of them pushed and answered.
+fn busy(devices: usize) -> Engine {
+    let mut engine = host(devices, false);
+    for message in 0..1000 {
+        let name = message.to_string();
+        for push in offline(&mut engine, &Message { name: Some(&name), ..MESSAGE }).list {
+            answer(&mut engine, &push);
+        }
+    }
+    engine
+}
+
+fn busy_with_push() -> (Engine, Push) {
+    let mut engine = busy(1);
+    let push = offline(&mut engine, &MESSAGE).list.remove(0);
+    (engine, push)
+}
+
+/// The same, where a push without content has left just now.
+fn bursting() -> Engine {
+    let mut engine = host(1, true);
+    assert_eq!(offline(&mut engine, &MESSAGE).list.len(), 1);
+    engine
+}
+
+fn offline(engine: &mut Engine, message: &Message) -> Pushes {
+    engine.on_offline(event(NOW), message).expect("romeo is loaded")
+}
+
+fn answer(engine: &mut Engine, push: &Push) {
+    assert_eq!(engine.on_answer(NOW, push.id.as_str(), Some(JID), None), Verdict::Stays);
+}
+
+#[library_benchmark]
+#[bench::one_device(args = (1), setup = busy)]
+#[bench::five_devices(args = (5), setup = busy)]
+fn offline_message(mut engine: Engine) -> (Engine, Pushes) {
+    let pushes = offline(black_box(&mut engine), black_box(&MESSAGE));
+    assert!(!pushes.list.is_empty());
+    (engine, pushes)
+}
+
+#[library_benchmark]
+#[bench::of_one_push(setup = busy_with_push)]
+fn answered((mut engine, push): (Engine, Push)) -> Engine {
+    answer(black_box(&mut engine), black_box(&push));
+    engine
+}
+
+#[library_benchmark]
+#[bench::live_session(args = (1), setup = busy)]
+fn archived(mut engine: Engine) -> Engine {
+    let pushes = engine.on_addressed(black_box(event(NOW)), Some("romeo@example.org"), black_box(&MESSAGE), |_| true);
+    assert!(pushes.expect("romeo is loaded").list.is_empty());
+    engine
+}
+
+#[library_benchmark]
+#[bench::after_the_first(args = (1), setup = busy)]
+fn queued(mut engine: Engine) -> Engine {
+    let done = Done { important: true, unimportant: false };
+    let queued = engine.on_queued(black_box(event(NOW)), "push.example<0", done, black_box(&MESSAGE));
+    assert!(matches!(queued, Ok(Queued { pushes, alerted: true, .. }) if pushes.list.is_empty()));
+    engine
+}
+
+#[library_benchmark]
+#[bench::held_back(setup = bursting)]
+fn burst(mut engine: Engine) -> Engine {
+    let message = Message { name: Some("another"), ..MESSAGE };
+    assert!(offline(black_box(&mut engine), black_box(&message)).held);
+    engine
+}
+
+library_benchmark_group!(name = core, benchmarks = [offline_message, answered, archived, queued, burst]);
+main!(library_benchmark_groups = core);

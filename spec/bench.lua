@@ -1,0 +1,258 @@
+-- Both modules beside each other, in the same Prosody, on the same traffic, run by run: what a push costs, and what is kept
+-- of it. Prints a table and writes docs/bench.md and docs/bench.svg. `make bench` builds what it needs first.
+--
+--   lua5.4 spec/bench.lua [CORE]       CORE: the output of `cargo bench`, whose counts go into the report
+local paths = require "spec.support.paths";
+local cases = require "spec.bench.cases";
+local report = require "spec.bench.report";
+local lfs = require "lfs";
+local prosody = require "spec.support.prosody";
+local stats = require "spec.bench.stats";
+
+local ROUNDS = 7;
+local SIDES = { "reference", "ours" };
+
+local NEXT = paths.server("13.0-next").."/usr/lib/prosody/modules/mod_cloud_notify.lua";
+
+-- The newest reference cannot have more than 256 pushes in flight: it gets a fifth of each run.
+local versions = {
+	{ name = "0.12.3", version = "0.12", scale = 1 };
+	{ name = "13.0.1", version = "13.0", scale = 1 };
+};
+if lfs.attributes(NEXT) then
+	table.insert(versions, { name = "13.0.1 with the module of "..paths.package_version("13.0-next"), version = "13.0",
+		reference = NEXT, scale = 5, is_extra = true });
+else
+	print("The module file of Debian's newest Prosody is not here: it is left out.");
+end
+
+local function progress(...)
+	io.stderr:write(("  %s\n"):format((...):format(select(2, ...))));
+end
+
+-- Samples of both sides, one after the other: { reference = {…}, ours = {…} }.
+local function alternate(rounds, sample)
+	local samples = { reference = {}, ours = {} };
+	for _ = 1, rounds do
+		for _, side in ipairs(SIDES) do table.insert(samples[side], sample(side)); end
+	end
+	return samples;
+end
+
+local function field(samples, name, divisor)
+	local values = {};
+	for i, sample in ipairs(samples) do values[i] = sample[name] / divisor; end
+	return stats.of(values);
+end
+
+local with_servers = function (opts, version, action)
+	opts.version, opts.reference = version.version, version.reference;
+	local servers = cases.start(opts);
+	local ok, ret = xpcall(action, debug.traceback, servers);
+	cases.stop(servers);
+	if not ok then error(ret, 0); end
+	return ret;
+end
+
+
+---- What is measured ----
+
+-- The cost of a push by how many there were before it: the first 5,000, then 15,000 that are not looked at, then some more.
+-- And what is kept of 20,000 (ours: of 100,000).
+local function growth(version)
+	return with_servers({}, version, function (servers)
+		local case = cases.list[1];
+		local n = case.n / version.scale;
+		local out = { curve = { reference = {}, ours = {} } };
+		local function memory(side)
+			return (servers[side]:eval("return prosody.spec_bench.memory()"));
+		end
+		local before = {};
+		for _, side in ipairs(SIDES) do
+			cases.run(servers, side, case, n);
+			before[side] = memory(side);
+		end
+		local function window(from, to)
+			local samples = alternate((to - from) // n, function (side) return cases.run(servers, side, case, n); end);
+			for _, side in ipairs(SIDES) do
+				for i, sample in ipairs(samples[side]) do
+					table.insert(out.curve[side], { from + i * n, sample.total / n });
+				end
+			end
+			return samples;
+		end
+		out.first = window(0, 5000);
+		progress("%s: 5,000 pushes on each side", version.name);
+		window(5000, 20000);
+		local kept = { reference = (memory("reference") - before.reference) / 20000 };
+		out.late = window(20000, 25000);
+		progress("%s: 25,000 pushes on each side", version.name);
+		for _ = 1, 75000 // n do cases.run(servers, "ours", case, n); end
+		kept.ours = (memory("ours") - before.ours) / 100000;
+		out.kept, out.n = kept, n;
+		return out;
+	end);
+end
+
+-- Each in servers of its own, since some leave something behind.
+local function ordinary(version)
+	local rows = {};
+	for _, case in ipairs(cases.list) do
+		local n = case.n / version.scale;
+		with_servers({}, version, function (servers)
+			local samples = alternate(ROUNDS, function (side) return cases.run(servers, side, case, n); end);
+			local row = { name = case.name };
+			for _, side in ipairs(SIDES) do
+				local pushes = samples[side][ROUNDS].pushes;
+				row[side] = {
+					total = field(samples[side], "total", n); own = field(samples[side], "own", n);
+					floor = pushes > 0 and field(samples[side], "floor", pushes).median; making = field(samples[side], "making", n).median;
+					pushes = pushes / n;
+				};
+			end
+			table.insert(rows, row);
+		end);
+	end
+	progress("%s: single events", version.name);
+	return rows;
+end
+
+-- Events that lead to nothing, above an empty hook: one and the same event, fired again and again.
+local function nothing(version)
+	return with_servers({}, version, function (servers)
+		local rows = {};
+		for _, kind in ipairs({
+			{ "chat state, nobody keeps it", "chat_state", "romeo", only_ours = true };
+			{ "message that was pushed before", "pushed_before", "romeo", only_ours = true };
+			{ "archived message, device connected", "archive", "benvolio" };
+			{ "message on its way to a connected user", "message_online", "benvolio" };
+			{ "chat state on its way to a connected user", "chat_state_online", "benvolio" };
+		}) do
+			local row = { name = kind[1] };
+			for _, side in ipairs(SIDES) do
+				if side == "ours" or not kind.only_ours then
+					-- The first is a push, if the device has not heard of it.
+					servers[side]:eval("return prosody.spec_bench.again(...)", kind[2], kind[3], 10);
+					local above = {};
+					for i = 1, ROUNDS do
+						local result = servers[side]:eval("return prosody.spec_bench.again(...)", kind[2], kind[3], 20000);
+						assert(result.pushes == 0, kind[1]);
+						above[i] = (result.total - result.hook) / 20000 * 1e6;
+					end
+					row[side] = stats.of(above);
+				end
+			end
+			table.insert(rows, row);
+		end
+		progress("%s: events that lead to nothing", version.name);
+		return rows;
+	end);
+end
+
+local function queued(version)
+	return with_servers({ asleep = true }, version, function (servers)
+		local case = { name = "queued stanza", kind = "queued", user = "benvolio", node = "b1", important = true };
+		local out = {};
+		for _, n in ipairs({ 10, 200, 1000 }) do
+			local samples = alternate(5, function (side) return cases.run(servers, side, case, n); end);
+			out[n] = {};
+			for _, side in ipairs(SIDES) do out[n][side] = field(samples[side], "own", 1); end
+		end
+		progress("%s: queued stanzas", version.name);
+		return out;
+	end);
+end
+
+local function burst(version)
+	return with_servers({ options = { push_coalesce = true } }, version, function (servers)
+		local case = { name = "burst", kind = "offline", user = "romeo", node = "r1", important = true };
+		local samples = alternate(7, function (side)
+			case.pushes = side == "reference" and { reference = 1 } or nil;
+			return cases.run(servers, side, case, 500);
+		end);
+		local out = {};
+		for _, side in ipairs(SIDES) do
+			out[side] = field(samples[side], "total", 1000);
+			out[side].pushes = field(samples[side], "pushes", 1).median;
+		end
+		progress("%s: bursts", version.name);
+		return out;
+	end);
+end
+
+-- Answers and a disable, with few and with many pushes in flight. The newest reference cannot have many: it lets go of all
+-- but the last 256.
+local function in_flight(version)
+	if version.is_extra then return nil; end
+	return with_servers({}, version, function (servers)
+		local out = { answer = {}, disable = {} };
+		for _, side in ipairs(SIDES) do
+			for _, n in ipairs({ 200, 10000 }) do
+				out.answer[n] = out.answer[n] or {};
+				out.answer[n][side] = servers[side]:eval("return prosody.spec_bench.answers(...)", "romeo", n) * 1e6;
+			end
+			servers[side]:eval("return prosody.spec_bench.disables(...)", "romeo", 0);
+			for _, n in ipairs({ 0, 10000 }) do
+				local spent = servers[side]:eval("return prosody.spec_bench.disables(...)", "romeo", n);
+				out.disable[n] = out.disable[n] or {};
+				out.disable[n][side] = spent * 1e6;
+			end
+		end
+		progress("%s: answers and disables", version.name);
+		return out;
+	end);
+end
+
+local function registered(version)
+	local USERS = 100000;
+	return with_servers({ options = { push_cached_users = USERS } }, version, function (servers)
+		local out = {};
+		for _, side in ipairs(SIDES) do
+			local function in_parts(method)
+				for first = 1, USERS, 5000 do
+					servers[side]:eval(("prosody.spec_bench.%s(...)"):format(method), first, first + 4999);
+				end
+			end
+			in_parts("register");
+			local before = servers[side]:eval("return prosody.spec_bench.memory()");
+			in_parts("read");
+			out[side] = (servers[side]:eval("return prosody.spec_bench.memory()") - before) / USERS;
+		end
+		progress("%s: 100,000 users", version.name);
+		return out;
+	end);
+end
+
+local function resident(version)
+	local out = {};
+	for _, side in ipairs({ "none", "reference", "ours" }) do
+		local sizes = {};
+		for i = 1, 5 do
+			local server = prosody.start {
+				version = version.version; module = side == "none" and "ours" or side; reference = side == "reference" and version.reference or nil;
+				log_level = "info"; enable = { "spec_bench" }; disable = side == "none" and { "cloud_notify" } or nil;
+			};
+			sizes[i] = server:eval("return prosody.spec_bench.resident()") / 1024 / 1024;
+			server:stop();
+		end
+		out[side] = stats.of(sizes);
+	end
+	return out;
+end
+
+
+---- All of it ----
+
+local results = {};
+for _, version in ipairs(versions) do
+	table.insert(results, {
+		name = version.name; is_extra = version.is_extra;
+		growth = growth(version); ordinary = ordinary(version); nothing = nothing(version); queued = queued(version);
+		burst = burst(version); in_flight = in_flight(version); registered = registered(version); resident = resident(version);
+	});
+end
+local missed = report(results, arg[1]);
+if missed > 0 then
+	io.stderr:write(("%d bars are missed.\n"):format(missed));
+	os.exit(1, true);
+end

@@ -1,0 +1,104 @@
+-- The traffic of the bench, and what has to come of it: before anything is counted, the pushes are checked.
+local appserver = require "spec.support.appserver";
+local client = require "spec.support.client";
+local prosody = require "spec.support.prosody";
+local xml = require "util.xml";
+
+local APP = "app.example.test";
+
+local cases = {};
+
+-- Both modules on one Prosody version, each in a server of its own with the same users:
+-- romeo has one device, juliet five, none with a session; mercutio has one that is connected and one that is not; benvolio
+-- one, connected or, with `opts.asleep`, hibernating.
+local function start_one(module, opts)
+	local server = prosody.start {
+		version = opts.version; module = module; reference = module == "reference" and opts.reference or nil;
+		log_level = "info"; storage = { cloud_notify = "memory" };
+		enable = { "spec_bench" }; components = { [APP] = "spec_app" }; options = opts.options;
+	};
+	local clients = {};
+	local function enable(user, nodes, client_opts)
+		local phone = client.connect(server, user, client_opts);
+		for _, node in ipairs(nodes) do
+			phone:enable_push({ jid = APP, node = node, options = { secret = "the secret of "..node } });
+		end
+		table.insert(clients, phone);
+		return phone;
+	end
+	enable("romeo", { "r1" }):close();
+	enable("juliet", { "j1", "j2", "j3", "j4", "j5" }):close();
+	enable("mercutio", { "absent", "connected" });
+	local benvolio = enable("benvolio", { "b1" }, { smacks = true });
+	if opts.asleep then benvolio:sleep(); end
+	server:eval("prosody.spec_bench.attach()");
+	return server;
+end
+
+-- opts: version; reference (another module than the version's); options; asleep.
+function cases.start(opts)
+	return { reference = start_one("reference", opts), ours = start_one("ours", opts) };
+end
+
+function cases.stop(servers)
+	servers.reference:stop();
+	servers.ours:stop();
+end
+
+-- node: of whom a push is to be; important: whether it says so; pushes: by what `n` events lead to, of each side; nil where
+-- one comes later for all of them. again: the event can be measured alone, since it leads to nothing.
+cases.list = {
+	{ name = "offline message, 1 device", kind = "offline", user = "romeo", n = 1000, node = "r1", important = true,
+		pushes = { reference = 1, ours = 1 } };
+	{ name = "offline message, 5 devices", kind = "offline", user = "juliet", n = 200, node = "j%d", important = true,
+		pushes = { reference = 5, ours = 5 } };
+	{ name = "offline message, 1 device, another module looks", kind = "offline", user = "romeo", n = 1000, node = "r1",
+		important = true, watched = true, pushes = { reference = 1, ours = 1 } };
+	{ name = "archived message, 1 of 2 devices absent", kind = "archive", user = "mercutio", n = 1000, node = "absent",
+		important = true, pushes = { reference = 1, ours = 1 } };
+	{ name = "ping", kind = "ping", user = "romeo", n = 1000, node = "r1", important = false,
+		pushes = { reference = 1, ours = 1 } };
+	{ name = "enable", kind = "enable", user = "tybalt", n = 1000, pushes = { reference = 0, ours = 0 } };
+	{ name = "chat state, nobody keeps it", kind = "chat_state", user = "romeo", n = 1000, node = "r1", important = false,
+		pushes = { reference = 1, ours = 0 } };
+	{ name = "message that was pushed before", kind = "pushed_before", user = "romeo", n = 1000, node = "r1", important = true,
+		pushes = { reference = 1, ours = 0 }, once = true };
+	{ name = "archived message, device connected", kind = "archive", user = "benvolio", n = 1000,
+		pushes = { reference = 0, ours = 0 } };
+};
+
+-- Raises unless the pushes of a run are those of the case.
+local function check_push(case, text)
+	local push = appserver.read(assert(xml.parse(text)));
+	assert(push.node:find("^"..case.node:gsub("%%d", "%%d").."$"), push.node);
+	assert(push.options.secret == "the secret of "..push.node, text);
+	assert(push.summary["message-count"] == "1", text);
+	assert((push.summary["last-message-body"] == "New Message!") == case.important, text);
+end
+
+function cases.check(case, side, n, result)
+	local wanted = case.pushes and case.pushes[side] * n;
+	-- What was pushed in a run before is pushed no more.
+	local is_right = not wanted or result.pushes == wanted or case.once and side == "ours" and result.pushes <= 1;
+	assert(is_right, ("%s, %s: %d pushes for %d events"):format(case.name, side, result.pushes, n));
+	if result.pushes > 0 then
+		check_push(case, result.first);
+		check_push(case, result.last);
+	end
+end
+
+-- CPU microseconds of `n` events: `total` with routing and answers, without the making of the messages; `own` less what
+-- as many pushes cost at least; `making` of the messages; and the number of pushes.
+function cases.run(servers, side, case, n)
+	local wanted = case.pushes and case.pushes[side] * n;
+	if case.once and side == "ours" then wanted = 0; end
+	servers[side]:eval("prosody.spec_bench.watch(...)", case.watched or false);
+	local result = servers[side]:eval("return prosody.spec_bench.run(...)", case.kind, case.user, n, wanted);
+	cases.check(case, side, n, result);
+	return {
+		total = result.total * 1e6; own = (result.total - result.floor) * 1e6; floor = result.floor * 1e6;
+		making = result.making * 1e6; pushes = result.pushes;
+	};
+end
+
+return cases;

@@ -1,0 +1,273 @@
+-- Prints what was measured and writes it to docs/bench.md, with a plot that gnuplot makes.
+local paths = require "spec.support.paths";
+
+local NONE = "–";
+
+local function number(value)
+	if not value then return NONE; end
+	if math.abs(value) >= 100 then return ("%.0f"):format(value); end
+	return (math.abs(value) >= 10 and "%.1f" or "%.2f"):format(value);
+end
+
+local function spread(stat)
+	if not stat then return NONE; end
+	return ("%s (%s–%s)"):format(number(stat.median), number(stat.low), number(stat.high));
+end
+
+-- How much less ours is.
+local function ratio(ours, reference)
+	if not ours or not reference or reference <= 0 then return NONE; end
+	if ours <= 0 then return "0"; end
+	return ours > reference and ("%.1f"):format(ours / reference) or ("1/%.1f"):format(reference / ours);
+end
+
+local function medians(samples, name, n)
+	local values = {};
+	for _, side in ipairs({ "reference", "ours" }) do
+		local of_side = {};
+		for i, sample in ipairs(samples[side]) do of_side[i] = sample[name] / n; end
+		values[side] = require "spec.bench.stats".of(of_side);
+	end
+	return values;
+end
+
+local function find(rows, name)
+	for _, row in ipairs(rows) do
+		if row.name == name then return row; end
+	end
+end
+
+local function per_stanza(queued, side, from, to)
+	return (queued[to][side].median - queued[from][side].median) / (to - from);
+end
+
+
+---- The bars ----
+
+-- Each gives for one version what to show, and whether it is met; nil where it does not apply.
+local bars = {
+	{ "own CPU per push (total − floor), important chat, one device", "1/12", function (version)
+		local own = medians(version.growth.first, "own", version.growth.n);
+		return ratio(own.ours.median, own.reference.median), own.ours.median <= own.reference.median / 12;
+	end };
+	{ "total CPU per push, routing and answer included, first 5,000", "1/5", function (version)
+		local total = medians(version.growth.first, "total", version.growth.n);
+		return ratio(total.ours.median, total.reference.median), total.ours.median <= total.reference.median / 5;
+	end };
+	{ "the same after 20,000 pushes", "1/7 of one that leaks", function (version)
+		local total = medians(version.growth.late, "total", version.growth.n);
+		local leaks = version.growth.kept.reference > 100;
+		return ratio(total.ours.median, total.reference.median)..(leaks and "" or " (does not leak)"),
+			not leaks or total.ours.median <= total.reference.median / 7;
+	end };
+	{ "ours after 20,000 pushes, to its first 5,000", "+10 %", function (version)
+		local first = medians(version.growth.first, "total", version.growth.n).ours.median;
+		local late = medians(version.growth.late, "total", version.growth.n).ours.median;
+		return ("%+.0f %%"):format((late / first - 1) * 100), late <= first * 1.1;
+	end };
+	{ "event that gives no push: a chat state", "1/5", function (version)
+		local ours = find(version.nothing, "chat state, nobody keeps it").ours.median;
+		local reference = find(version.ordinary, "chat state, nobody keeps it").reference.total.median;
+		return ratio(ours, reference), ours <= reference / 5;
+	end };
+	{ "event that gives no push: pushed before", "1/5", function (version)
+		local ours = find(version.nothing, "message that was pushed before").ours.median;
+		local reference = find(version.ordinary, "message that was pushed before").reference.total.median;
+		return ratio(ours, reference), ours <= reference / 5;
+	end };
+	{ "event that gives no push: device connected", "1/5", function (version)
+		local row = find(version.nothing, "archived message, device connected");
+		return ratio(row.ours.median, row.reference.median), row.ours.median <= row.reference.median / 5;
+	end };
+	{ "the dearest of these above an empty hook", "1 µs", function (version)
+		local most = 0;
+		for _, row in ipairs(version.nothing) do most = math.max(most, row.ours.median); end
+		return number(most).." µs", most < 1;
+	end };
+	{ "queued stanza of a hibernating session", "1/5", function (version)
+		local ours, reference = per_stanza(version.queued, "ours", 10, 1000), per_stanza(version.queued, "reference", 10, 1000);
+		return ratio(ours, reference), ours <= reference / 5;
+	end };
+	{ "the 1,000th of them, to the 200th", "+10 %", function (version)
+		local early, late = per_stanza(version.queued, "ours", 10, 200), per_stanza(version.queued, "ours", 200, 1000);
+		return ("%+.0f %%"):format((late / early - 1) * 100), late <= early * 1.1;
+	end };
+	{ "five devices, per device, to one alone", "cheaper", function (version)
+		local one = find(version.ordinary, "offline message, 1 device").ours.total.median;
+		local five = find(version.ordinary, "offline message, 5 devices").ours.total.median / 5;
+		return ("%.0f %%"):format(five / one * 100), five < one;
+	end };
+	{ "burst of 500 messages, whole", "1/50", function (version)
+		local ours, reference = version.burst.ours.median, version.burst.reference.median;
+		return ratio(ours, reference), ours <= reference / 50;
+	end };
+	{ "bytes kept per answered push, of 100,000", "0", function (version)
+		return number(version.growth.kept.ours), math.abs(version.growth.kept.ours) < 1;
+	end };
+	{ "bytes per registered user, of 100,000", "1/3", function (version)
+		local ours, reference = version.registered.ours, version.registered.reference;
+		return ratio(ours, reference), ours <= reference / 3;
+	end };
+	{ "answer with 10,000 pushes in flight, to one with 200", "+50 %", function (version)
+		if not version.in_flight then return NONE, true; end
+		local few, many = version.in_flight.answer[200].ours, version.in_flight.answer[10000].ours;
+		return ("%+.0f %%"):format((many / few - 1) * 100), many <= few * 1.5;
+	end };
+	{ "disable with 10,000 pushes in flight, to one with none", "+50 %", function (version)
+		if not version.in_flight then return NONE, true; end
+		local few, many = version.in_flight.disable[0].ours, version.in_flight.disable[10000].ours;
+		return ("%+.0f %%"):format((many / few - 1) * 100), many <= few * 1.5;
+	end };
+};
+
+
+---- The text ----
+
+local function tables(results, out)
+	local function line(format, ...) table.insert(out, format:format(...)); end
+	local function row(...) line("| %s |", table.concat({ ... }, " | ")); end
+	local function head(...)
+		row(...);
+		row((("---"):rep(select("#", ...), " | ")));
+	end
+
+	local missed = 0;
+	line("## The bars\n");
+	line("Ours to the reference, where nothing else is said. **Bold**: missed.\n");
+	local names = { "", "at most" };
+	for _, version in ipairs(results) do table.insert(names, version.name); end
+	head(table.unpack(names));
+	for _, bar in ipairs(bars) do
+		local cells = { bar[1], bar[2] };
+		for _, version in ipairs(results) do
+			local text, is_met = bar[3](version);
+			table.insert(cells, is_met and text or "**"..text.."**");
+			if not is_met and not version.is_extra then missed = missed + 1; end
+		end
+		row(table.unpack(cells));
+	end
+
+	for _, version in ipairs(results) do
+		line("\n## Prosody %s\n", version.name);
+		line("CPU µs per event: median (quartiles).\n");
+		head("event", "reference: total", "own", "pushes", "ours: total", "own", "pushes", "making the message", "floor of a push");
+		for _, case in ipairs(version.ordinary) do
+			row(case.name, spread(case.reference.total), spread(case.reference.own), number(case.reference.pushes),
+				spread(case.ours.total), spread(case.ours.own), number(case.ours.pushes),
+				number(case.reference.making), number(case.reference.floor));
+		end
+		line("\nEvents that lead to nothing, µs above an empty hook:\n");
+		head("event", "reference", "ours");
+		for _, case in ipairs(version.nothing) do
+			row(case.name, case.reference and spread(case.reference) or "pushes", spread(case.ours));
+		end
+		line("\n");
+		head("", "reference", "ours");
+		for _, n in ipairs({ 10, 200, 1000 }) do
+			row(("%d stanzas queued for a hibernating session, one push, µs"):format(n),
+				spread(version.queued[n].reference), spread(version.queued[n].ours));
+		end
+		row("burst of 500 messages, ms", spread(version.burst.reference), spread(version.burst.ours));
+		row("pushes for it", number(version.burst.reference.pushes), number(version.burst.ours.pushes));
+		for _, n in ipairs(version.in_flight and { 200, 10000 } or {}) do
+			row(("answer with %d pushes in flight, routing included, µs"):format(n), number(version.in_flight.answer[n].reference),
+				number(version.in_flight.answer[n].ours));
+		end
+		for _, n in ipairs(version.in_flight and { 0, 10000 } or {}) do
+			row(("disable with %d pushes in flight, µs"):format(n), number(version.in_flight.disable[n].reference),
+				number(version.in_flight.disable[n].ours));
+		end
+		row("bytes kept per answered push (reference: of 20,000; ours: of 100,000)", number(version.growth.kept.reference),
+			number(version.growth.kept.ours));
+		row("bytes per registered user, one device with a form, of 100,000", number(version.registered.reference),
+			number(version.registered.ours));
+		row(("resident MB at start (%s without either)"):format(number(version.resident.none.median)),
+			spread(version.resident.reference), spread(version.resident.ours));
+	end
+	return missed;
+end
+
+-- Instructions per bench from the output of `cargo bench`.
+local function core(file, out)
+	table.insert(out, "\n## The core alone\n\nInstructions of one event, without Lua and Prosody (`benches/core.rs`, callgrind):\n");
+	table.insert(out, "| path | instructions |\n| --- | --- |");
+	local name;
+	for line in io.lines(file) do
+		name = line:match("^core::core::([%w_]+ [%w_]+)") or name;
+		local count = line:match("Instructions:%s+(%d+)");
+		if name and count then table.insert(out, ("| %s | %s |"):format(name:gsub("_", " "), count)); end
+	end
+end
+
+local PLOT = [[
+set terminal svg size 900,480 dynamic background "white" font "sans,13"
+set output "%s"
+set title "CPU per push, routing and answer included, by the pushes before it"
+set xlabel "pushes so far"
+set ylabel "µs (logarithmic)"
+set logscale y
+set grid ytics
+set key outside right
+set yrange [10:*]
+]];
+
+local function plot(results)
+	local name = os.tmpname();
+	local file = assert(io.open(name, "w"));
+	file:write(PLOT:format(paths.root.."/docs/bench.svg"));
+	local lines = {};
+	for i, version in ipairs(results) do
+		for _, side in ipairs({ "reference", "ours" }) do
+			file:write(("$%s%d << EOD\n"):format(side, i));
+			for _, point in ipairs(version.growth.curve[side]) do file:write(("%d %f\n"):format(point[1], point[2])); end
+			file:write("EOD\n");
+			table.insert(lines, ("$%s%d smooth unique with lines lw 2 %s lc %d title %q"):format(side, i,
+				side == "ours" and "dt 1" or "dt 2", i, side..", "..version.name));
+		end
+	end
+	file:write("plot ", table.concat(lines, ", \\\n"), "\n");
+	file:close();
+	assert(os.execute("gnuplot "..name), "gnuplot failed");
+	os.remove(name);
+end
+
+local INTRO = [[
+# What a push costs
+
+Made by `make bench`: the same traffic through the reference and through prosody-push, in the same Prosody, each in a
+server of its own, run by run in turn. CPU time of the server's process, on a machine that is busy with other things; take
+the ratios, not the microseconds. Every run's pushes are counted and read before its time counts.
+
+- *Total*: handlers, routing of the push to a component in the same process, its answer, and the handling of that. The
+  making of the messages and an empty hook are taken off.
+- *Floor*: what no module can avoid: a fresh `<iq>` with an id around a ready subtree, routed and answered. *Own* is total
+  less floor.
+- Events go to the handlers of the module under test and to no others. Registrations are in memory
+  (`storage = "memory"`), the log is at `info`, the garbage collector as Prosody sets it.
+
+%s
+
+![CPU per push by pushes so far](bench.svg)
+]];
+
+local function machine()
+	for line in io.lines("/proc/cpuinfo") do
+		local model = line:match("^model name%s*:%s*(.*)");
+		if model then return "Measured on "..model.."."; end
+	end
+	return "";
+end
+
+-- Gives the number of bars that are missed.
+return function (results, core_file)
+	local out = {};
+	local missed = tables(results, out);
+	if core_file then core(core_file, out); end
+	local text = table.concat(out, "\n").."\n";
+	print(text);
+	plot(results);
+	local file = assert(io.open(paths.root.."/docs/bench.md", "w"));
+	file:write(INTRO:format(machine()), "\n", text);
+	file:close();
+	return missed;
+end
