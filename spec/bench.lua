@@ -117,6 +117,17 @@ local function ordinary(version)
 	return rows;
 end
 
+-- Ours alone: one push of 1,000, and one of 200 events for five devices each.
+local function devices(version)
+	return with_servers({}, version, function (servers)
+		local one, five = {}, {};
+		for i = 1, 15 do
+			one[i], five[i] = cases.run(servers, "ours", cases.list[1], 1000), cases.run(servers, "ours", cases.list[2], 200);
+		end
+		return { one = field(one, "total", 1000), five = field(five, "total", 1000) };
+	end);
+end
+
 -- Events that lead to nothing, above an empty hook: one and the same event, fired again and again.
 local function nothing(version)
 	return with_servers({}, version, function (servers)
@@ -204,6 +215,7 @@ local function in_flight(version)
 end
 
 local function registered(version)
+	if version.is_extra then return nil; end
 	local USERS = 100000;
 	return with_servers({ options = { push_cached_users = USERS } }, version, function (servers)
 		local out = {};
@@ -247,7 +259,7 @@ local results = {};
 for _, version in ipairs(versions) do
 	table.insert(results, {
 		name = version.name; is_extra = version.is_extra;
-		growth = growth(version); ordinary = ordinary(version); nothing = nothing(version); queued = queued(version);
+		growth = growth(version); ordinary = ordinary(version); devices = devices(version); nothing = nothing(version); queued = queued(version);
 		burst = burst(version); in_flight = in_flight(version); registered = registered(version); resident = resident(version);
 	});
 end
