@@ -4,7 +4,7 @@ max_line_length = 140
 files["lua/"] = {
 	-- A module hangs its save, restore and unload on `module`.
 	globals = { "module", "package.loaded" };
-	read_globals = { "prosody", package = { fields = { "searchpath" }, other_fields = true } };
+	read_globals = { "prosody", package = { fields = { "searchpath" }, other_fields = true }, table = { fields = { "unpack" }, other_fields = true } };
 }
 files["lua/prosody_push.meta.lua"] = { ignore = { "212", "241" } }
 files["spec/"] = { std = "lua54+busted" }

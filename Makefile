@@ -16,16 +16,20 @@ LIBRARY = $(TARGET)/release/lua$(LUA_VERSION)/prosody_push.so
 CARGO_LUA = --locked --no-default-features --features lua$(subst .,,$(LUA_VERSION))
 BUSTED = lua5.4 /usr/bin/busted -o spec/support/output.lua
 
-# Specs that need no server of a certain version, and those that run on each.
+# Specs that need no server of a certain version, and those that run on each; spec/live on each storage.
 SPECS = spec/boundary_spec.lua spec/support_spec.lua spec/install_spec.lua
-SERVER_SPECS = spec/live spec/faults_spec.lua spec/parity_spec.lua spec/bench_spec.lua
+SERVER_SPECS = spec/faults_spec.lua spec/parity_spec.lua spec/bench_spec.lua spec/reliability_spec.lua
 SERVERS = 0.12 13.0
+STORAGES = internal sqlite postgresql
+
+# Inputs for each property in the long run.
+CASES = 100000
 
 # The runner of benches/, in the version of the library.
 GUNGRAUN = $(shell sed -n 's/^gungraun = "=\(.*\)"/\1/p' Cargo.toml)
 TOOLS = $(abspath $(TARGET))/tools
 
-.PHONY: help build files install deps dev demo serve test core specs lint bench clean
+.PHONY: help build files install deps dev demo serve test core specs lint bench soak clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -80,6 +84,7 @@ specs: deps dev
 	for spec in $(SPECS); do run $$spec; done; \
 	for version in $(SERVERS); do \
 		export PROSODY=$$version; \
+		for storage in $(STORAGES); do STORAGE=$$storage run spec/live on Prosody $$version, storage $$storage; done; \
 		for spec in $(SERVER_SPECS); do run $$spec on Prosody $$version; done; \
 	done
 
@@ -95,6 +100,13 @@ bench: ## what a push costs beside the reference; writes docs/bench.md (some 10 
 	PATH="$(TOOLS)/bin:$$PATH" cargo bench --locked --no-default-features --bench core | tee "$(TARGET)/core-bench.txt"
 	$(MAKE) build
 	PROFILE=release lua5.4 spec/bench.lua "$(TARGET)/core-bench.txt"
+
+soak: ## faults, load and hostile input beside the reference; writes docs/reliability.md (some 30 minutes)
+	spec/support/deps
+	cargo build --locked
+	$(MAKE) build
+	PROPTEST_CASES=$(CASES) cargo test --release --locked --no-default-features --test properties | tee "$(TARGET)/properties.txt"
+	PROPTEST_CASES=$(CASES) PROFILE=release lua5.4 spec/soak.lua "$(TARGET)/properties.txt"
 
 clean: ## removes all that was made
 	cargo clean

@@ -6,15 +6,15 @@ local logger = require "util.logger";
 local now = require "util.time".now;
 local st = require "util.stanza";
 
-local traceback, xpcall = debug.traceback, xpcall;
+local traceback, unpack, xpcall = debug.traceback, table.unpack, xpcall;
 
 local library = module:require "prosody_push_loader";
 local new_facts = module:require "prosody_push_facts";
+local store = module:require "prosody_push_store";
 local new_watchdogs = module:require "prosody_push_watchdog";
 
 local host = module.host;
 local host_sessions = prosody.hosts[host].sessions;
-local store = module:open_store();
 
 -- The engine keeps the logger, which must not lead back to this module: nothing would ever be collected.
 local engine = library.new(host, function (name)
@@ -29,6 +29,11 @@ local function guarded(what, handler, otherwise)
 		module:log("error", "A fault in %s; nothing else is touched by it: %s", what, ret);
 		return otherwise and otherwise(event);
 	end;
+end
+
+-- For a timer, say, in which no store can wait.
+local function background(what, handler)
+	return store.waitable(guarded(what, handler));
 end
 
 
@@ -55,32 +60,32 @@ end
 
 ---- Registrations ----
 
-local function read(user)
-	local records, err = store:get(user);
-	if not records and err then
-		module:log("error", "The push registrations of %s cannot be read: %s", user, err);
-		return nil, err;
-	end
-	return records or {};
-end
-
 -- The tables of users whose pushes other modules look at, with all that these have put there: the engine does not keep
 -- that. As many as the registrations whose forms it keeps.
 local whole = cache.new(1000);
 
-local function read_whole(user)
-	local records = whole:get(user);
-	if not records then
-		records = read(user);
-		whole:set(user, records);
-	end
+local function fetch_whole(user)
+	local records = store.read(user);
+	whole:set(user, records);
 	return records;
 end
 
--- Takes what the store has of a user, read just now or just written.
-local function load(user, records)
+local function read_whole(user)
+	return whole:get(user) or store.alone(fetch_whole, user);
+end
+
+-- Takes what the store has of a user, written just now.
+local function take(user, records)
 	whole:set(user, nil);
 	engine:load(user, records);
+end
+
+-- Takes what the store has of a user.
+local function load(user)
+	local records, err = store.read(user);
+	if not records then return nil, err; end
+	take(user, records);
+	return true;
 end
 
 local function forget(user)
@@ -90,7 +95,7 @@ end
 
 -- Those of hibernating sessions; wake() is in the section on stream management.
 local wake;
-local watchdog = new_watchdogs(engine:max_hibernation(), engine:wake_before(), guarded("waking a session before its end",
+local watchdog = new_watchdogs(engine:max_hibernation(), engine:wake_before(), background("waking a session before its end",
 	function (session) wake(session); end));
 
 local function unbind(session)
@@ -106,17 +111,14 @@ end
 
 -- Lets `change` edit the user's table of the store; it gives the identifiers that it took out, or nil if all is as it was.
 -- Memory follows only when the store has it. Gives whether anything changed, or nil and an error.
-local function update(user, change)
-	local records, err = read(user);
+local function change_table(user, change)
+	local records, err = store.read(user);
 	if not records then return nil, err; end
 	local gone = change(records);
 	if not gone then return false; end
-	local ok, write_err = store:set(user, next(records) and records or nil);
-	if not ok then
-		module:log("error", "The push registrations of %s cannot be written and stay as they were: %s", user, write_err);
-		return nil, write_err;
-	end
-	load(user, records);
+	local ok, write_err = store.write(user, records);
+	if not ok then return nil, write_err; end
+	take(user, records);
 	for _, identifier in ipairs(gone) do
 		unbind_all(user, identifier);
 		module:log("info", "Push registration removed: %s, %s", user, identifier);
@@ -124,7 +126,11 @@ local function update(user, change)
 	return true;
 end
 
-local function take(records, identifiers)
+local function update(user, change)
+	return store.alone(change_table, user, change);
+end
+
+local function take_out(records, identifiers)
 	for _, identifier in ipairs(identifiers) do
 		records[identifier] = nil;
 	end
@@ -135,7 +141,7 @@ end
 local function remove(user, choose)
 	return update(user, function (records)
 		local identifiers = choose(records);
-		return identifiers[1] and take(records, identifiers);
+		return identifiers[1] and take_out(records, identifiers);
 	end);
 end
 
@@ -151,7 +157,7 @@ local function enable(user, identifier, record)
 		records[identifier] = record;
 		local superseded;
 		record.timestamp, superseded = engine:admit(user, records, identifier, record.timestamp);
-		return take(records, superseded);
+		return take_out(records, superseded);
 	end);
 	if ok then engine:enabled(now(), user, identifier); end
 	return ok, err;
@@ -209,10 +215,10 @@ local timer, due;
 local function tick()
 	timer = nil;
 	local gone, stanzas, delay = engine:on_timer(now());
+	for _, iq in ipairs(stanzas) do send(iq); end
 	for i = 1, #gone, 2 do
 		remove_one(gone[i], gone[i + 1]);
 	end
-	for _, iq in ipairs(stanzas) do send(iq); end
 	return delay;
 end
 
@@ -223,7 +229,7 @@ local function ring_in(delay)
 		timer:stop();
 	end
 	due = at;
-	timer = module:add_timer(delay, guarded("the wait for answers to pushes", function ()
+	timer = module:add_timer(delay, background("the wait for answers to pushes", function ()
 		local next_delay = tick();
 		if next_delay then ring_in(next_delay); end
 	end));
@@ -261,9 +267,7 @@ local function push(method, user, stanza, given, a, b, c, d, e, f, g)
 	local is_seen = handlers["cloud_notify/push"] ~= nil;
 	local details, wait, done, alerted, iq, others = method(engine, user, now(), is_seen, a, b, c, d, e, f, g);
 	if details == false then
-		local records = read(user);
-		if not records then return; end
-		load(user, records);
+		if not store.alone(load, user) then return; end
 		details, wait, done, alerted, iq, others = method(engine, user, now(), is_seen, a, b, c, d, e, f, g);
 	end
 	if wait then ring_in(wait); end
@@ -284,6 +288,10 @@ local function ping(user, records)
 	push(engine.on_ping, user, nil, records, records);
 end
 
+local remove_refused = background("the end of a registration that was refused", function (gone)
+	remove_one(gone[1], gone[2]);
+end);
+
 -- True if the stanza is the answer to a push.
 local function answer(stanza)
 	local id, from, kind, condition, text = stanza.attr.id, stanza.attr.from, nil, nil, nil;
@@ -293,14 +301,15 @@ local function answer(stanza)
 	end
 	local ours, wait, user, identifier = engine:on_answer(now(), id, from, kind, condition, text);
 	if wait then ring_in(wait); end
-	if user then remove_one(user, identifier); end
+	if user then remove_refused({ user, identifier }); end
 	return ours;
 end
 
 
 ---- Stream management ----
 
--- session -> stanzas that wait with it for others, and the timer that ends the wait
+-- session -> stanzas that wait with it for others, and the timer that ends the wait. Each is six values, itself and its
+-- facts, false for none: with a table for each, a long queue would take twice the time (`make bench`).
 local waiting = setmetatable({}, { __mode = "k" });
 
 local function stop_waiting(session)
@@ -310,21 +319,30 @@ local function stop_waiting(session)
 	return batch;
 end
 
--- Pushes what waits in the queue of a session to the registration that it holds.
-local function push_queued(session, stanzas)
-	local user, identifier = session.username, session.push_identifier;
-	if not identifier then return; end
-	local given = { [identifier] = session.push_settings };
-	local done = 0;
-	for _, stanza in ipairs(stanzas) do
-		local word, from, text, name, call_id = facts(user, stanza);
-		local is_kept_back, done_then, alerted = push(engine.on_queued, user, stanza, given,
-			word, from, text, name or name_of(stanza), call_id, identifier, done);
-		if not is_kept_back then done = done_then or done; end
-		if alerted and not is_kept_back and session.hibernating and not session.first_hibernated_push then
-			session.first_hibernated_push = os.time();
-			watchdog.restore(session);
-		end
+-- Pushes a stanza that waits in the queue of a session to the registration that it holds. `done` has what was pushed of
+-- those that waited together so far, and what it is after this one comes back. `given` is the record.
+local function push_queued(session, given, done, stanza, word, from, text, name, call_id)
+	local identifier = session.push_identifier;
+	if not identifier then return done; end
+	local is_kept_back, done_then, alerted = push(engine.on_queued, session.username, stanza, given,
+		word, from, text, name or name_of(stanza), call_id, identifier, done);
+	if is_kept_back then return done; end
+	if alerted and session.hibernating and not session.first_hibernated_push then
+		session.first_hibernated_push = os.time();
+		watchdog.restore(session);
+	end
+	return done_then or done;
+end
+
+local function record_of(session)
+	return session.push_identifier and { [session.push_identifier] = session.push_settings };
+end
+
+local function push_batch(session, batch)
+	local given, done = record_of(session), 0;
+	for i = 1, #batch, 6 do
+		local stanza, word, from, text, name, call_id = unpack(batch, i, i + 5);
+		done = push_queued(session, given, done, stanza, word, from or nil, text or nil, name or nil, call_id or nil);
 	end
 end
 
@@ -333,24 +351,33 @@ function wake(session)
 	local identifier = session.push_identifier;
 	if not identifier then return; end
 	session.log("debug", "Hibernation is about to end: waking %s once more", identifier);
-	ping(session.username, { [identifier] = session.push_settings });
+	ping(session.username, record_of(session));
 end
+
+-- Word of facts -> how long such a stanza waits for others.
+local delays = setmetatable({}, { __index = function (delays, word)
+	delays[word] = engine:queue_delay(word);
+	return delays[word];
+end });
 
 -- A stanza waits for a client that hibernates, or whose acks are late.
 local function queued(session, stanza)
 	if not session.push_identifier then return; end
-	local delay = engine:queue_delay((facts(session.username, stanza)));
-	if delay == 0 then return push_queued(session, { stanza }); end
+	local word, from, text, name, call_id = facts(session.username, stanza);
+	local delay = delays[word];
+	if delay == 0 then return push_queued(session, record_of(session), 0, stanza, word, from, text, name, call_id); end
 	local batch = waiting[session];
 	if not batch then
 		batch = {};
 		waiting[session] = batch;
-		batch.timer = module:add_timer(delay, guarded("a push for queued stanzas", function ()
+		batch.timer = module:add_timer(delay, background("a push for queued stanzas", function ()
 			waiting[session] = nil;
-			push_queued(session, batch);
+			push_batch(session, batch);
 		end));
 	end
-	batch[#batch + 1] = stanza;
+	local n = #batch;
+	batch[n + 1], batch[n + 2], batch[n + 3] = stanza, word, from or false;
+	batch[n + 4], batch[n + 5], batch[n + 6] = text or false, name or false, call_id or false;
 end
 
 -- `stanza` is the one that waits for its ack, if mod_smacks tells.
@@ -364,7 +391,10 @@ local function hibernates(session, queue)
 	if not session.push_identifier then return; end
 	session.first_hibernated_push = nil;
 	watchdog.extend(session);
-	push_queued(session, queue);
+	local given, done = record_of(session), 0;
+	for _, stanza in ipairs(queue) do
+		done = push_queued(session, given, done, stanza, facts(session.username, stanza));
+	end
 end
 
 local function resumed(session)
@@ -378,7 +408,7 @@ end
 -- A client that comes with a session of its own holds its registration without enabling it again.
 local function binds(session)
 	if not session.client_id or session.push_identifier then return; end
-	local records = read(session.username);
+	local records = store.alone(store.read, session.username);
 	local identifier = records and engine:of_client(session.username, records, session.client_id);
 	if identifier then
 		session.push_identifier, session.push_settings = identifier, records[identifier];
@@ -398,7 +428,7 @@ end
 
 local function save()
 	local bound = {};
-	for session in pairs(waiting) do push_queued(session, stop_waiting(session)); end
+	for session in pairs(waiting) do push_batch(session, stop_waiting(session)); end
 	each_bound_session(function (session)
 		bound[session] = { session.push_identifier, session.push_settings, session.first_hibernated_push };
 	end);

@@ -66,11 +66,11 @@ function Engine:address(jid, node, sender) end
 ---@return string? identifier
 function Engine:of_client(user, records, client_id) end
 
----Whether load() would take the record.
+---Why a client cannot have the record stored, for its error; nil if it can. `options` may be a stanza.
 ---@param identifier string
 ---@param record table
----@return boolean
-function Engine:readable(identifier, record) end
+---@return string?
+function Engine:refusal(identifier, record) end
 
 ---A registration was stored: its failures so far do not count.
 ---@param now number
@@ -231,6 +231,9 @@ function Engine:on_timer(now) end
 ---@param now number
 ---@return table[] stanzas
 function Engine:release_all(now) end
+
+---Panics, as a bug would; for the specs, and only in a debug build.
+function Engine:panic() end
 
 ---What has to survive a reload.
 ---@return string

@@ -42,7 +42,8 @@ return function (engine, sessions)
 				elseif keep == "call" then
 					call = call or child.attr.id;
 				elseif keep == "archive_id" and child.attr.by == account..at_host then
-					archive_id = archive_id or child.attr.id;
+					-- Senders forge it, and mod_mam lets that stand before its own.
+					archive_id = child.attr.id;
 				end
 				if child_rule.children then word = walk(child, child_rule, word, child_xmlns); end
 			end
@@ -81,11 +82,11 @@ return function (engine, sessions)
 
 	-- word, sender, body, name, id of a call; `id` is the archive's where the message itself does not have it yet
 	local function facts(user, stanza, id)
-		account, archive_id, body, call = user, id, nil, nil;
+		account, archive_id, body, call = user, nil, nil, nil;
 		local attr, word = stanza.attr, 0;
 		if stanza.name == "message" then word = walk(stanza, known_message, 0, "jabber:client"); end
 		if attr.type == "groupchat" and is_reflected(user, stanza) then word = add(word, known_message.reflected); end
-		return word, attr.from, body, archive_id or names[stanza], call;
+		return word, attr.from, body, id or archive_id or names[stanza], call;
 	end
 
 	return facts, name_of;

@@ -56,6 +56,11 @@ impl Packed {
         Packed(serde_json::to_string(element).unwrap_or_default().into())
     }
 
+    /// In bytes.
+    pub fn size(&self) -> usize {
+        self.0.len()
+    }
+
     /// The element, as it was.
     pub fn unpack(&self) -> Option<Element> {
         serde_json::from_str(&self.0).ok()

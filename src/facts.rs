@@ -64,7 +64,7 @@ pub enum Keep {
     Nothing,
     /// The text, where an option lets it be pushed.
     Body,
-    /// The `id`, if `by` is the user's own account (XEP-0359).
+    /// The `id` of the last one whose `by` is the user's own account (XEP-0359).
     ArchiveId,
     /// The `id` of a call (XEP-0353).
     CallId,
@@ -125,7 +125,7 @@ const fn child(ns: &'static str, name: &'static str, element: Element) -> Child 
 }
 
 /// A message as the engine gets it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct Message<'a> {
     pub word: Word,
     /// Sender, as the server stamped it.

@@ -141,9 +141,13 @@ pub fn identifier(jid: &str, node: Option<&str>) -> String {
     [jid, SEPARATOR, node.unwrap_or("")].concat()
 }
 
+/// Bytes that a client may put into a registration, form and all: every push carries them, to whomever the client named.
+pub const MAX_SIZE: usize = 16 * 1024;
+
 /// Why a registration is not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
+    TooLarge,
     MissingJid,
     NotAJid,
     OwnJid,
@@ -153,6 +157,7 @@ impl Refusal {
     /// For the client, in a `modify/bad-request` (XEP-0357 §5).
     pub fn text(self) -> &'static str {
         match self {
+            Refusal::TooLarge => "The registration is too large: 16 kB at most",
             Refusal::MissingJid => "Missing jid",
             Refusal::NotAJid => "The jid attribute is not a valid JID (RFC 7622)",
             Refusal::OwnJid => "The jid attribute must be the push service's JID, not your own",

@@ -6,7 +6,7 @@ use crate::facts::Message;
 use crate::ns;
 
 /// What an app server learns of the message that a push is for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct Summary<'a> {
     /// `last-message-sender`: a JID.
     pub sender: Option<&'a str>,

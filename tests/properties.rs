@@ -2,17 +2,18 @@
 
 mod support;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use prosody_push::config::Config;
+use prosody_push::delivery::Millis;
 use prosody_push::element::{Element, Node, Packed};
-use prosody_push::engine::Verdict;
+use prosody_push::engine::{Done, Push, Verdict};
 use prosody_push::facts::{BODY, Message};
 use prosody_push::registration::{Devices, Registration, admit, app_server, identifier};
 use prosody_push::summary::{Publish, Summary};
-use support::{Dom, Host, compose, nodes, one_by_one, registration};
+use support::{Dom, Host, SECOND, compose, one_by_one, registration};
 
 /// Any text that XML can hold.
 fn text() -> impl Strategy<Value = String> {
@@ -36,6 +37,193 @@ fn element() -> impl Strategy<Value = Element> {
         });
         ("[a-z]{1,8}", attrs(), vec(child, 0..4).prop_map(|children| children.concat())).prop_map(make)
     })
+}
+
+/// What may happen to a user with up to five devices.
+#[derive(Clone, Debug)]
+enum Step {
+    Enable(u8),
+    Disable(u8),
+    /// No session takes a message.
+    Offline(u8),
+    /// A message is archived, while some devices have a session.
+    Archived(u8, Vec<u8>),
+    /// A message waits for the session of a device.
+    Queued(u8, u8),
+    /// The session of a device is back.
+    Resumed(u8),
+    Ping,
+    /// A push in flight is answered.
+    Answer(prop::sample::Index, Option<(&'static str, &'static str)>),
+    Wait(Millis),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let (message, device) = (0..20u8, 0..5u8);
+    let answer = prop_oneof![
+        3 => Just(None),
+        1 => Just(Some(("cancel", "item-not-found"))),
+        1 => Just(Some(("wait", "remote-server-timeout"))),
+    ];
+    prop_oneof![
+        device.clone().prop_map(Step::Enable),
+        device.clone().prop_map(Step::Disable),
+        message.clone().prop_map(Step::Offline),
+        (message.clone(), vec(device.clone(), 0..3)).prop_map(|(message, held)| Step::Archived(message, held)),
+        (message, device.clone()).prop_map(|(message, device)| Step::Queued(message, device)),
+        device.prop_map(Step::Resumed),
+        Just(Step::Ping),
+        (any::<prop::sample::Index>(), answer).prop_map(|(which, answer)| Step::Answer(which, answer)),
+        prop_oneof![0..2 * SECOND, 0..200 * SECOND].prop_map(Step::Wait),
+    ]
+}
+
+/// The engine, and the rules in short: a device has to hear of a message once, when it first needs to: at once, or in a
+/// burst by a push that follows within ten seconds.
+struct World {
+    host: Host,
+    at_once: bool,
+    /// When each was enabled.
+    devices: BTreeMap<u8, i64>,
+    heard: HashSet<(u8, u8)>,
+    in_flight: Vec<Push>,
+    /// Devices that have to hear of something, since when.
+    waiting: HashMap<u8, Millis>,
+}
+
+fn device(push: &Push) -> u8 {
+    push.registration.node().and_then(|node| node.parse().ok()).expect("the node is the device")
+}
+
+impl World {
+    fn new(config: Config) -> Self {
+        let at_once = !config.coalesce;
+        let (devices, heard, in_flight, waiting) = Default::default();
+        World { host: Host::new(config, Vec::new()), at_once, devices, heard, in_flight, waiting }
+    }
+
+    fn live(&mut self, steps: Vec<Step>) -> Result<(), TestCaseError> {
+        for step in steps {
+            self.step(step)?;
+        }
+        self.wait(10 * SECOND)
+    }
+
+    fn step(&mut self, step: Step) -> Result<(), TestCaseError> {
+        match step {
+            Step::Enable(device) => {
+                let newest = self.devices.values().max().copied().unwrap_or(0);
+                self.devices.insert(device, newest + 1);
+                self.load();
+                self.host.engine.enabled(
+                    self.host.now,
+                    "romeo",
+                    &identifier("push.example", Some(&device.to_string())),
+                );
+            }
+            Step::Disable(device) => self.gone(device),
+            Step::Offline(id) => {
+                let concerned = self.devices.keys().copied().collect();
+                return self.message(id, concerned, |host, message| host.offline(message));
+            }
+            Step::Archived(id, held) => {
+                let concerned = self.devices.keys().copied().filter(|device| !held.contains(device)).collect();
+                let held: Vec<_> = held.iter().map(|device| format!("push.example<{device}")).collect();
+                let held: Vec<_> = held.iter().map(String::as_str).collect();
+                return self.message(id, concerned, |host, message| host.archived(message, &held));
+            }
+            Step::Queued(id, device) => {
+                let concerned = self.devices.keys().copied().filter(|other| *other == device).collect();
+                return self.message(id, concerned, |host, message| {
+                    let identifier = format!("push.example<{device}");
+                    let queued = host.engine.on_queued(host.event(), &identifier, Done::default(), message);
+                    queued.expect("romeo is loaded").pushes.list
+                });
+            }
+            Step::Resumed(device) => {
+                self.host.engine.on_resumed("romeo", &format!("push.example<{device}"));
+                self.waiting.remove(&device);
+            }
+            Step::Ping => {
+                let pushes = self.host.ping();
+                self.in_flight.extend(pushes);
+            }
+            Step::Answer(which, error) => {
+                if !self.in_flight.is_empty() {
+                    let push = self.in_flight.swap_remove(which.index(self.in_flight.len()));
+                    if let Verdict::Goes(_) = self.host.answer(&push, "push.example", error) {
+                        self.gone(device(&push));
+                    }
+                }
+            }
+            Step::Wait(time) => return self.wait(time),
+        }
+        self.release()
+    }
+
+    /// A message that the devices `concerned` need to hear of.
+    fn message(
+        &mut self,
+        id: u8,
+        concerned: Vec<u8>,
+        happens: impl FnOnce(&mut Host, &Message) -> Vec<Push>,
+    ) -> Result<(), TestCaseError> {
+        let name = id.to_string();
+        let message = Message { word: BODY, name: Some(&name), ..Message::default() };
+        let pushes = happens(&mut self.host, &message);
+        let new: HashSet<u8> = concerned.into_iter().filter(|device| self.heard.insert((id, *device))).collect();
+        let pushed: Vec<u8> = pushes.iter().map(device).collect();
+        prop_assert_eq!(pushed.len(), pushed.iter().collect::<HashSet<_>>().len(), "one push to a device");
+        prop_assert!(pushed.iter().all(|device| new.contains(device)), "{:?} were pushed, {:?} needed it", pushed, new);
+        for device in new {
+            if !pushed.contains(&device) {
+                prop_assert!(!self.at_once, "{} needed it at once", device);
+                self.waiting.entry(device).or_insert(self.host.now);
+            }
+        }
+        for device in pushed {
+            self.waiting.remove(&device);
+        }
+        self.in_flight.extend(pushes);
+        self.release()
+    }
+
+    fn release(&mut self) -> Result<(), TestCaseError> {
+        for held in self.host.engine.release(self.host.now) {
+            if held.important {
+                self.waiting.remove(&device(&held.push));
+            }
+            self.in_flight.push(held.push);
+        }
+        for (device, since) in &self.waiting {
+            prop_assert!(self.host.now < since + 10 * SECOND, "{} waits since {}", device, since);
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, time: Millis) -> Result<(), TestCaseError> {
+        let end = self.host.now + time;
+        while let Some(delay) = self.host.engine.timer(self.host.now).filter(|delay| self.host.now + delay <= end) {
+            self.host.now += delay;
+            let gone = self.host.timer();
+            prop_assert!(gone.is_empty(), "no answer costs no registration");
+            self.release()?;
+        }
+        self.host.now = end;
+        Ok(())
+    }
+
+    fn gone(&mut self, device: u8) {
+        self.devices.remove(&device);
+        self.waiting.remove(&device);
+        self.load();
+    }
+
+    fn load(&mut self) {
+        let devices =
+            self.devices.iter().map(|(node, timestamp)| registration("push.example", &node.to_string(), *timestamp));
+        self.host.engine.load("romeo", devices.collect());
+    }
 }
 
 proptest! {
@@ -92,27 +280,13 @@ proptest! {
     }
 
     #[test]
-    fn a_message_goes_to_each_device_at_most_once_and_to_each_that_needs_it(
-        events in vec((0u8..4, proptest::bool::ANY, proptest::bool::ANY), 1..40),
-    ) {
-        let mut host = Host::with_devices(&["phone", "tablet"]);
-        let mut pushed: HashMap<(String, String), usize> = HashMap::new();
-        let mut needed = HashSet::new();
-        for (id, archived, phone_is_connected) in events {
-            let id = id.to_string();
-            let message = Message { word: BODY, from: None, body: None, name: Some(&id), call: None };
-            let held: &[&str] = if archived && phone_is_connected { &["push.example<phone"] } else { &[] };
-            let pushes = if archived { host.archived(&message, held) } else { host.offline(&message) };
-            needed.insert(("tablet", id.clone()));
-            if held.is_empty() { needed.insert(("phone", id.clone())); }
-            for node in nodes(&pushes) {
-                *pushed.entry((node.to_owned(), id.clone())).or_default() += 1;
-            }
-        }
-        for (node, id) in needed {
-            prop_assert_eq!(pushed.remove(&(node.to_owned(), id.clone())), Some(1), "{} to {}", id, node);
-        }
-        prop_assert!(pushed.is_empty(), "nobody else was woken: {:?}", pushed);
+    fn a_message_goes_to_each_device_at_most_once_and_to_each_that_needs_it(steps in vec(step(), 1..80)) {
+        World::new(one_by_one()).live(steps)?;
+    }
+
+    #[test]
+    fn in_bursts_a_push_follows_each_message_within_ten_seconds(steps in vec(step(), 1..80)) {
+        World::new(Config { max_errors: 3, ..Config::default() }).live(steps)?;
     }
 
     #[test]

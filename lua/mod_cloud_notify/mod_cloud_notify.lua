@@ -42,16 +42,18 @@ hook_iq("enable", function (event)
 		jid = jid;
 		node = tag.attr.node;
 		include_payload = tag.attr.include_payload;
-		options = options and st.preserialize(options);
+		options = options;
 		timestamp = os.time();
 		client_id = origin.client_id;
 		resource = not origin.client_id and origin.resource or nil;
 		language = stanza.attr["xml:lang"];
 	};
-	if not engine:readable(identifier, record) then
-		origin.send(st.error_reply(stanza, "modify", "bad-request", "The form of publish options is too large"));
+	local refusal = engine:refusal(identifier, record);
+	if refusal then
+		origin.send(st.error_reply(stanza, "modify", "bad-request", refusal));
 		return true;
 	end
+	record.options = options and st.preserialize(options);
 	local allowed = module:fire_event("cloud_notify/registration", { origin = origin, stanza = stanza, push_info = record });
 	if allowed == false then return true; end -- the handler has answered
 	if not push.enable(user, identifier, record) then return try_again(event); end

@@ -2,6 +2,7 @@
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
+local faulty = require "spec.support.faulty";
 local net = require "spec.support.net";
 local st = require "util.stanza";
 
@@ -196,21 +197,10 @@ describe("no answer", function ()
 		local server, app = start {};
 		client.connect(server, "romeo"):enable_push({ jid = PUSH, node = "n" });
 		app.answer = "none";
-		-- The clock of the library and of Prosody's timers, two minutes ahead.
-		server:eval([[
-			local time, timer = require "util.time", require "util.timer";
-			local now, add_task = time.now, timer.add_task;
-			prosody.ahead = 0;
-			time.now = function () return now() + prosody.ahead; end
-			timer.add_task = function (delay, ...)
-				prosody.last_delay = delay;
-				return add_task(math.min(delay, 0.05), ...);
-			end
-		]]);
-		server:reload();
+		faulty.clock(server);
 		ping(server);
 		app:expect(1);
-		server:eval("prosody.ahead = 121");
+		faulty.ahead(server, 121);
 		server:wait_log("failed on its way %(wait/remote%-server%-timeout, no answer%): not counted");
 		app:send(st.error_reply(app.pushes[1], "cancel", "item-not-found"));
 		app:settled();

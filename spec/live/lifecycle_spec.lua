@@ -2,6 +2,7 @@
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
+local faulty = require "spec.support.faulty";
 
 local PUSH = "push.example.test";
 
@@ -163,32 +164,13 @@ describe("a fault in the library", function ()
 	end);
 	teardown(function () server:stop(); end);
 
-	-- Every method whose name begins so raises as Rust does, until it is mended.
-	local function break_methods(pattern)
-		server:eval([[
-			local library = require "prosody_push";
-			prosody.unbroken_new = prosody.unbroken_new or library.new;
-			local pattern = ...;
-			library.new = function (...)
-				local engine = prosody.unbroken_new(...);
-				return setmetatable({}, { __index = function (_, name)
-					return function (_, ...)
-						if pattern and name:find(pattern) then return engine[name](engine, {}, {}, {}, {}, {}); end
-						return engine[name](engine, ...);
-					end
-				end });
-			end
-		]], pattern);
-		server:reload();
-	end
-
 	it("costs nobody the message, and the next push works", function ()
-		break_methods("^on_");
+		faulty.library(server, "^on_");
 		juliet:message { to = "romeo@example.test", body = "Romeo?" };
 		app:send(require "util.stanza".message({ from = PUSH, to = "mercutio@example.test", type = "groupchat" }, "All!"));
 		assert.equal(0, app:settled());
 		assert.matches("error\tA fault in a push for an offline message; nothing else is touched by it", server:log());
-		break_methods(nil);
+		faulty.library(server);
 		local romeo = client.connect(server, "romeo", { resource = "later" });
 		romeo:expect(function (stanza) return stanza:get_child_text("body") == "Romeo?"; end, "the stored message");
 		romeo:close();
@@ -197,14 +179,14 @@ describe("a fault in the library", function ()
 	end);
 
 	it("answers a client, and answers reach who asked", function ()
-		break_methods("^admit$");
+		faulty.library(server, "^admit$");
 		local romeo = client.connect(server, "romeo");
 		local reply = romeo:enable_push({ jid = PUSH, node = "m" });
 		assert.equal("internal-server-error", (select(2, reply:get_error())));
-		break_methods("^on_answer");
+		faulty.library(server, "^on_answer");
 		juliet:message { to = "mercutio@example.test", body = "Mercutio?" };
 		app:settled();
-		break_methods(nil);
+		faulty.library(server);
 		romeo:close();
 	end);
 end);

@@ -94,12 +94,19 @@ describe("push registration", function ()
 		assert.same({ phone = "none" }, bound(server, "romeo"));
 	end);
 
-	it("is refused with a form that is none", function ()
-		local form = st.stanza("x", { xmlns = "jabber:x:data" });
-		for _ = 1, 40 do form:tag("field"); end
-		assert.same({ "modify", "bad-request", "The form of publish options is too large" },
-			err(phone:enable_push({ jid = "push.example.test", options = form:reset() })));
+	it("is refused where it is too large", function ()
+		local deep = st.stanza("x", { xmlns = "jabber:x:data" });
+		for _ = 1, 40 do deep:tag("field"); end
+		for _, fields in ipairs({
+			{ options = deep:reset() }; { options = { secret = ("x"):rep(16 * 1024) } }; { node = ("x"):rep(16 * 1024) };
+			{ node = ("x"):rep(10 * 1024), include_payload = ("x"):rep(10 * 1024) };
+		}) do
+			fields.jid = "push.example.test";
+			assert.same({ "modify", "bad-request", "The registration is too large: 16 kB at most" }, err(phone:enable_push(fields)));
+		end
 		assert.is_nil(server:stored("romeo"));
+		assert.same({ phone = "none" }, bound(server, "romeo"));
+		assert.equal("result", phone:enable_push({ jid = "push.example.test", node = ("x"):rep(15 * 1024) }).attr.type);
 	end);
 
 	it("takes a full JID, and any JID in its normal form", function ()
@@ -248,68 +255,5 @@ describe("push_max_devices", function ()
 		client.connect(server, "romeo"):enable_push({ jid = "push.example.test", node = "6" });
 		assert.same({ "push.example.test<5", "push.example.test<6" }, keys(server:stored("romeo")));
 		server:stop();
-	end);
-end);
-
-describe("a store that fails", function ()
-	local server, phone;
-	setup(function ()
-		server = start();
-		phone = client.connect(server, "romeo");
-		phone:enable_push({ jid = "push.example.test", node = "n" });
-	end);
-	teardown(function () server:stop(); end);
-
-	-- From the next load of the module on.
-	local function break_store(method, what)
-		server:eval([[
-			local method, what = ...;
-			local storagemanager = require "core.storagemanager";
-			prosody.unbroken_open = prosody.unbroken_open or storagemanager.open;
-			storagemanager.open = function (host, name, kind)
-				local store = prosody.unbroken_open(host, name, kind);
-				if name ~= "cloud_notify" or not method then return store; end
-				return setmetatable({ [method] = function ()
-					if what == "raise" then error("the disk is on fire"); end
-					return nil, "the disk is full";
-				end }, { __index = function (_, key)
-					return function (_, ...) return store[key](store, ...); end
-				end });
-			end
-		]], method, what);
-		server:reload();
-	end
-
-	for _, what in ipairs({ "answer an error", "raise" }) do
-		it("on read makes nothing lost ("..what..")", function ()
-			break_store("get", what);
-			assert.same({ "wait", "internal-server-error" }, err(phone:enable_push({ jid = "push2.example.test", node = "m" })));
-			assert.same({ "wait", "internal-server-error" }, err(phone:disable_push({ jid = "push.example.test" })));
-			break_store(nil);
-			assert.same({ "push.example.test<n" }, keys(server:stored("romeo")));
-		end);
-
-		it("on write changes nothing in memory either ("..what..")", function ()
-			break_store("set", what);
-			assert.same({ "wait", "internal-server-error" }, err(phone:enable_push({ jid = "push2.example.test", node = "m" })));
-			assert.same({ "wait", "internal-server-error" }, err(phone:disable_push({ jid = "push.example.test" })));
-			assert.same({ romeo = "push.example.test<n" }, bound(server, "romeo"));
-			local app, app2 = appserver.connect(server, "push.example.test"), appserver.connect(server, "push2.example.test");
-			server:eval("module:fire_event('cloud-notify-ping', { user = 'romeo' })");
-			assert.same({ 1, 0 }, { app:settled(), app2:settled() });
-			app:disconnect();
-			app2:disconnect();
-			break_store(nil);
-		end);
-	end
-
-	it("costs nobody the message", function ()
-		break_store("get", "raise");
-		phone:close();
-		client.connect(server, "juliet"):message { to = "romeo@example.test", body = "Romeo?" };
-		break_store(nil);
-		phone = client.connect(server, "romeo");
-		phone:expect(function (stanza) return stanza:get_child_text("body") == "Romeo?"; end, "the stored message");
-		assert.matches("the disk is on fire", server:log());
 	end);
 end);

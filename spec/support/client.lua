@@ -1,6 +1,6 @@
 -- A real XMPP client over TCP.
 --
---   local phone = client.connect(server, "romeo", { resource = "phone", presence = true, smacks = true })
+--   local phone = client.connect(server, "romeo", { resource = "phone", presence = true, smacks = true, host = … })
 --   phone:enable_push({ jid = "push.example.test", node = "n1", options = { secret = "s" } })  -> reply
 --   phone:message({ to = "…", body = "…" });  phone:received(pred);  phone:expect(pred, "what")
 --   phone:close()  phone:cut()  phone:sync()
@@ -23,12 +23,12 @@ local function new_id()
 	return "c"..next_id;
 end
 
-local function login(server, user)
+local function login(server, user, host)
 	local self = setmetatable({ stanzas = {}, handled = 0, server = server, user = user }, mt);
 	self.stream = stream.connect {
 		port = server.c2s_port;
 		default_ns = "jabber:client";
-		to = server.host;
+		to = host or server.host;
 		on_stanza = function (stanza) self:handle(stanza); end;
 	};
 	self:arrives("features");
@@ -42,7 +42,7 @@ end
 
 function client.connect(server, user, opts)
 	opts = opts or {};
-	local self = login(server, user);
+	local self = login(server, user, opts.host);
 	self.jid = self:iq(st.stanza("iq", { type = "set" }):tag("bind", { xmlns = "urn:ietf:params:xml:ns:xmpp-bind" })
 		:text_tag("resource", opts.resource or user)):get_child("bind", "urn:ietf:params:xml:ns:xmpp-bind"):get_child_text("jid");
 	self.bare, self.resource = self.jid:match("^([^/]+)/(.*)");
@@ -99,7 +99,7 @@ function methods:iq(iq)
 	self:send(iq);
 	return self:expect(function (stanza)
 		return stanza.name == "iq" and stanza.attr.id == iq.attr.id and stanza.attr.type ~= "get" and stanza.attr.type ~= "set";
-	end, "the answer to "..tostring(iq));
+	end, "the answer to "..iq:top_tag());
 end
 
 -- When this returns, the server has handled all that was sent before.

@@ -12,6 +12,8 @@ local function absolute(path)
 	return path:sub(1, 1) == "/" and path or root.."/"..path;
 end
 
+local target = absolute(os.getenv("CARGO_TARGET_DIR") or "target");
+
 return {
 	root = root;
 	-- Of a server version: the unpacked packages.
@@ -24,5 +26,6 @@ return {
 		return version;
 	end;
 	-- The library as cargo leaves it: libprosody_push.so, found by `require "prosody_push"`.
-	library = ("%s/%s/lib?.so"):format(absolute(os.getenv("CARGO_TARGET_DIR") or "target"), os.getenv("PROFILE") or "debug");
+	library = target.."/"..(os.getenv("PROFILE") or "debug").."/lib?.so";
+	debug_library = target.."/debug/lib?.so";
 };

@@ -5,10 +5,11 @@
 --   server:stop()  server:restart(options)  server:kill()
 --
 -- opts: version "0.12" | "13.0"; module "ours" | "reference"; options (the host's configuration, where push_coalesce
--- is off unless it is given); enable, disable
--- (lists of modules); components (JID -> module); s2s (true to reach out); log_level (the lowest, "debug" unless given);
--- storage ("internal" unless given); modules and library, if ours are not to be taken from the work tree; reference (the
--- folder of another mod_cloud_notify than the version's own).
+-- is off unless it is given); global (what is not for a host); enable, disable (lists of modules); host (its name); hosts
+-- (names of more, with the same configuration and accounts); components (JID -> module); s2s (true to reach out); log_level
+-- (the lowest, "debug" unless given); storage ("internal" | "memory" | "sqlite" | "postgresql"; STORAGE unless given, or
+-- "internal"); sql (that of another server, to share its database); modules and library, if ours are not to be taken from
+-- the work tree; reference (the folder of another mod_cloud_notify than the version's own).
 local paths = require "spec.support.paths";
 local net = require "spec.support.net";
 local stream = require "spec.support.stream";
@@ -19,12 +20,18 @@ local st = require "util.stanza";
 
 local VERSIONS = { ["0.12"] = "0.12", ["12"] = "0.12", ["13.0"] = "13.0", ["13"] = "13.0" };
 local HOST = "example.test";
-local CONTROL = "control."..HOST;
+local CONTROL = "control.example.test";
 -- App servers that specs may connect as.
-local EXTERNAL = { "push."..HOST, "push2."..HOST, CONTROL };
+local EXTERNAL = { "push.example.test", "push2.example.test", CONTROL };
 local USERS = { "romeo", "juliet", "mercutio", "benvolio" };
 local MODULES = {
 	"roster", "saslauth", "disco", "ping", "smacks", "mam", "carbons", "offline", "cloud_notify", "spec_control",
+};
+
+-- What mod_storage_sql connects to.
+local SQL = {
+	sqlite = function () return { driver = "SQLite3", database = "prosody.sqlite" }; end;
+	postgresql = function () return require "spec.support.postgresql".database(); end;
 };
 
 local prosody = { host = HOST };
@@ -59,6 +66,10 @@ local function plugin_paths(self)
 	return dirs;
 end
 
+local function hosts(self)
+	return { self.host, table.unpack(self.hosts or {}) };
+end
+
 local function write_config(self)
 	local out = {};
 	local function set(name, value)
@@ -82,22 +93,26 @@ local function write_config(self)
 	set("c2s_require_encryption", false);
 	set("s2s_require_encryption", false);
 	set("authentication", "internal_plain");
-	set("storage", self.storage or "internal");
+	set("default_storage", self.sql and "sql" or self.storage);
+	set("storage", { accounts = "internal" });
+	if self.sql then set("sql", self.sql); end
 	set("default_archive_policy", true);
-	local enabled = {};
+	local enabled, disabled = {}, { "posix", "http", "tls" };
 	for _, list in ipairs({ MODULES, self.enable or {} }) do
 		for _, name in ipairs(list) do table.insert(enabled, name); end
 	end
-	for _, name in ipairs(self.disable or {}) do
-		for i = #enabled, 1, -1 do if enabled[i] == name then table.remove(enabled, i); end end
-	end
+	for _, name in ipairs(self.disable or {}) do table.insert(disabled, name); end
+	if not self.s2s then table.insert(disabled, "s2s"); end
 	set("modules_enabled", enabled);
-	set("modules_disabled", { "posix", "http", "tls", not self.s2s and "s2s" or nil });
-	table.insert(out, ("VirtualHost %q"):format(HOST));
+	set("modules_disabled", disabled);
+	for name, value in pairs(self.global or {}) do set(name, value); end
 	-- Most specs count pushes one by one.
 	local options = { push_coalesce = false };
 	for name, value in pairs(self.options or {}) do options[name] = value; end
-	for name, value in pairs(options) do set(name, value); end
+	for _, host in ipairs(hosts(self)) do
+		table.insert(out, ("VirtualHost %q"):format(host));
+		for name, value in pairs(options) do set(name, value); end
+	end
 	for _, jid in ipairs(EXTERNAL) do
 		table.insert(out, ("Component %q"):format(jid));
 		set("component_secret", self.password);
@@ -122,13 +137,14 @@ local function write_script(self)
 end
 
 local function write_accounts(self)
-	local dir = self.dir.."/data";
-	for _, name in ipairs({ "", "/"..HOST:gsub("%.", "%%2e"), "/accounts" }) do
-		dir = dir..name;
+	lfs.mkdir(self.dir.."/data");
+	for _, host in ipairs(hosts(self)) do
+		local dir = self.dir.."/data/"..host:gsub("%.", "%%2e");
 		lfs.mkdir(dir);
-	end
-	for _, user in ipairs(USERS) do
-		write(("%s/%s.dat"):format(dir, user), ("return { password = %q };\n"):format(self.password));
+		lfs.mkdir(dir.."/accounts");
+		for _, user in ipairs(USERS) do
+			write(("%s/accounts/%s.dat"):format(dir, user), ("return { password = %q };\n"):format(self.password));
+		end
 	end
 end
 
@@ -168,6 +184,8 @@ function prosody.start(opts)
 	for name, value in pairs(opts) do self[name] = value; end
 	assert(opts.module == "ours" or opts.module == "reference", "module is ours or reference");
 	self.version = VERSIONS[opts.version] or error(("PROSODY is %s, there are 0.12 and 13.0"):format(opts.version), 0);
+	self.storage = self.storage or os.getenv("STORAGE") or "internal";
+	self.sql = self.sql or SQL[self.storage] and SQL[self.storage]();
 	self.dir = os.tmpname();
 	os.remove(self.dir);
 	assert(lfs.mkdir(self.dir));
@@ -196,7 +214,24 @@ end
 
 -- No time to say good-bye; restart() starts it again.
 function methods:kill()
-	os.execute("kill -9 "..read(self.dir.."/pid"));
+	os.execute("kill -9 "..self:pid());
+end
+
+function methods:pid()
+	return tonumber(read(self.dir.."/pid"));
+end
+
+-- Resident memory, in bytes.
+function methods:memory()
+	return 1024 * tonumber(read(("/proc/%d/status"):format(self:pid())):match("VmRSS:%s+(%d+)"));
+end
+
+-- Pushes of ours that are not answered yet.
+function methods:in_flight()
+	return self:eval([[
+		local saved = require "core.modulemanager".get_module(module.host, "cloud_notify").module.save();
+		return #require "util.json".decode(saved.engine).in_flight;
+	]]);
 end
 
 function methods:log()
@@ -215,7 +250,7 @@ function methods:eval(code, ...)
 	self.requests = self.requests + 1;
 	local id = "eval"..self.requests;
 	local request = serialization.serialize({ code = code, args = table.pack(...) });
-	self.control:send(st.iq({ type = "set", id = id, to = HOST, from = CONTROL })
+	self.control:send(st.iq({ type = "set", id = id, to = self.host, from = CONTROL })
 		:text_tag("eval", base64.encode(request), { xmlns = "urn:example:spec" }));
 	local answers = self.answers;
 	net.wait(function () return answers[id]; end, "the answer of the server to: "..code);
@@ -228,7 +263,11 @@ end
 
 -- What the store has under the user's name.
 function methods:stored(user, store)
-	return self:eval("return module:context(module.host):open_store(select(2, ...)):get((...))", user, store or "cloud_notify");
+	return self:eval([[
+		local user, name = ...;
+		local open = prosody.sound_open or require "core.storagemanager".open;
+		return open(module.host, name):get(user);
+	]], user, store or "cloud_notify");
 end
 
 function methods:store(user, data, store)

@@ -6,8 +6,8 @@
 use mlua::prelude::*;
 use tracing::warn;
 
-use crate::element::{Element, Node};
-use crate::registration::Registration;
+use crate::element::{Element, Node, Packed};
+use crate::registration::{MAX_SIZE, Refusal, Registration};
 
 /// An options form is flat; what is deeper or larger than this is no form.
 const MAX_DEPTH: usize = 16;
@@ -43,6 +43,15 @@ pub fn registration(identifier: &LuaValue, record: &LuaValue) -> Option<Registra
     let mut registration = Registration::new(&identifier, &jid, node.as_deref(), options.as_ref(), timestamp);
     registration.client_id = text("client_id").map(Into::into);
     Some(registration)
+}
+
+/// Whether a record that a client wants stored may be; its form as the store will have it, or the stanza.
+pub fn check(identifier: &LuaValue, record: &LuaValue) -> Result<(), Refusal> {
+    let registration = registration(identifier, record).ok_or(Refusal::TooLarge)?;
+    let fields = record.as_table().into_iter().flat_map(|record| record.pairs::<LuaValue, LuaValue>());
+    let text = fields.flatten().map(|(_, value)| value.as_string().map_or(0, |text| text.as_bytes().len()));
+    let form = registration.options.as_ref().map_or(0, Packed::size);
+    if text.sum::<usize>() + form > MAX_SIZE { Err(Refusal::TooLarge) } else { Ok(()) }
 }
 
 /// An element as `st.preserialize` leaves it: `name`, `attr`, and children from 1 up.

@@ -1,0 +1,55 @@
+-- The store, which has for each user a table of registrations. A store may let others run while it waits for a database:
+-- whoever is at work on a user's table is alone with it, so that nobody writes over what another has written meanwhile.
+
+local async = require "util.async";
+
+local traceback, xpcall = debug.traceback, xpcall;
+
+local store = module:open_store();
+local guard = async.guarder();
+
+-- The user's table, or an empty one; nil and an error if that is not known.
+local function read(user)
+	local records, err = store:get(user);
+	if not records and err then
+		module:log("error", "The push registrations of %s cannot be read: %s", user, err);
+		return nil, err;
+	end
+	return records or {};
+end
+
+local function write(user, records)
+	local ok, err = store:set(user, next(records) and records or nil);
+	if not ok then
+		module:log("error", "The push registrations of %s cannot be written and stay as they were: %s", user, err);
+		return nil, err;
+	end
+	return true;
+end
+
+local function leave(exit, ok, ...)
+	exit();
+	if not ok then error((...), 0); end
+	return ...;
+end
+
+-- Gives what action(user, …) gives, which nobody is at the same time for that user.
+local function alone(action, user, ...)
+	-- Elsewhere no store can wait, so that nothing comes in between.
+	if not async.ready() then return action(user, ...); end
+	return leave(guard(user), xpcall(action, traceback, user, ...));
+end
+
+-- A function that runs `handler` where a store may wait: for what does not begin with a client's stanza.
+local function waitable(handler)
+	return function (arg)
+		async.runner(handler):run(arg or true);
+	end;
+end
+
+return {
+	read = read;
+	write = write;
+	alone = alone;
+	waitable = waitable;
+};

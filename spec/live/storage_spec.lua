@@ -1,0 +1,199 @@
+-- Stores of registrations that fail, that take their time, and that other servers use too.
+local prosody = require "spec.support.prosody";
+local appserver = require "spec.support.appserver";
+local client = require "spec.support.client";
+local faulty = require "spec.support.faulty";
+local net = require "spec.support.net";
+local st = require "util.stanza";
+
+local PUSH = "push.example.test";
+
+local function start(opts)
+	opts = opts or {};
+	opts.version, opts.module = os.getenv("PROSODY"), "ours";
+	return prosody.start(opts);
+end
+
+local function keys(records)
+	local names = {};
+	for name in pairs(records or {}) do names[#names + 1] = name; end
+	table.sort(names);
+	return names;
+end
+
+-- type and condition of an answer
+local function err(reply)
+	assert.equal("error", reply.attr.type, tostring(reply));
+	return { (select(1, reply:get_error())), (select(2, reply:get_error())) };
+end
+
+local function bound(server, user)
+	return server:eval([[
+		local found = {};
+		for resource, session in pairs(prosody.hosts[module.host].sessions[...].sessions) do
+			found[resource] = session.push_identifier or "none";
+		end
+		return found;
+	]], user);
+end
+
+local function ping(server, user)
+	server:eval("module:fire_event('cloud-notify-ping', { user = ... })", user or "romeo");
+end
+
+describe("a store that fails", function ()
+	local server, phone;
+	setup(function ()
+		server = start();
+		phone = client.connect(server, "romeo");
+		phone:enable_push({ jid = PUSH, node = "n" });
+	end);
+	teardown(function () server:stop(); end);
+
+	for _, how in ipairs({ "the disk is full", "raise" }) do
+		it("on read makes nothing lost ("..how..")", function ()
+			faulty.store(server, "get", how);
+			assert.same({ "wait", "internal-server-error" }, err(phone:enable_push({ jid = "push2.example.test", node = "m" })));
+			assert.same({ "wait", "internal-server-error" }, err(phone:disable_push({ jid = PUSH })));
+			faulty.store(server);
+			assert.same({ PUSH.."<n" }, keys(server:stored("romeo")));
+		end);
+
+		it("on write changes nothing in memory either ("..how..")", function ()
+			faulty.store(server, "set", how);
+			assert.same({ "wait", "internal-server-error" }, err(phone:enable_push({ jid = "push2.example.test", node = "m" })));
+			assert.same({ "wait", "internal-server-error" }, err(phone:disable_push({ jid = PUSH })));
+			assert.same({ romeo = PUSH.."<n" }, bound(server, "romeo"));
+			local app, app2 = appserver.connect(server, PUSH), appserver.connect(server, "push2.example.test");
+			server:eval("module:fire_event('cloud-notify-ping', { user = 'romeo' })");
+			assert.same({ 1, 0 }, { app:settled(), app2:settled() });
+			app:disconnect();
+			app2:disconnect();
+			faulty.store(server);
+		end);
+	end
+
+	it("costs nobody the message", function ()
+		faulty.store(server, "get", "raise");
+		phone:close();
+		client.connect(server, "juliet"):message { to = "romeo@example.test", body = "Romeo?" };
+		faulty.store(server);
+		phone = client.connect(server, "romeo");
+		phone:expect(function (stanza) return stanza:get_child_text("body") == "Romeo?"; end, "the stored message");
+		assert.matches("the disk is on fire", server:log());
+	end);
+end);
+
+describe("a store that takes its time", function ()
+	local server, app;
+	before_each(function ()
+		server = start { options = { push_max_errors = 1 } };
+		app = appserver.connect(server, PUSH);
+		faulty.slow_store(server);
+	end);
+	after_each(function () server:stop(); end);
+
+	local function pauses(list)
+		server:eval("prosody.pauses = ...", list);
+	end
+
+	local function enabling(node)
+		return st.stanza("iq", { type = "set", id = node }):tag("enable", { xmlns = "urn:xmpp:push:0", jid = PUSH, node = node }):reset();
+	end
+
+	local function enabled(session, node)
+		assert.equal("result", session:expect(function (stanza) return stanza.attr.id == node; end, "the answer").attr.type);
+	end
+
+	it("keeps all of what is enabled at once", function ()
+		local sessions = {};
+		for i = 1, 4 do sessions[i] = client.connect(server, "romeo", { resource = "r"..i }); end
+		for i = 1, 4 do sessions[i]:send(enabling("n"..i)); end
+		for i = 1, 4 do enabled(sessions[i], "n"..i); end
+		assert.same({ PUSH.."<n1", PUSH.."<n2", PUSH.."<n3", PUSH.."<n4" }, keys(server:stored("romeo")));
+		assert.same({ r1 = PUSH.."<n1", r2 = PUSH.."<n2", r3 = PUSH.."<n3", r4 = PUSH.."<n4" }, bound(server, "romeo"));
+		ping(server);
+		assert.equal(4, app:settled());
+		assert.not_matches("A fault in", server:log());
+	end);
+
+	it("does not bring back in memory what was before", function ()
+		local romeo, juliet = client.connect(server, "romeo"), client.connect(server, "juliet");
+		romeo:send(enabling("first"));
+		enabled(romeo, "first");
+		server:reload();
+		-- What is read for the message comes late.
+		pauses { 0.3 };
+		juliet:send(st.message({ to = "romeo@example.test", type = "chat", id = "m" }, "Romeo?"));
+		net.wait(function () return server:eval("return #prosody.pauses") == 0; end, "the reading for the message");
+		romeo:send(enabling("second"));
+		enabled(romeo, "second");
+		romeo:expect(function (stanza) return stanza.attr.id == "m"; end, "the message");
+		local before = app:settled();
+		ping(server);
+		assert.equal(before + 2, app:settled());
+	end);
+
+	it("loses nothing when an app server ends a registration meanwhile", function ()
+		local romeo = client.connect(server, "romeo");
+		romeo:send(enabling("first"));
+		enabled(romeo, "first");
+		app.answer = { "cancel", "item-not-found" };
+		pauses { 0.3 };
+		ping(server);
+		app:expect(1);
+		net.wait(function () return server:eval("return #prosody.pauses") == 0; end, "the end of the first");
+		romeo:send(enabling("second"));
+		enabled(romeo, "second");
+		assert.same({ PUSH.."<second" }, keys(server:stored("romeo")));
+		assert.not_matches("A fault in", server:log());
+	end);
+end);
+
+if os.getenv("STORAGE") == "postgresql" then
+	local postgresql = require "spec.support.postgresql";
+
+	describe("a database that serves two servers", function ()
+		it("keeps their users apart", function ()
+			local one = start();
+			local other = start { host = "other.test", sql = one.sql };
+			local app, other_app = appserver.connect(one, PUSH), appserver.connect(other, PUSH);
+			local romeo, other_romeo = client.connect(one, "romeo"), client.connect(other, "romeo");
+			for i = 1, 3 do
+				romeo:enable_push({ jid = PUSH, node = "one-"..i });
+				other_romeo:enable_push({ jid = PUSH, node = "other-"..i });
+			end
+			romeo:disable_push({ jid = PUSH, node = "one-1" });
+			assert.same({ PUSH.."<one-2", PUSH.."<one-3" }, keys(one:stored("romeo")));
+			assert.same({ PUSH.."<other-1", PUSH.."<other-2", PUSH.."<other-3" }, keys(other:stored("romeo")));
+			ping(one);
+			ping(other);
+			assert.same({ 2, 3 }, { app:settled(), other_app:settled() });
+			one:eval("assert(require 'core.usermanager'.delete_user('romeo', module.host))");
+			assert.is_nil(one:stored("romeo"));
+			assert.equal(3, #keys(other:stored("romeo")));
+			one:stop();
+			other:stop();
+		end);
+	end);
+
+	describe("a database that goes away", function ()
+		it("and comes back has all that was acknowledged, and what was not is refused", function ()
+			local server = start();
+			local app = appserver.connect(server, PUSH);
+			local romeo = client.connect(server, "romeo");
+			romeo:enable_push({ jid = PUSH, node = "before" });
+			postgresql.stop();
+			assert.same({ "wait", "internal-server-error" }, err(romeo:enable_push({ jid = PUSH, node = "meanwhile" })));
+			assert.same({ "wait", "internal-server-error" }, err(romeo:disable_push({ jid = PUSH })));
+			ping(server);
+			assert.equal("before", appserver.read(app:expect(1)).node);
+			postgresql.start();
+			net.wait(function () return romeo:enable_push({ jid = PUSH, node = "after" }).attr.type == "result"; end, "the database");
+			assert.same({ PUSH.."<after", PUSH.."<before" }, keys(server:stored("romeo")));
+			ping(server);
+			assert.equal(3, app:settled());
+			server:stop();
+		end);
+	end);
+end

@@ -1,0 +1,136 @@
+-- App servers that refuse, do not answer, or are not there.
+local appserver = require "spec.support.appserver";
+local client = require "spec.support.client";
+local faulty = require "spec.support.faulty";
+
+local PUSH = "push.example.test";
+
+-- RFC 6120 §8.3.2 and §8.3.3.
+local TYPES = { "auth", "cancel", "continue", "modify", "wait" };
+local CONDITIONS = {
+	"bad-request", "conflict", "feature-not-implemented", "forbidden", "gone", "internal-server-error", "item-not-found",
+	"jid-malformed", "not-acceptable", "not-allowed", "not-authorized", "policy-violation", "recipient-unavailable", "redirect",
+	"registration-required", "remote-server-not-found", "remote-server-timeout", "resource-constraint", "service-unavailable",
+	"subscription-required", "undefined-condition", "unexpected-request",
+};
+-- Conditions that say nothing of the registration, whatever their type.
+local ROAD = {
+	["internal-server-error"] = true, ["remote-server-not-found"] = true, ["remote-server-timeout"] = true,
+	["resource-constraint"] = true,
+};
+
+local function ping(server, times)
+	server:eval("for _ = 1, ... do module:fire_event('cloud-notify-ping', { user = 'romeo' }); end", times or 1);
+end
+
+local function nodes(server)
+	local found, n = {}, 0;
+	for _, record in pairs(server:stored("romeo") or {}) do
+		found[record.node] = true;
+		n = n + 1;
+	end
+	return found, n;
+end
+
+return {
+	{
+		name = "every error of RFC 6120 in every type, twice, with push_max_errors = 2";
+		counts = "registrations kept where it was not their fault";
+		run = function (start)
+			local server = start { options = { push_max_errors = 2, push_max_devices = 200 } };
+			local app = appserver.connect(server, PUSH);
+			local answers, records, innocent, guilty = {}, {}, {}, {};
+			for _, kind in ipairs(TYPES) do
+				for _, condition in ipairs(CONDITIONS) do
+					local node = kind.." "..condition;
+					answers[node] = { kind, condition };
+					records[PUSH.."<"..node] = { jid = PUSH, node = node, timestamp = #innocent + #guilty + 1 };
+					table.insert((kind == "wait" or ROAD[condition]) and innocent or guilty, node);
+				end
+			end
+			server:store("romeo", records);
+			app.answer = function (iq)
+				app:send(require "util.stanza".error_reply(iq, table.unpack(answers[appserver.read(iq).node])));
+			end;
+			for _ = 1, 2 do
+				ping(server);
+				app:settled();
+			end
+			local left = nodes(server);
+			local kept, gone = 0, 0;
+			for _, node in ipairs(innocent) do if left[node] then kept = kept + 1; end end
+			for _, node in ipairs(guilty) do if not left[node] then gone = gone + 1; end end
+			assert(kept == #innocent and gone == #guilty,
+				("%d of %d kept, %d of %d others gone"):format(kept, #innocent, gone, #guilty));
+			return ("%d of %d, the %d others gone"):format(kept, #innocent, gone);
+		end;
+	};
+	{
+		name = "pushes in flight to an app server that never answers, three times over";
+		counts = "growth of memory from the first to the third time";
+		size = { 2000, 10000 };
+		run = function (start, size)
+			local server = start();
+			local app = appserver.connect(server, PUSH);
+			app.answer = "none";
+			client.connect(server, "romeo"):enable_push({ jid = PUSH, node = "n" });
+			faulty.clock(server);
+			local memory = {};
+			for round = 1, 3 do
+				for _ = 1, size // 1000 do
+					ping(server, 1000);
+					app:settled();
+				end
+				assert(#app.pushes == round * size, "pushes are missing");
+				faulty.ahead(server, round * 121);
+				app:settled();
+				server:eval("collectgarbage() collectgarbage()");
+				memory[round] = server:memory();
+			end
+			local growth = (memory[3] - memory[1]) / 1e6;
+			assert(growth < 1, ("grew by %.1f MB"):format(growth));
+			local _, left = nodes(server);
+			assert(left == 1, "the registration went");
+			return ("%.1f MB, of 3 × %d"):format(growth, size);
+		end;
+	};
+	{
+		name = "an app server that goes and comes back after 100 pushes";
+		counts = "the registration stays, the next push arrives";
+		run = function (start)
+			local server = start { options = { push_max_errors = 3 } };
+			local app = appserver.connect(server, PUSH);
+			client.connect(server, "romeo"):enable_push({ jid = PUSH, node = "n" });
+			app:disconnect();
+			ping(server, 100);
+			app = appserver.connect(server, PUSH);
+			local _, left = nodes(server);
+			assert(left == 1, "the registration went");
+			ping(server);
+			assert(app:settled() == 1, "no push arrives");
+			return "yes";
+		end;
+	};
+	{
+		name = "DNS fails for five hours, a push a minute";
+		counts = "the registration stays, the next push arrives";
+		run = function (start)
+			local server = start();
+			local app = appserver.connect(server, PUSH);
+			client.connect(server, "romeo"):enable_push({ jid = PUSH, node = "n" });
+			faulty.clock(server);
+			app.answer = { "cancel", "remote-server-not-found", "DNS resolution failed" };
+			for minute = 1, 300 do
+				faulty.ahead(server, minute * 60);
+				ping(server);
+			end
+			app:settled();
+			local _, left = nodes(server);
+			assert(left == 1, ("the registration went after %d pushes"):format(#app.pushes));
+			app.answer = "result";
+			ping(server);
+			assert(app:settled() == 301, "no push arrives");
+			return "yes";
+		end;
+	};
+};

@@ -1,0 +1,94 @@
+-- Traffic without end: messages from one component, pushes to another, over sockets.
+local appserver = require "spec.support.appserver";
+local net = require "spec.support.net";
+
+local PUSH = "push.example.test";
+local SENDER = "push2.example.test";
+local USERS, DEVICES = 100, 2;
+-- Pushes that are under way at the most, and between two questions that tell how many of the answers have been read.
+local WINDOW, STEP = 2000, 500;
+
+-- CPU seconds of the server so far.
+local function cpu(server)
+	local file = assert(io.open(("/proc/%d/stat"):format(server:pid())));
+	local user, system = file:read("a"):match("%) %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ (%d+) (%d+)");
+	file:close();
+	return (user + system) / 100;
+end
+
+return {
+	{
+		name = "pushes for messages, over sockets";
+		counts = "per second, CPU of the server for each, growth of memory after the first twentieth, left in flight";
+		size = { 40000, 1000000 };
+		-- It keeps something of each: its figures for fewer are its better ones.
+		reference_size = 100000;
+		run = function (start, size, progress)
+			local server = start { log_level = "error", storage = "memory", disable = { "mam", "offline" } };
+			server:eval([[
+				local users, devices = ...;
+				local store = module:open_store("cloud_notify");
+				for i = 1, users do
+					local records = {};
+					for j = 1, devices do
+						local node = ("device%d-%d"):format(i, j);
+						records["push.example.test<"..node] = { jid = "push.example.test", node = node, timestamp = j };
+					end
+					assert(store:set("user"..i, records));
+				end
+				module:hook("message/offline/handle", function () return true; end, -1);
+				module:hook("message/bare", function (event)
+					local user = event.stanza.attr.to:match("^[^@]+");
+					return module:fire_event("message/offline/handle", { origin = event.origin, stanza = event.stanza, username = user });
+				end, 1000);
+			]], USERS, DEVICES);
+			local app, sender = appserver.connect(server, PUSH), appserver.connect(server, SENDER);
+			-- By hand: a parser would take longer than the server.
+			local came, answered, rest = 0, 0, "";
+			net.add(app.stream.conn, function (data)
+				local out, last = {}, 1;
+				rest = (rest..data):gsub("<iq [^>]*read%-(%d+)[^>]*/>", function (read)
+					answered = tonumber(read);
+					return "";
+				end);
+				for iq, past in rest:gmatch("(<iq .-</iq>)()") do
+					local id = iq:match(" id=['\"](.-)['\"]");
+					came, last = came + 1, past;
+					out[#out + 1] = ("<iq type='result' id='%s' from='%s' to='example.test'/>"):format(id, PUSH);
+					if came % STEP == 0 then
+						out[#out + 1] = ("<iq type='get' id='read-%d' from='%s' to='example.test'><ping xmlns='urn:xmpp:ping'/></iq>"):format(came, PUSH);
+					end
+				end
+				rest = rest:sub(last);
+				app.stream:write(table.concat(out));
+			end);
+			local sent, base, highest = 0, nil, 0;
+			local began, cpu_before = net.now(), cpu(server);
+			while came < size do
+				local out = {};
+				while #out < 100 and sent * DEVICES < size and sent * DEVICES - answered < WINDOW do
+					sent = sent + 1;
+					out[#out + 1] = ("<message type='chat' id='m%d' from='juliet@%s' to='user%d@example.test'><body>%d</body></message>")
+						:format(sent, SENDER, sent % USERS + 1, sent);
+				end
+				sender.stream:write(table.concat(out));
+				local before, answered_before = came, answered;
+				net.wait(function () return came > before or answered > answered_before; end, ("push %d of %d"):format(came + 1, size));
+				if came >= size // 20 then
+					base = base or server:memory();
+					if came // (size // 20) > before // (size // 20) then
+						highest = math.max(highest, server:memory());
+						progress("%d of %d pushes, %.1f MB", came, size, server:memory() / 1e6);
+					end
+				end
+			end
+			local seconds, spent = net.now() - began, cpu(server) - cpu_before;
+			net.wait(function () return server:in_flight() == 0; end, "the last answers");
+			assert(came == size, ("%d pushes"):format(came));
+			local growth = highest / base - 1;
+			local figure = ("%d/s, %.0f µs, %.1f %%, 0, of %d"):format(size // seconds, spent / size * 1e6, growth * 100, size);
+			assert(growth < 0.02, figure);
+			return figure;
+		end;
+	};
+};

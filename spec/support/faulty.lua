@@ -1,0 +1,99 @@
+-- Faults that specs put into a server, from the next load of the module on: stores that fail or take their time, a
+-- library that raises or panics, a clock that runs ahead.
+local faulty = {};
+
+-- Reading or writing registrations (`method`: "get" or "set") fails as `how` says: "raise", or any text for an error that
+-- is given back. Without a method, all is well again.
+function faulty.store(server, method, how)
+	server:eval([[
+		local method, how = ...;
+		local storagemanager = require "core.storagemanager";
+		prosody.sound_open = prosody.sound_open or storagemanager.open;
+		storagemanager.open = function (host, name, kind)
+			local store = prosody.sound_open(host, name, kind);
+			if name ~= "cloud_notify" or not method then return store; end
+			return setmetatable({ [method] = function ()
+				if how == "raise" then error("the disk is on fire"); end
+				return nil, how;
+			end }, { __index = function (_, key)
+				return function (_, ...) return store[key](store, ...); end
+			end });
+		end
+	]], method, how);
+	server:reload();
+end
+
+-- The store waits after each read and before each write, for 0.01 seconds; where prosody.pauses has some, for the first
+-- of those.
+function faulty.slow_store(server)
+	server:eval([[
+		prosody.pauses = {};
+		local async = require "util.async";
+		local storagemanager = require "core.storagemanager";
+		prosody.sound_open = prosody.sound_open or storagemanager.open;
+		local function pause()
+			local wait, done = async.waiter();
+			module:add_timer(table.remove(prosody.pauses, 1) or 0.01, function () done(); end);
+			wait();
+		end
+		storagemanager.open = function (host, name, kind)
+			local store = prosody.sound_open(host, name, kind);
+			if name ~= "cloud_notify" then return store; end
+			return {
+				get = function (_, user)
+					local records = store:get(user);
+					pause();
+					return records;
+				end;
+				set = function (_, user, records)
+					pause();
+					return store:set(user, records);
+				end;
+			};
+		end
+	]]);
+	server:reload();
+end
+
+-- Every method of the library whose name matches raises, as for wrong arguments, or with `how` = "panic" does as a bug in
+-- Rust would. Without a pattern, all is well again.
+function faulty.library(server, pattern, how)
+	server:eval([[
+		local pattern, how = ...;
+		local library = require "prosody_push";
+		prosody.sound_new = prosody.sound_new or library.new;
+		library.new = function (...)
+			local engine = prosody.sound_new(...);
+			return setmetatable({}, { __index = function (_, name)
+				return function (_, ...)
+					if pattern and name:find(pattern) then
+						if how == "panic" then return engine:panic(); end
+						return engine[name](engine, {}, {}, {}, {}, {});
+					end
+					return engine[name](engine, ...);
+				end
+			end });
+		end
+	]], pattern, how);
+	server:reload();
+end
+
+-- No timer takes longer than 0.05 seconds, and the clock can be set ahead: faulty.ahead(server, seconds).
+function faulty.clock(server)
+	server:eval([[
+		local time, timer = require "util.time", require "util.timer";
+		local now, add_task = time.now, timer.add_task;
+		prosody.ahead = 0;
+		time.now = function () return now() + prosody.ahead; end
+		timer.add_task = function (delay, ...)
+			return add_task(math.min(delay, 0.05), ...);
+		end
+	]]);
+	server:reload();
+end
+
+function faulty.ahead(server, seconds)
+	server:eval("prosody.ahead = ...", seconds);
+end
+
+return faulty;
