@@ -28,6 +28,8 @@ CASES = 100000
 # The runner of benches/, in the version of the library.
 GUNGRAUN = $(shell sed -n 's/^gungraun = "=\(.*\)"/\1/p' Cargo.toml)
 TOOLS = $(abspath $(TARGET))/tools
+DENY_VERSION = 0.20.2
+DENY = $(TOOLS)/deny-$(DENY_VERSION)/bin/cargo-deny
 
 .PHONY: help build files install deps dev demo serve test core specs lint bench soak clean
 
@@ -88,11 +90,20 @@ specs: deps dev
 		for spec in $(SERVER_SPECS); do run $$spec on Prosody $$version; done; \
 	done
 
-lint: deps ## luacheck, rustfmt, clippy
+$(DENY):
+	cargo install --quiet --locked --debug --no-default-features cargo-deny --version $(DENY_VERSION) --root "$(TOOLS)/deny-$(DENY_VERSION)"
+
+lint: deps $(DENY) ## luacheck, rustfmt, clippy, cargo-deny
 	luacheck -q lua spec
 	cargo fmt --check
 	cargo clippy -q --locked --all-targets -- -D warnings
 	cargo clippy -q --locked --all-targets --no-default-features -- -D warnings
+	"$(DENY)" --locked check licenses bans sources
+	@if timeout 60 "$(DENY)" --log-level off fetch db; then \
+		"$(DENY)" --locked check --disable-fetch advisories; \
+	else \
+		echo "Skipped: advisories. Their database cannot be fetched."; \
+	fi
 
 bench: ## what a push costs beside the reference; writes docs/bench.md (some 10 minutes)
 	spec/support/deps bench

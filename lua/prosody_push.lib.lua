@@ -21,13 +21,16 @@ local engine = library.new(host, function (name)
 	return module:get_option(name);
 end, getmetatable(st.stanza("iq")), logger.init(host..":"..module.name));
 
--- Nothing may raise out of a hook: it would cost a user the message that the event is about.
+-- Nothing may raise out of a hook: it would cost a user the message that the event is about. `otherwise` is tried when
+-- `handler` failed.
 local function guarded(what, handler, otherwise)
 	return function (event)
 		local ok, ret = xpcall(handler, traceback, event);
 		if ok then return ret; end
 		module:log("error", "A fault in %s; nothing else is touched by it: %s", what, ret);
-		return otherwise and otherwise(event);
+		if not otherwise then return; end
+		ok, ret = pcall(otherwise, event);
+		if ok then return ret; end
 	end;
 end
 

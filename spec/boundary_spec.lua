@@ -3,6 +3,8 @@ local paths = require "spec.support.paths";
 package.cpath = paths.library..";"..package.cpath;
 local library = require "prosody_push";
 
+local any = require "spec.support.odd";
+
 local stanza_mt = {};
 
 local function new(options, log)
@@ -13,6 +15,15 @@ end
 -- Of an event of a message: the stanzas, and the details of each.
 local function written(details, _, _, _, stanza, others)
 	return { stanza, table.unpack(others or {}) }, details;
+end
+
+-- What a store may have of a user, with `record` among it, and a record that is nearly right.
+local function random_records(record)
+	return {
+		[math.random(2) == 1 and "push.example.test<o" or math.random(3) == 1 and {} or math.random(9)] = record;
+		["push.example.test<n"] = { jid = "push.example.test", node = any.value(1), options = any.stanza(), timestamp = any.value(0) };
+		["push.example.test<m"] = { jid = "push.example.test", node = "m", timestamp = 1 };
+	};
 end
 
 local records = { ["push.example<n"] = { jid = "push.example", node = "n", timestamp = 1 } };
@@ -176,6 +187,35 @@ describe("an engine", function ()
 		engine:matching("romeo", odd, "x");
 		engine:revoked("romeo", odd, "x", nil, "romeo@example.test", "none");
 		assert.equal(cyclic.options, cyclic.options[1]);
+	end);
+
+	it("reads 5,000 random tables of a store, and forms, without raising", function ()
+		local seed = os.time();
+		math.randomseed(seed);
+		local engine = new({ push_notification_with_body = true });
+		local made = 0;
+		for i = 1, 5000 do
+			local where = ("table %d of seed %d"):format(i, seed);
+			local record, form = any.value(), any.stanza();
+			local stored = type(record) == "table" and random_records(record) or {};
+			engine:refusal(any.value(1), record);
+			assert.is_true(pcall(engine.refusal, engine, "push.example.test<n", { jid = "push.example.test", options = form }), where);
+			for _, step in ipairs({
+				{ engine.load, "romeo", stored }, { engine.admit, "romeo", stored, "push.example.test<n", i },
+				{ engine.of_client, "romeo", stored, "1" }, { engine.matching, "romeo", stored, "push.example.test" },
+				{ engine.revoked, "romeo", stored, "push.example.test", "n", "romeo@example.test", "none" },
+			}) do
+				local ok, err = pcall(step[1], engine, table.unpack(step, 2));
+				assert.is_true(ok, where..": "..tostring(err));
+			end
+			local ok, pushes = pcall(function () return (written(engine:on_ping("romeo", i, true, stored))); end);
+			assert.is_true(ok, where..": "..tostring(pushes));
+			for _, push in ipairs(pushes) do
+				made = made + 1;
+				assert.equal("string", type(push.attr.to), where);
+			end
+		end
+		assert.is_true(made > 1000, made.." pushes");
 	end);
 
 	it("keeps what has to survive a reload as text", function ()

@@ -109,6 +109,51 @@ return {
 		end;
 	};
 	{
+		name = "random tables for stanzas, cyclic and with the wrong types, given to every handler of the module";
+		counts = "errors that come out, the next push works";
+		size = { 1000, 10000 };
+		run = function (start, size)
+			local server = start { log_level = "error" };
+			local app, juliet = away(server);
+			local mercutio = client.connect(server, "mercutio", { resource = "phone", smacks = true });
+			mercutio:enable_push({ jid = PUSH, node = "m" });
+			server:eval([[
+				prosody.odd = dofile((...));
+				prosody.odd.stanza_metatable = getmetatable(require "util.stanza".stanza("x"));
+				math.randomseed(select(2, ...));
+			]], paths.root.."/spec/support/odd.lua", os.time());
+			local code = [[
+				local events = prosody.hosts[module.host].events;
+				local session = prosody.hosts[module.host].sessions.mercutio.sessions.phone;
+				local handlers = require "core.modulemanager".get_module(module.host, "cloud_notify").module.event_handlers.data[events];
+				local raised, example = 0, nil;
+				for _ = 1, 100 do
+					for name, list in pairs(handlers) do
+						local stanza = prosody.odd.stanza();
+						for handler in pairs(list) do
+							local ok, err = pcall(handler, {
+								origin = name:find("smacks") and session or prosody.hosts[module.host]; session = session; resumed = session;
+								stanza = stanza; queue = { stanza }; username = "romeo"; user = "romeo"; for_user = "romeo"; id = "a"; reply = stanza;
+							});
+							if not ok then raised, example = raised + 1, tostring(err); end
+						end
+					end
+				end
+				return raised, example;
+			]];
+			local raised, example = 0, nil;
+			for _ = 1, size // 100 do
+				local more, err = server:eval(code);
+				raised, example = raised + more, err or example;
+			end
+			assert(raised == 0, ("%d, one of them %s"):format(raised, example));
+			local before = app:settled();
+			juliet:message { to = "romeo@example.test", body = "Romeo?", id = "m" };
+			assert(app:settled() == before + 1, "no push after it");
+			return ("0 of %d tables, yes"):format(size);
+		end;
+	};
+	{
 		name = "two hosts of one server, the same user, node and app server";
 		counts = "what one has of the other";
 		run = function (start)

@@ -253,7 +253,7 @@ function methods:eval(code, ...)
 	self.control:send(st.iq({ type = "set", id = id, to = self.host, from = CONTROL })
 		:text_tag("eval", base64.encode(request), { xmlns = "urn:example:spec" }));
 	local answers = self.answers;
-	net.wait(function () return answers[id]; end, "the answer of the server to: "..code);
+	net.wait(function () return answers[id]; end, "the answer of the server to: "..code:match("%S[^\n]*"));
 	local ret = answers[id]:get_child_text("ret", "urn:example:spec");
 	answers[id] = nil;
 	local values = assert(serialization.deserialize(base64.decode(assert(ret, "no answer to: "..code))));

@@ -1,0 +1,65 @@
+-- Random values in the shape of a stanza, or of what a store has of a user, or not quite: with the wrong types, with
+-- numbers for strings, and cyclic.
+local odd = {};
+
+local random = math.random;
+
+local WORDS = {
+	"message", "body", "x", "field", "value", "subject", "propose", "retract", "stanza-id", "encrypted", "payload", "received",
+	"sent", "forwarded", "jabber:client", "jabber:x:data", "urn:xmpp:carbons:2", "urn:xmpp:forward:0", "urn:xmpp:sid:0",
+	"urn:xmpp:jingle-message:0", "http://jabber.org/protocol/pubsub", "pubsub", "affiliation", "none", "groupchat", "error",
+	"chat", "romeo@example.test", "romeo@example.test/phone", "push.example.test", "n", "", " ", "@", "\xff\xfe", "\0", "1",
+};
+local KEYS = {
+	"name", "attr", "tags", "jid", "node", "options", "timestamp", "client_id", "id", "from", "to", "by", "type", "xmlns",
+	"affiliation",
+};
+local NUMBERS = { 0, 1, -1, 0.5, 7, 2^53, -2^63, 1e300, 1 / 0, -1 / 0, 0 / 0, math.maxinteger, math.mininteger };
+
+local function one_of(list)
+	return list[random(#list)];
+end
+
+local function scalar()
+	local kind = random(12);
+	if kind == 1 then return random(2) == 1; end
+	if kind <= 4 then return one_of(NUMBERS); end
+	if kind == 5 then return print; end
+	if kind == 6 then return ("x"):rep(random(5000)); end
+	return one_of(WORDS);
+end
+
+-- `seen` has the tables around it.
+function odd.value(depth, seen)
+	depth, seen = depth or 4, seen or {};
+	local kind = random(10);
+	if depth == 0 or kind <= 2 then return scalar(); end
+	if kind == 3 and seen[1] then return one_of(seen); end
+	local value = {};
+	seen[#seen + 1] = value;
+	for _ = 1, random(0, 4) do value[one_of(KEYS)] = odd.value(depth - 1, seen); end
+	for i = 1, random(0, 3) do value[i] = odd.value(depth - 1, seen); end
+	seen[#seen] = nil;
+	return value;
+end
+
+-- Mostly a stanza, with something odd somewhere.
+function odd.stanza(depth, seen)
+	depth, seen = depth or 4, seen or {};
+	local stanza = { name = not seen[1] and "message" or one_of(WORDS), attr = {}, tags = {} };
+	seen[#seen + 1] = stanza;
+	for _ = 1, random(0, 4) do stanza.attr[one_of(KEYS)] = random(20) == 1 and odd.value(2) or one_of(WORDS); end
+	for _ = 1, depth > 0 and random(0, 3) or 0 do
+		local child = random(20) == 1 and odd.value(3, seen) or random(40) == 1 and one_of(seen) or odd.stanza(depth - 1, seen);
+		stanza[#stanza + 1] = child;
+		stanza.tags[#stanza.tags + 1] = child;
+		if random(2) == 1 then stanza[#stanza + 1] = one_of(WORDS); end
+	end
+	for _, field in ipairs({ "name", "attr", "tags" }) do
+		if random(60) == 1 then stanza[field] = odd.value(2, seen); end
+	end
+	seen[#seen] = nil;
+	return setmetatable(stanza, odd.stanza_metatable);
+end
+
+return odd;
