@@ -14,7 +14,7 @@ local cases = {};
 local function start_one(module, opts)
 	local server = prosody.start {
 		version = opts.version; module = module; reference = module == "reference" and opts.reference or nil;
-		log_level = "info"; storage = { cloud_notify = "memory" };
+		log_level = "info"; storage = "memory";
 		enable = { "spec_bench" }; components = { [APP] = "spec_app" }; options = opts.options;
 	};
 	local clients = {};
