@@ -57,21 +57,21 @@ end
 
 -- A thousand ports are this process's while it holds the first of them: another run of the specs has its own. None that
 -- the system gives to outgoing connections: one might take it, or meet itself.
-local block, last;
+local block, newest;
 
 -- A port that is free now, and was not given of late.
 function net.free_port()
 	while not block do
-		last = math.random(10, 31) * 1000;
-		block = socket.bind("127.0.0.1", last);
+		newest = math.random(10, 31) * 1000;
+		block = socket.bind("127.0.0.1", newest);
 	end
-	local first, server = select(2, block:getsockname()), nil;
+	local server;
 	repeat
-		last = last % 1000 == 999 and first + 1 or last + 1;
-		server = socket.bind("127.0.0.1", last);
+		newest = newest % 1000 == 999 and newest - 998 or newest + 1;
+		server = socket.bind("127.0.0.1", newest);
 	until server;
 	server:close();
-	return last;
+	return newest;
 end
 
 -- Everything, whatever the other side's window is.
