@@ -21,6 +21,8 @@ function cases.run(case, version, module, size, progress)
 	end
 	local ok, ret = pcall(case.run, start, size, progress or function () end);
 	for _, server in ipairs(servers) do
+		-- It may be in a loop without end.
+		if not ok then pcall(server.kill, server); end
 		local stopped, err = pcall(server.stop, server);
 		if ok and not stopped then ok, ret = stopped, err; end
 	end
