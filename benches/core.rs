@@ -22,6 +22,7 @@ const MESSAGE: Message = Message {
     body: None,
     name: Some("jV9iKmzxwjyq5R0h"),
     call: None,
+    more: None,
 };
 
 /// Ids that differ, made at the same cost in every run.

@@ -47,7 +47,8 @@ local function sessions(user)
 	return of_user and of_user.sessions or {};
 end
 
-local facts, name_of = new_facts(engine, sessions);
+local facts_about = new_facts(engine, sessions);
+local facts, name_of, with_roster = facts_about.of, facts_about.name, facts_about.with_roster;
 
 -- The registrations that sessions of the user hold, whoever wrote that there: one, or several with "\0" between.
 local function held(user)
@@ -263,15 +264,19 @@ end
 -- All handlers by event: util.events looks up afresh, each time, that an event has none.
 local handlers = prosody.hosts[host].events._event_map;
 
+-- Whether somebody may ask if a sender is in the roster.
+local asks_for_roster = false;
+
 -- Tells the engine of an event of a user, and performs; where it has not got the registrations, loads them and tells it
--- again. The arguments are those of the longest method: to count them would cost more than to pass too many. Gives
--- whether other modules kept all back, and what else the engine said.
-local function push(method, user, stanza, given, a, b, c, d, e, f, g)
+-- again. The arguments are those of the longest method, the first of an event with a stanza its word of facts: to count
+-- them would cost more than to pass too many. Gives whether other modules kept all back, and what else the engine said.
+local function push(method, user, stanza, given, a, b, c, d, e, f, g, h)
 	local is_seen = handlers["cloud_notify/push"] ~= nil;
-	local details, wait, done, alerted, iq, others = method(engine, user, now(), is_seen, a, b, c, d, e, f, g);
+	if asks_for_roster and stanza and engine:asks_for_roster(user, a) then a = with_roster(user, stanza, a); end
+	local details, wait, done, alerted, iq, others = method(engine, user, now(), is_seen, a, b, c, d, e, f, g, h);
 	if details == false then
 		if not store.alone(load, user) then return; end
-		details, wait, done, alerted, iq, others = method(engine, user, now(), is_seen, a, b, c, d, e, f, g);
+		return push(method, user, stanza, given, a, b, c, d, e, f, g, h);
 	end
 	if wait then ring_in(wait); end
 	return iq and perform(user, stanza, given, details, iq, others), done, alerted;
@@ -283,8 +288,8 @@ end
 
 -- A message for a user who may be connected; `id` is that of the archive, if it has it.
 local function addressed(user, to, stanza, id)
-	local word, from, text, name, call_id = facts(user, stanza, id);
-	push(engine.on_addressed, user, stanza, nil, word, from, text, name, call_id, to, held(user));
+	local word, from, text, name, call_id, more = facts(user, stanza, id);
+	push(engine.on_addressed, user, stanza, nil, word, from, text, name, call_id, more, to, held(user));
 end
 
 local function ping(user, records)
@@ -311,7 +316,7 @@ end
 
 ---- Stream management ----
 
--- session -> stanzas that wait with it for others, and the timer that ends the wait. Each is six values, itself and its
+-- session -> stanzas that wait with it for others, and the timer that ends the wait. Each is seven values, itself and its
 -- facts, false for none: with a table for each, a long queue would take twice the time (`make bench`).
 local waiting = setmetatable({}, { __mode = "k" });
 
@@ -324,11 +329,11 @@ end
 
 -- Pushes a stanza that waits in the queue of a session to the registration that it holds. `done` has what was pushed of
 -- those that waited together so far, and what it is after this one comes back. `given` is the record.
-local function push_queued(session, given, done, stanza, word, from, text, name, call_id)
+local function push_queued(session, given, done, stanza, word, from, text, name, call_id, more)
 	local identifier = session.push_identifier;
 	if not identifier then return done; end
 	local is_kept_back, done_then, alerted = push(engine.on_queued, session.username, stanza, given,
-		word, from, text, name or name_of(stanza), call_id, identifier, done);
+		word, from, text, name or name_of(stanza), call_id, more, identifier, done);
 	if is_kept_back then return done; end
 	if alerted and session.hibernating and not session.first_hibernated_push then
 		session.first_hibernated_push = os.time();
@@ -343,9 +348,9 @@ end
 
 local function push_batch(session, batch)
 	local given, done = record_of(session), 0;
-	for i = 1, #batch, 6 do
-		local stanza, word, from, text, name, call_id = unpack(batch, i, i + 5);
-		done = push_queued(session, given, done, stanza, word, from or nil, text or nil, name or nil, call_id or nil);
+	for i = 1, #batch, 7 do
+		local stanza, word, from, text, name, call_id, more = unpack(batch, i, i + 6);
+		done = push_queued(session, given, done, stanza, word, from or nil, text or nil, name or nil, call_id or nil, more or nil);
 	end
 end
 
@@ -366,9 +371,9 @@ end });
 -- A stanza waits for a client that hibernates, or whose acks are late.
 local function queued(session, stanza)
 	if not session.push_identifier then return; end
-	local word, from, text, name, call_id = facts(session.username, stanza);
+	local word, from, text, name, call_id, more = facts(session.username, stanza);
 	local delay = delays[word];
-	if delay == 0 then return push_queued(session, record_of(session), 0, stanza, word, from, text, name, call_id); end
+	if delay == 0 then return push_queued(session, record_of(session), 0, stanza, word, from, text, name, call_id, more); end
 	local batch = waiting[session];
 	if not batch then
 		batch = {};
@@ -380,7 +385,7 @@ local function queued(session, stanza)
 	end
 	local n = #batch;
 	batch[n + 1], batch[n + 2], batch[n + 3] = stanza, word, from or false;
-	batch[n + 4], batch[n + 5], batch[n + 6] = text or false, name or false, call_id or false;
+	batch[n + 4], batch[n + 5], batch[n + 6], batch[n + 7] = text or false, name or false, call_id or false, more or false;
 end
 
 -- `stanza` is the one that waits for its ack, if mod_smacks tells.
@@ -416,6 +421,16 @@ local function binds(session)
 	if identifier then
 		session.push_identifier, session.push_settings = identifier, records[identifier];
 	end
+end
+
+
+---- Extensions ----
+
+-- Switches an extension on or off.
+local function extend(name, is_on)
+	engine:extend(name, is_on);
+	facts_about.learn();
+	if name == "filters" then asks_for_roster = is_on; end
 end
 
 
@@ -473,6 +488,7 @@ return {
 	hibernates = hibernates;
 	resumed = resumed;
 	binds = binds;
+	extend = extend;
 	save = save;
 	restore = restore;
 	unload = unload;

@@ -26,18 +26,40 @@ function prosody_push.new(host, option, stanza_metatable, log) end
 ---@class prosody_push.Engine
 local Engine = {};
 
----What to look at in a <message>.
----@class prosody_push.Known
+---What to look at in an element.
+---@class prosody_push.Rule
 ---@field bit? integer               set in the word if the element is there
 ---@field text? integer              set in the word if it has text
----@field keep? "body"|"call"|"archive_id"  the text to pass on; the id of a call; the id to pass on as name if `by` is
----the user's account
----@field reflected? integer         at the top: set in the word if a room reflects what the user said
+---@field keep? "body"|"call"|"archive_id"|"more"  the text to pass on; the id of a call; the id to pass on as name if `by`
+---is the user's account; what there can be several of: `kind` and `attr`, of elements of type `of_type` if that is there;
+---with `whole`, and the text, or the text alone
+---@field kind? string
+---@field attr? string
+---@field whole? true
+---@field of_type? string
 ---@field types? table<string, integer>          by the attribute `type`
----@field children? table<string, table<string, prosody_push.Known>>     by name and namespace
+---@field children? table<string, table<string, prosody_push.Rule>>      by name and namespace
+
+---What to look at in a stanza, and the bits of the word that do not come from there.
+---@class prosody_push.Known
+---@field stanzas table<string, prosody_push.Rule>  by name
+---@field reflected integer          a room reflects what the user said
+---@field contact integer            the sender is in the user's roster, which is looked up if asks_for_roster() says so
+---@field stranger integer           the sender is not
 
 ---@return prosody_push.Known
 function Engine:known() end
+
+---Switches one of Tigase's extensions on or off: known() changes.
+---@param name "encrypted"|"filters"|"priority"
+---@param on boolean
+function Engine:extend(name, on) end
+
+---Whether a registration's filter asks for the user's roster, and the word does not tell yet.
+---@param user string
+---@param word integer
+---@return boolean
+function Engine:asks_for_roster(user, word) end
 
 ---Registrations as the store has them, by identifier: the reference's shape.
 ---@alias prosody_push.Records table<string, { jid: string, node?: string, options?: table, timestamp?: integer }>
@@ -66,11 +88,14 @@ function Engine:address(jid, node, sender) end
 ---@return string? identifier
 function Engine:of_client(user, records, client_id) end
 
----Why a client cannot have the record stored, for its error; nil if it can. `options` may be a stanza.
+---Puts into the record what its <enable> asks of the extensions. Gives why a client cannot have it stored, if so: the
+---condition and the text of its error. `options` may be a stanza.
 ---@param identifier string
 ---@param record table
----@return string?
-function Engine:refusal(identifier, record) end
+---@param enable table
+---@return string? condition
+---@return string? text
+function Engine:refusal(identifier, record, enable) end
 
 ---A registration was stored: its failures so far do not count.
 ---@param now number
@@ -118,12 +143,13 @@ function Engine:revoked(user, records, from, node, jid, affiliation) end
 ---@param body string?
 ---@param name string?              what the message is known by on all its ways
 ---@param call string?              id of the call that it is about
+---@param more string?              what there can be several of, see known()
 ---@return prosody_push.Details|false|nil details
 ---@return number? wait
 ---@return nil, nil
 ---@return table? stanza
 ---@return table[]? others
-function Engine:on_offline(user, now, seen, word, from, body, name, call) end
+function Engine:on_offline(user, now, seen, word, from, body, name, call, more) end
 
 ---A message to `to` was archived for the user, or a call is on its way to him. `held` has the identifiers that sessions
 ---hold, with "\0" between.
@@ -135,6 +161,7 @@ function Engine:on_offline(user, now, seen, word, from, body, name, call) end
 ---@param body string?
 ---@param name string?              what the message is known by on all its ways
 ---@param call string?              id of the call that it is about
+---@param more string?              what there can be several of, see known()
 ---@param to string?
 ---@param held string?
 ---@return prosody_push.Details|false|nil details
@@ -142,7 +169,7 @@ function Engine:on_offline(user, now, seen, word, from, body, name, call) end
 ---@return nil, nil
 ---@return table? stanza
 ---@return table[]? others
-function Engine:on_addressed(user, now, seen, word, from, body, name, call, to, held) end
+function Engine:on_addressed(user, now, seen, word, from, body, name, call, more, to, held) end
 
 ---What to know a stanza by that is in no archive and may be met again.
 ---@param from string?
@@ -166,6 +193,7 @@ function Engine:queue_delay(word) end
 ---@param body string?
 ---@param name string?              what the message is known by on all its ways
 ---@param call string?              id of the call that it is about
+---@param more string?              what there can be several of, see known()
 ---@param identifier string
 ---@param done integer
 ---@return prosody_push.Details|false|nil details
@@ -174,7 +202,7 @@ function Engine:queue_delay(word) end
 ---@return boolean? alerted          whether the device knows of something important, by this push or by one before
 ---@return table? stanza
 ---@return table[]? others
-function Engine:on_queued(user, now, seen, word, from, body, name, call, identifier, done) end
+function Engine:on_queued(user, now, seen, word, from, body, name, call, more, identifier, done) end
 
 ---The session that holds the registration is back.
 ---@param user string

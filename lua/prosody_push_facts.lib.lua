@@ -1,15 +1,16 @@
 -- What the rules know of a stanza: one walk over it, for a word of bits and a few scalars. Which parts matter is said by
 -- the library; see src/facts.rs.
 
+local is_contact_subscribed = require "core.rostermanager".is_contact_subscribed;
 local jid_bare = require "util.jid".bare;
 local jid_resource = require "util.jid".resource;
 
 -- sessions(user) gives the user's sessions by resource.
 return function (engine, sessions)
-	local known_message = engine:known();
+	local known = engine:known();
 	local at_host = "@"..module.host;
 	-- What the walk under way is about and keeps.
-	local account, archive_id, body, call;
+	local account, archive_id, body, call, more;
 
 	-- COMPAT Lua 5.2 has no operator for it
 	local function add(word, bit)
@@ -44,6 +45,15 @@ return function (engine, sessions)
 				elseif keep == "archive_id" and child.attr.by == account..at_host then
 					-- Senders forge it, and mod_mam lets that stand before its own.
 					archive_id = child.attr.id;
+				elseif keep == "more" then
+					local value, of_type = child.attr[child_rule.attr or "type"], child_rule.of_type;
+					if child_rule.whole then
+						local text = child:get_text();
+						value = child_rule.attr and value and value.." "..text or not child_rule.attr and text;
+					end
+					if value and (not of_type or child.attr.type == of_type) then
+						more = (more and more.."\0" or "")..child_rule.kind..value;
+					end
 				end
 				if child_rule.children then word = walk(child, child_rule, word, child_xmlns); end
 			end
@@ -80,14 +90,27 @@ return function (engine, sessions)
 		return false;
 	end
 
-	-- word, sender, body, name, id of a call; `id` is the archive's where the message itself does not have it yet
+	-- word, sender, body, name, id of a call, what there can be several of; `id` is the archive's where the message itself
+	-- does not have it yet
 	local function facts(user, stanza, id)
-		account, archive_id, body, call = user, nil, nil, nil;
+		account, archive_id, body, call, more = user, nil, nil, nil, nil;
 		local attr, word = stanza.attr, 0;
-		if stanza.name == "message" then word = walk(stanza, known_message, 0, "jabber:client"); end
-		if attr.type == "groupchat" and is_reflected(user, stanza) then word = add(word, known_message.reflected); end
-		return word, attr.from, body, id or archive_id or names[stanza], call;
+		local rule = known.stanzas[stanza.name];
+		if rule then word = walk(stanza, rule, 0, "jabber:client"); end
+		if attr.type == "groupchat" and is_reflected(user, stanza) then word = add(word, known.reflected); end
+		return word, attr.from, body, id or archive_id or names[stanza], call, more;
 	end
 
-	return facts, name_of;
+	-- The word, with whether the sender is in the user's roster.
+	local function with_roster(user, stanza, word)
+		local is_contact = is_contact_subscribed(user, module.host, jid_bare(stanza.attr.from));
+		return add(word, is_contact and known.contact or known.stranger);
+	end
+
+	-- The library looks at more, or at less.
+	local function learn()
+		known = engine:known();
+	end
+
+	return { of = facts, name = name_of, with_roster = with_roster, learn = learn };
 end

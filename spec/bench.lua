@@ -145,7 +145,7 @@ local function nothing(version)
 					-- The first is a push, if the device has not heard of it.
 					servers[side]:eval("return prosody.spec_bench.again(...)", kind[2], kind[3], 10);
 					local above = {};
-					for i = 1, ROUNDS do
+					for i = 1, 2 * ROUNDS do
 						local result = servers[side]:eval("return prosody.spec_bench.again(...)", kind[2], kind[3], 20000);
 						assert(result.pushes == 0, kind[1]);
 						above[i] = (result.total - result.hook) / 20000 * 1e6;
@@ -160,12 +160,24 @@ local function nothing(version)
 	end);
 end
 
+local function encrypted(version)
+	if version.version ~= "13.0" or version.is_extra then return nil; end
+	return with_servers({ encrypted = true }, version, function (servers)
+		local case = cases.encrypted;
+		local samples = alternate(ROUNDS, function (side) return cases.run(servers, side, case, case.n); end);
+		local out = {};
+		for _, side in ipairs(SIDES) do out[side] = field(samples[side], "own", case.n); end
+		progress("%s: encrypted pushes", version.name);
+		return out;
+	end);
+end
+
 local function queued(version)
 	return with_servers({ asleep = true }, version, function (servers)
 		local case = { name = "queued stanza", kind = "queued", user = "benvolio", node = "b1", important = true };
 		local out = {};
 		for _, n in ipairs({ 10, 200, 1000 }) do
-			local samples = alternate(5, function (side) return cases.run(servers, side, case, n); end);
+			local samples = alternate(2 * ROUNDS, function (side) return cases.run(servers, side, case, n); end);
 			out[n] = {};
 			for _, side in ipairs(SIDES) do out[n][side] = field(samples[side], "own", 1); end
 		end
@@ -260,7 +272,8 @@ for _, version in ipairs(versions) do
 	table.insert(results, {
 		name = version.name; is_extra = version.is_extra;
 		growth = growth(version); ordinary = ordinary(version); devices = devices(version); nothing = nothing(version); queued = queued(version);
-		burst = burst(version); in_flight = in_flight(version); registered = registered(version); resident = resident(version);
+		encrypted = encrypted(version); burst = burst(version); in_flight = in_flight(version); registered = registered(version);
+		resident = resident(version);
 	});
 end
 local missed = report(results, arg[1]);

@@ -29,6 +29,16 @@ describe("the bench", function ()
 		assert.has_error(function () cases.run(servers, "ours", case, 1); end);
 	end);
 
+	if VERSION == "13.0" then
+		it("counts encrypted pushes", function ()
+			local encrypted = cases.start({ version = VERSION, encrypted = true });
+			for _, side in ipairs({ "reference", "ours" }) do
+				assert.is_true(cases.run(encrypted, side, cases.encrypted, 3).total > 0);
+			end
+			cases.stop(encrypted);
+		end);
+	end
+
 	it("knows the middle and the spread", function ()
 		assert.same({ median = 3, low = 2, high = 4 }, stats.of({ 5, 1, 4, 2, 3 }));
 		assert.same({ median = 1.5, low = 1.25, high = 1.75 }, stats.of({ 2, 1 }));

@@ -76,7 +76,7 @@ describe("an engine", function ()
 	it("asks for registrations that it has not got", function ()
 		local engine = new();
 		assert.is_false((engine:on_offline("romeo", 0, false, 1)));
-		assert.is_false((engine:on_addressed("romeo", 0, false, 1, nil, nil, nil, nil, "romeo@example.test")));
+		assert.is_false((engine:on_addressed("romeo", 0, false, 1, nil, nil, nil, nil, nil, "romeo@example.test")));
 		assert.is_false((engine:on_ping("romeo", 0, false)));
 		engine:load("romeo", nil);
 		assert.is_nil((engine:on_offline("romeo", 0, false, 1)));
@@ -198,8 +198,9 @@ describe("an engine", function ()
 			local where = ("table %d of seed %d"):format(i, seed);
 			local record, form = any.value(), any.stanza();
 			local stored = type(record) == "table" and random_records(record) or {};
-			engine:refusal(any.value(1), record);
-			assert.is_true(pcall(engine.refusal, engine, "push.example.test<n", { jid = "push.example.test", options = form }), where);
+			assert.is_true(pcall(engine.refusal, engine, any.value(1), type(record) == "table" and record or {}, form), where);
+			local asked = pcall(engine.refusal, engine, "push.example.test<n", { jid = "push.example.test", options = form }, any.stanza());
+			assert.is_true(asked, where);
 			for _, step in ipairs({
 				{ engine.load, "romeo", stored }, { engine.admit, "romeo", stored, "push.example.test<n", i },
 				{ engine.of_client, "romeo", stored, "1" }, { engine.matching, "romeo", stored, "push.example.test" },
@@ -232,7 +233,7 @@ describe("an engine", function ()
 
 	it("knows nothing of text that no option lets out", function ()
 		local function keeps(known)
-			return known.children.body["jabber:client"].keep;
+			return known.stanzas.message.children.body["jabber:client"].keep;
 		end
 		assert.is_nil(keeps(new():known()));
 		assert.equal("body", keeps(new({ push_notification_with_body = true }):known()));

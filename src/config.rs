@@ -24,6 +24,9 @@ pub struct Config {
     pub with_sender: bool,
     /// `push_notification_important_body`: stands for the body of an important message; none if it is empty.
     pub important_body: Option<String>,
+    /// `push_notification_encrypted_body`: stands for the text of a message that is encrypted end to end, in a push that is
+    /// encrypted.
+    pub encrypted_body: String,
     /// `push_max_devices`: registrations of one user.
     pub max_devices: usize,
     /// `push_cached_users`: users whose registrations are held in memory; the one asked for least recently goes first and
@@ -48,6 +51,7 @@ impl Default for Config {
             with_body: false,
             with_sender: false,
             important_body: Some("New Message!".into()),
+            encrypted_body: "Encrypted message".into(),
             max_devices: 5,
             cached_users: 10_000,
             max_errors: 16,
@@ -68,6 +72,9 @@ impl Config {
             with_body: reader.boolean("push_notification_with_body", default.with_body),
             with_sender: reader.boolean("push_notification_with_sender", default.with_sender),
             important_body: reader.text("push_notification_important_body", default.important_body),
+            encrypted_body: reader
+                .text("push_notification_encrypted_body", Some(default.encrypted_body))
+                .unwrap_or_default(),
             max_devices: reader.count("push_max_devices", default.max_devices as u32) as usize,
             cached_users: reader.count("push_cached_users", default.cached_users as u32) as usize,
             max_errors: reader.count("push_max_errors", default.max_errors),

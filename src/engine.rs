@@ -11,11 +11,13 @@ use crate::coalesce::{Lane, Lanes, Released};
 use crate::config::Config;
 use crate::dedup::Pushed;
 use crate::delivery::{Delivery, Flight, Gone, Millis, NO_ANSWER, StanzaError, State};
-use crate::facts::{CALL_ENDS, Message, PROPOSE, RECEIVED, SENT, Word};
+use crate::facts::{CALL_ENDS, CONTACT, Message, PROPOSE, RECEIVED, SENT, STRANGER, Word};
 use crate::ids::{Id, Ids};
 use crate::importance::{Importance, judge};
 use crate::registration::{Devices, Registration, is_account};
 use crate::summary::Summary;
+use crate::tigase::Extensions;
+use crate::tigase::encrypt::{Encrypted, Encryption};
 
 /// The user's registrations are not in memory: [`Engine::load`] them and ask again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +58,8 @@ pub struct Pushes {
 pub struct Push {
     pub id: Id,
     pub registration: Rc<Registration>,
+    /// What only the device can read, in place of the summary.
+    pub encrypted: Option<Encrypted>,
 }
 
 /// Which kinds of stanzas of those that waited together have been pushed.
@@ -86,6 +90,8 @@ pub struct Held {
 pub struct Engine {
     host: String,
     config: Config,
+    extensions: Extensions,
+    random: fn(&mut [u8]),
     users: LruCache<Rc<str>, Devices>,
     pushed: Pushed,
     lanes: Lanes,
@@ -103,6 +109,8 @@ impl Engine {
         Engine {
             host,
             config,
+            extensions: Extensions::default(),
+            random,
             users,
             pushed: Pushed::default(),
             lanes: Lanes::default(),
@@ -114,6 +122,16 @@ impl Engine {
     /// Where the pushes come from.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// Those of Tigase's extensions that are on.
+    pub fn extensions(&self) -> Extensions {
+        self.extensions
+    }
+
+    /// Switches extensions on or off.
+    pub fn extend(&mut self, extensions: Extensions) {
+        self.extensions = extensions;
     }
 
     pub fn config(&self) -> &Config {
@@ -203,6 +221,7 @@ impl Engine {
         let important = importance.is_important();
         let none = Queued { pushes: Pushes::default(), alerted: important, done };
         let Some(own) = devices.get(identifier) else { return Ok(Queued { alerted: false, ..none }) };
+        let none = Queued { alerted: important && self.objection(event.user, own, message).is_none(), ..none };
         let is_call = message.word & (PROPOSE | CALL_ENDS) != 0;
         if !is_call && if important { done.important } else { done.unimportant } {
             if let Some(name) = message.name {
@@ -351,13 +370,26 @@ impl Engine {
         let (mut list, mut held) = (Vec::new(), false);
         for registration in devices {
             let device = &registration.identifier;
+            if let Some(objection) = message.and_then(|message| self.objection(&user, registration, message)) {
+                debug!("No push for {user} to {device}: {objection}");
+                continue;
+            }
+            let encryption = self.encryption(registration);
+            if encryption == Some(&Encryption::Unusable) {
+                debug!("No push for {user} to {device}: it wants an encryption that is not known");
+                continue;
+            }
             if let Some(name) = &name
                 && !self.pushed.first_time(&user, device, name)
             {
                 debug!("No push for {user} to {device}: message {name} was pushed there before");
                 continue;
             }
-            let lane = may_wait.then(|| Lane { user: user.clone(), identifier: device.clone(), important });
+            let lane = (may_wait && encryption.is_none()).then(|| Lane {
+                user: user.clone(),
+                identifier: device.clone(),
+                important,
+            });
             if let Some(lane) = &lane
                 && !self.lanes.admit(now, lane, registration)
             {
@@ -365,9 +397,31 @@ impl Engine {
                 held = true;
                 continue;
             }
-            list.push(self.send(now, user.clone(), registration, lane));
+            let encrypted =
+                encryption.and_then(|encryption| encryption.apply(message, &self.config.encrypted_body, self.random));
+            list.push(Push { encrypted, ..self.send(now, user.clone(), registration, lane) });
         }
         Pushes { important, list, held }
+    }
+
+    /// How the registration wants its pushes encrypted.
+    fn encryption<'d>(&self, registration: &'d Registration) -> Option<&'d Encryption> {
+        registration.tigase.as_ref().filter(|_| self.extensions.encrypted)?.encryption.as_ref()
+    }
+
+    /// Why a device does not want to hear of a message.
+    fn objection(&self, user: &str, registration: &Registration, message: &Message) -> Option<&'static str> {
+        let settings = registration.tigase.as_ref().filter(|_| self.extensions.filters)?;
+        settings.filter.objection(user, &self.host, message)
+    }
+
+    /// Whether somebody asks if the sender of a message is in the user's roster, and that is not known yet.
+    pub fn asks_for_roster(&self, user: &str, word: Word) -> bool {
+        let asks =
+            |device: &Rc<Registration>| device.tigase.as_ref().is_some_and(|settings| settings.filter.ignore_unknown);
+        self.extensions.filters
+            && word & (CONTACT | STRANGER) == 0
+            && self.users.peek(user).is_some_and(|devices| devices.iter().any(asks))
     }
 
     fn send(&mut self, now: Millis, user: Rc<str>, registration: &Rc<Registration>, lane: Option<Lane>) -> Push {
@@ -377,7 +431,7 @@ impl Engine {
         if let Some(lane) = lane {
             self.lanes.sent(now, lane, id);
         }
-        Push { id, registration: registration.clone() }
+        Push { id, registration: registration.clone(), encrypted: None }
     }
 
     fn landed(&mut self, now: Millis, id: Id, flight: Flight, error: Option<StanzaError>) -> Option<Gone> {

@@ -4,6 +4,8 @@
 //! [`MESSAGE`], and handed to it when it loads. A rule that looks at one more element is one more line here and no
 //! new Lua.
 
+use serde::Serialize;
+
 use crate::ns;
 
 /// A set of the bits below.
@@ -34,6 +36,15 @@ pub const NO_STORE: Word = 1 << 9;
 pub const RECEIVED: Word = 1 << 10;
 /// The user's own message, reflected by a room. Prosody knows it by the nickname; the shim sets the bit.
 pub const REFLECTED: Word = 1 << 11;
+
+/// End-to-end encrypted, with something to show or not: what stands in `<body>` is not the text.
+pub const E2E: Word = 1 << 12;
+/// A presence of type `subscribe` (RFC 6121 §3.1).
+pub const SUBSCRIBE: Word = 1 << 13;
+/// The sender is in the user's roster. The shim looks that up, where somebody asks for it.
+pub const CONTACT: Word = 1 << 14;
+/// The sender is not in the user's roster.
+pub const STRANGER: Word = 1 << 15;
 
 /// What to note of an element: the stanza itself or something below it.
 #[derive(Debug)]
@@ -68,6 +79,20 @@ pub enum Keep {
     ArchiveId,
     /// The `id` of a call (XEP-0353).
     CallId,
+    /// For [`Message::more`].
+    More(More),
+}
+
+/// An entry of [`Message::more`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct More {
+    pub kind: char,
+    /// The attribute that it is.
+    pub attr: Option<&'static str>,
+    /// Whether it is the text; behind the attribute and a space, where both are wanted.
+    pub text: bool,
+    /// Only of elements of this type.
+    pub of_type: Option<&'static str>,
 }
 
 /// A `<message>` as it comes: one that stands for itself, or a carbon around another.
@@ -93,18 +118,34 @@ const TYPES: &[(&str, Word)] = &[("groupchat", GROUPCHAT), ("headline", HEADLINE
 const CONTENT: &[Child] = &[
     child(ns::CLIENT, "body", Element { text: BODY, keep: Keep::Body, ..PLAIN }),
     child(ns::CLIENT, "subject", bit(SUBJECT)),
-    child(ns::OMEMO_LEGACY, "encrypted", with(&[&[child(ns::OMEMO_LEGACY, "payload", bit(ENCRYPTED))]])),
-    child(ns::OMEMO_0, "encrypted", with(&[&[child(ns::OMEMO_0, "payload", bit(ENCRYPTED))]])),
-    child(ns::OMEMO_2, "encrypted", with(&[&[child(ns::OMEMO_2, "payload", bit(ENCRYPTED))]])),
-    child(ns::PGP_LEGACY, "x", bit(ENCRYPTED)),
-    child(ns::OPENPGP, "openpgp", bit(ENCRYPTED)),
-    child(ns::JINGLE_MESSAGE, "propose", call(PROPOSE)),
+    child(ns::EME, "encryption", bit(E2E)),
+    child(ns::OMEMO_LEGACY, "encrypted", e2e(OMEMO)),
+    child(ns::OMEMO_0, "encrypted", e2e(&[&[child(ns::OMEMO_0, "payload", bit(ENCRYPTED))]])),
+    child(ns::OMEMO_2, "encrypted", e2e(&[&[child(ns::OMEMO_2, "payload", bit(ENCRYPTED))]])),
+    child(ns::PGP_LEGACY, "x", bit(ENCRYPTED | E2E)),
+    child(ns::OPENPGP, "openpgp", bit(ENCRYPTED | E2E)),
+    child(ns::REFERENCE, "reference", more(More { of_type: Some("mention"), ..attr(MENTION, "uri") })),
+    child(ns::JINGLE_MESSAGE, "propose", Element { children: PROPOSED, ..call(PROPOSE) }),
     child(ns::JINGLE_MESSAGE, "retract", call(CALL_ENDS)),
     child(ns::JINGLE_MESSAGE, "accept", call(CALL_ENDS)),
     child(ns::JINGLE_MESSAGE, "reject", call(CALL_ENDS)),
     child(ns::JINGLE_MESSAGE, "finish", call(CALL_ENDS)),
     child(ns::HINTS, "no-store", bit(NO_STORE)),
 ];
+
+const PROPOSED: &[&[Child]] = &[&[child(ns::JINGLE_RTP, "description", more(attr(MEDIA, "media")))]];
+
+const OMEMO: &[&[Child]] = &[&[
+    child(ns::OMEMO_LEGACY, "payload", Element { bit: ENCRYPTED, ..more(text(OMEMO_PAYLOAD)) }),
+    child(ns::OMEMO_LEGACY, "header", Element { children: OMEMO_HEADER, ..more(attr(OMEMO_SENDER, "sid")) }),
+]];
+const OMEMO_HEADER: &[&[Child]] = &[&[
+    child(ns::OMEMO_LEGACY, "key", more(More { text: true, ..attr(OMEMO_KEY, "rid") })),
+    child(ns::OMEMO_LEGACY, "iv", more(text(OMEMO_IV))),
+]];
+
+/// A `<presence>` as it comes.
+pub static PRESENCE: Element = Element { types: &[("subscribe", SUBSCRIBE)], ..PLAIN };
 
 const PLAIN: Element = Element { bit: 0, text: 0, keep: Keep::Nothing, types: &[], children: &[] };
 
@@ -114,6 +155,22 @@ const fn bit(bit: Word) -> Element {
 
 const fn call(bit: Word) -> Element {
     Element { bit, keep: Keep::CallId, ..PLAIN }
+}
+
+const fn e2e(children: &'static [&'static [Child]]) -> Element {
+    Element { bit: E2E, children, ..PLAIN }
+}
+
+const fn more(more: More) -> Element {
+    Element { keep: Keep::More(more), ..PLAIN }
+}
+
+const fn attr(kind: char, attr: &'static str) -> More {
+    More { kind, attr: Some(attr), text: false, of_type: None }
+}
+
+const fn text(kind: char) -> More {
+    More { kind, attr: None, text: true, of_type: None }
 }
 
 const fn with(children: &'static [&'static [Child]]) -> Element {
@@ -130,11 +187,61 @@ pub struct Message<'a> {
     pub word: Word,
     /// Sender, as the server stamped it.
     pub from: Option<&'a str>,
-    /// Only where [`Config::with_body`](crate::config::Config::with_body) asks for it.
+    /// Only where an option or an extension asks for it.
     pub body: Option<&'a str>,
     /// What the message is known by across all its ways: its id in the addressee's archive (XEP-0313), or without an
     /// archive one that the shim gives to a stanza that it may meet again.
     pub name: Option<&'a str>,
     /// The id of the call that it is about (XEP-0353).
     pub call: Option<&'a str>,
+    /// What elements say that there can be several of, each a letter and its text, "\0" between them; only where an
+    /// extension asks for it.
+    pub more: Option<&'a str>,
+}
+
+/// In [`Message::more`]: the `uri` of a mention (XEP-0372).
+const MENTION: char = 'm';
+/// The `media` of a call (XEP-0167).
+const MEDIA: char = 'd';
+/// In a message that is encrypted by OMEMO: the sender's device, a key with the id of the device it is for, the
+/// initialisation vector, the ciphertext.
+const OMEMO_SENDER: char = 's';
+const OMEMO_KEY: char = 'k';
+const OMEMO_IV: char = 'i';
+const OMEMO_PAYLOAD: char = 'p';
+
+impl<'a> Message<'a> {
+    fn each(&self, kind: char) -> impl Iterator<Item = &'a str> {
+        self.more.into_iter().flat_map(|more| more.split('\0')).filter_map(move |entry| entry.strip_prefix(kind))
+    }
+
+    /// Whom it mentions: URIs.
+    pub fn mentions(&self) -> impl Iterator<Item = &'a str> {
+        self.each(MENTION)
+    }
+
+    /// What is offered to whom is called: `audio`, `video`.
+    pub fn media(&self) -> impl Iterator<Item = &'a str> {
+        self.each(MEDIA)
+    }
+
+    /// What an OMEMO message has for the device `rid` (XEP-0384 before 0.4); nothing if it has nothing for that.
+    pub fn omemo(&self, rid: &str) -> Option<Omemo<'a>> {
+        let for_rid = |key: &'a str| key.strip_prefix(rid)?.strip_prefix(' ');
+        let keys: Vec<_> = self.each(OMEMO_KEY).filter_map(for_rid).collect();
+        let first = |kind| self.each(kind).next();
+        let (sid, iv, data) = (first(OMEMO_SENDER)?, first(OMEMO_IV)?, first(OMEMO_PAYLOAD)?);
+        if keys.is_empty() { None } else { Some(Omemo { keys, sid, iv, data }) }
+    }
+}
+
+/// An OMEMO message for one device, all in base64 but the id.
+#[derive(Debug, Serialize)]
+pub struct Omemo<'a> {
+    pub keys: Vec<&'a str>,
+    /// The sender's device.
+    pub sid: &'a str,
+    pub iv: &'a str,
+    /// The ciphertext.
+    pub data: &'a str,
 }

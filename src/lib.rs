@@ -4,11 +4,12 @@
 //! told; this crate decides. An event comes in through [`lua`], as positional facts; [`engine`] finds the user's
 //! [`registration`]s, asks [`importance`] what the message is worth, [`dedup`] whether a device knows it already and
 //! [`coalesce`] whether a push would say anything new, and hands each push to [`delivery`], which waits for its answer;
-//! [`summary`] writes it. Nothing but [`lua`] knows
-//! Lua, and nothing reads a clock: both are arguments.
+//! [`summary`] writes it, or [`tigase`] encrypts it for the device. Nothing but [`lua`] knows Lua, and nothing reads a
+//! clock: both are arguments.
 
 pub mod coalesce;
 pub mod config;
+pub mod crypto;
 pub mod dedup;
 pub mod delivery;
 pub mod element;
@@ -21,6 +22,7 @@ pub mod lua;
 pub mod ns;
 pub mod registration;
 pub mod summary;
+pub mod tigase;
 
 /// The shim refuses a library of another version: after an update the old one stays in a server that was reloaded,
 /// not restarted.

@@ -28,5 +28,23 @@ pub const PGP_LEGACY: &str = "jabber:x:encrypted";
 pub const OPENPGP: &str = "urn:xmpp:openpgp:0";
 /// XEP-0359: Unique and Stable Stanza IDs.
 pub const STANZA_ID: &str = "urn:xmpp:sid:0";
+/// XEP-0380: Explicit Message Encryption.
+pub const EME: &str = "urn:xmpp:eme:0";
+/// XEP-0167: Jingle RTP Sessions.
+pub const JINGLE_RTP: &str = "urn:xmpp:jingle:apps:rtp:1";
+/// XEP-0372: References.
+pub const REFERENCE: &str = "urn:xmpp:reference:0";
+/// Tigase: Encrypted Push Notifications.
+pub const TIGASE_ENCRYPT: &str = "tigase:push:encrypt:0";
+/// Tigase: Encrypted Push Notifications - OMEMO.
+pub const TIGASE_OMEMO: &str = "tigase:push:encrypt:omemo:0";
+/// Tigase: Push Notifications - Priority.
+pub const TIGASE_PRIORITY: &str = "tigase:push:priority:0";
+/// Tigase: Push Notifications - Ignore unknown senders.
+pub const TIGASE_UNKNOWN: &str = "tigase:push:filter:ignore-unknown:0";
+/// Tigase: Push Notifications - Muted senders.
+pub const TIGASE_MUTED: &str = "tigase:push:filter:muted:0";
+/// Tigase: Push Notifications - Groupchat filters.
+pub const TIGASE_GROUPCHAT: &str = "tigase:push:filter:groupchat:0";
 /// XEP-0334: Message Processing Hints.
 pub const HINTS: &str = "urn:xmpp:hints";

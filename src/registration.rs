@@ -5,6 +5,7 @@ use std::rc::Rc;
 use jid::Jid;
 
 use crate::element::{Element, Packed};
+use crate::tigase::Settings;
 
 /// Seconds since 1970, as the store has them.
 pub type Seconds = i64;
@@ -17,6 +18,8 @@ pub struct Registration {
     address: Address,
     /// The client that made it (XEP-0388 user agent id), where it told.
     pub client_id: Option<Box<str>>,
+    /// What of Tigase's extensions it asked for.
+    pub tigase: Option<Box<Settings>>,
     /// The form to send along with every push.
     pub options: Option<Packed>,
     /// When it was enabled last; orders a user's registrations.
@@ -44,7 +47,7 @@ impl Registration {
             Address::Apart(jid.into(), node.map(Into::into))
         };
         let options = options.map(Packed::new);
-        Registration { identifier: stored_as.into(), address, client_id: None, options, timestamp }
+        Registration { identifier: stored_as.into(), address, client_id: None, tigase: None, options, timestamp }
     }
 
     /// The app server, in the normal form (RFC 7622) that its answers have.
@@ -148,16 +151,30 @@ pub const MAX_SIZE: usize = 16 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     TooLarge,
+    UnknownAlgorithm,
+    InvalidKey,
+    InvalidMaxSize,
     MissingJid,
     NotAJid,
     OwnJid,
 }
 
 impl Refusal {
-    /// For the client, in a `modify/bad-request` (XEP-0357 §5).
+    /// The condition of the client's error, of type `modify` (RFC 6120 §8.3.3).
+    pub fn condition(self) -> &'static str {
+        match self {
+            Refusal::UnknownAlgorithm => "feature-not-implemented",
+            _ => "bad-request",
+        }
+    }
+
+    /// For the client.
     pub fn text(self) -> &'static str {
         match self {
             Refusal::TooLarge => "The registration is too large: 16 kB at most",
+            Refusal::UnknownAlgorithm => "Pushes can be encrypted with aes-128-gcm only",
+            Refusal::InvalidKey => "The encryption key must be 16 bytes in base64",
+            Refusal::InvalidMaxSize => "max-size must be a number of bytes",
             Refusal::MissingJid => "Missing jid",
             Refusal::NotAJid => "The jid attribute is not a valid JID (RFC 7622)",
             Refusal::OwnJid => "The jid attribute must be the push service's JID, not your own",

@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::element::{Element, Sink};
 use crate::facts::Message;
 use crate::ns;
+use crate::tigase::encrypt::Encrypted;
 
 /// What an app server learns of the message that a push is for.
 #[derive(Clone, Default)]
@@ -30,7 +31,8 @@ impl<'a> Summary<'a> {
 
     /// Whether an app server learns anything of the message itself.
     pub fn has_content(config: &Config, message: Option<&Message>) -> bool {
-        message.is_some_and(|message| config.with_sender || message.body.is_some_and(|body| !body.is_empty()))
+        let has_text = |message: &Message| config.with_body && message.body.is_some_and(|body| !body.is_empty());
+        message.is_some_and(|message| config.with_sender || has_text(message))
     }
 
     /// The fields of the form, by name.
@@ -59,15 +61,37 @@ pub struct Publish<'a> {
     pub node: Option<&'a str>,
 }
 
+/// What is in a `<notification>`.
+#[derive(Clone, Copy)]
+pub struct Notification<'a> {
+    pub summary: &'a Summary<'a>,
+    /// Takes the place of the summary.
+    pub encrypted: Option<&'a Encrypted>,
+    /// Whether `tigase:push:priority:0` says that it is urgent.
+    pub priority: bool,
+}
+
 /// Writes `<notification>`.
-pub fn notification<S: Sink>(sink: &mut S, summary: &Summary) -> Result<(), S::Error> {
+pub fn notification<S: Sink>(sink: &mut S, notification: &Notification) -> Result<(), S::Error> {
     sink.open("notification", &[("xmlns", ns::PUSH)])?;
+    match notification.encrypted {
+        Some(encrypted) => encrypted.write(sink)?,
+        None => form(sink, notification.summary)?,
+    }
+    if notification.priority {
+        sink.open("priority", &[("xmlns", ns::TIGASE_PRIORITY)])?;
+        sink.text("high")?;
+        sink.close()?;
+    }
+    sink.close()
+}
+
+fn form<S: Sink>(sink: &mut S, summary: &Summary) -> Result<(), S::Error> {
     sink.open("x", &[("xmlns", ns::DATA_FORMS), ("type", "submit")])?;
     field(sink, &[("xmlns", ns::DATA_FORMS), ("var", "FORM_TYPE"), ("type", "hidden")], ns::PUSH_SUMMARY)?;
     for (name, value) in summary.fields() {
         field(sink, &[("xmlns", ns::DATA_FORMS), ("var", name)], value)?;
     }
-    sink.close()?;
     sink.close()
 }
 

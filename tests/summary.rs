@@ -16,8 +16,14 @@ use xmpp_parsers::push::Notification;
 const TO: Publish =
     Publish { id: "i1", from: "example.org", to: "push-5.client.example", node: Some("yxs32uqsflafdk3iuqo") };
 
-const CHAT: Message =
-    Message { word: BODY, from: Some("juliet@example.org/x"), body: Some("Romeo?"), name: None, call: None };
+const CHAT: Message = Message {
+    word: BODY,
+    from: Some("juliet@example.org/x"),
+    body: Some("Romeo?"),
+    name: None,
+    call: None,
+    more: None,
+};
 
 /// The form of the XEP's example.
 fn options() -> Element {

@@ -48,9 +48,9 @@ hook_iq("enable", function (event)
 		resource = not origin.client_id and origin.resource or nil;
 		language = stanza.attr["xml:lang"];
 	};
-	local refusal = engine:refusal(identifier, record);
-	if refusal then
-		origin.send(st.error_reply(stanza, "modify", "bad-request", refusal));
+	local condition, text = engine:refusal(identifier, record, tag);
+	if condition then
+		origin.send(st.error_reply(stanza, "modify", condition, text));
 		return true;
 	end
 	record.options = options and st.preserialize(options);
@@ -149,6 +149,18 @@ module:hook_global("user-deleted", guarded("forgetting a deleted account", funct
 		push.forget(event.username);
 	end
 end));
+
+-- For the modules of Tigase's extensions: switches one on while `extension`, a module, is loaded, and announces it.
+-- luacheck: globals extend
+function extend(extension, name, features)
+	push.extend(name, true);
+	extension:hook("account-disco-info", function (event)
+		for _, feature in ipairs(features) do event.reply:tag("feature", { var = feature }):up(); end
+	end);
+	function extension.unload()
+		push.extend(name, false);
+	end
+end
 
 module.save, module.restore, module.unload = push.save, push.restore, push.unload;
 

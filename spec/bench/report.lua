@@ -96,6 +96,11 @@ local bars = {
 		local one, five = version.devices.one.median, version.devices.five.median;
 		return ("%.0f %%"):format(five / one * 100), five < one;
 	end };
+	{ "own CPU per encrypted push, to that of the community's module", "1/4", function (version)
+		if not version.encrypted then return NONE, true; end
+		local ours, reference = version.encrypted.ours.median, version.encrypted.reference.median;
+		return ratio(ours, reference), ours <= reference / 4;
+	end };
 	{ "burst of 500 messages, whole", "1/50", function (version)
 		local ours, reference = version.burst.ours.median, version.burst.reference.median;
 		return ratio(ours, reference), ours <= reference / 50;
@@ -169,6 +174,9 @@ local function tables(results, out)
 		end
 		row("one push, to a user with one device, µs", NONE, spread(version.devices.one));
 		row("one push, to a user with five devices, µs", NONE, spread(version.devices.five));
+		if version.encrypted then
+			row("own, one encrypted push, µs", spread(version.encrypted.reference), spread(version.encrypted.ours));
+		end
 		row("burst of 500 messages, ms", spread(version.burst.reference), spread(version.burst.ours));
 		row("pushes for it", number(version.burst.reference.pushes), number(version.burst.ours.pushes));
 		for _, n in ipairs(version.in_flight and { 200, 10000 } or {}) do

@@ -115,13 +115,15 @@ function methods:message(fields)
 	self:sync();
 end
 
--- fields: jid, node, options (a table of form fields or a form), and any other attribute.
+-- fields: jid, node, options (a table of form fields or a form), and any other attribute; more children in the order of
+-- the list.
 function methods:enable_push(fields)
 	local attr = { xmlns = xmlns_push };
 	for name, value in pairs(fields) do
-		if name ~= "options" then attr[name] = value; end
+		if name ~= "options" and type(name) == "string" then attr[name] = value; end
 	end
 	local iq = st.stanza("iq", { type = "set" }):tag("enable", attr);
+	for _, child in ipairs(fields) do iq:add_child(child); end
 	local options = fields.options;
 	if st.is_stanza(options) then
 		iq:add_child(options);

@@ -9,7 +9,8 @@
 -- (names of more, with the same configuration and accounts); components (JID -> module); s2s (true to reach out); log_level
 -- (the lowest, "debug" unless given); storage ("internal" | "memory" | "sqlite" | "postgresql"; STORAGE unless given, or
 -- "internal"); sql (that of another server, to share its database); modules and library, if ours are not to be taken from
--- the work tree; reference (the folder of another mod_cloud_notify than the version's own).
+-- the work tree; reference (the folder of another mod_cloud_notify than the version's own); community (names of modules of
+-- Debian's prosody-modules that are found before ours).
 local paths = require "spec.support.paths";
 local net = require "spec.support.net";
 local stream = require "spec.support.stream";
@@ -54,6 +55,14 @@ end
 -- The reference is bundled with 13.0; for 0.12 it is one of the community modules, of which no other may be seen.
 local function plugin_paths(self)
 	local dirs = { paths.root.."/spec/support/modules" };
+	if self.community then
+		local dir = self.dir.."/community";
+		lfs.mkdir(dir);
+		for _, name in ipairs(self.community) do
+			lfs.link(paths.server("13.0-modules").."/usr/lib/prosody/modules/mod_"..name, dir.."/mod_"..name, true);
+		end
+		table.insert(dirs, dir);
+	end
 	if self.module == "ours" then
 		table.insert(dirs, self.modules or paths.root.."/lua");
 	elseif self.version == "0.12" or self.reference then

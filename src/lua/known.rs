@@ -3,16 +3,33 @@
 use mlua::prelude::*;
 
 use crate::config::Config;
-use crate::facts::{Element, Keep, MESSAGE, REFLECTED};
+use crate::facts::{CONTACT, Element, Keep, MESSAGE, PRESENCE, REFLECTED, STRANGER};
+use crate::tigase::Extensions;
 
-/// The table for the shim's walk over a `<message>`.
-pub fn message(lua: &Lua, config: &Config) -> LuaResult<LuaTable> {
-    let table = element(lua, &MESSAGE, config)?;
+/// The tables for the shim's walk over a stanza, by its name, and the bits that it sets itself.
+pub fn stanzas(lua: &Lua, config: &Config, extensions: Extensions) -> LuaResult<LuaTable> {
+    let wanted = Wanted {
+        body: config.with_body || extensions.encrypted || extensions.filters,
+        more: extensions.encrypted || extensions.filters,
+    };
+    let table = lua.create_table()?;
+    let stanzas = [("message", &MESSAGE), ("presence", &PRESENCE)];
+    let stanzas = stanzas.into_iter().map(|(name, rule)| Ok((name, element(lua, rule, wanted)?)));
+    table.set("stanzas", lua.create_table_from(stanzas.collect::<LuaResult<Vec<_>>>()?)?)?;
     table.set("reflected", REFLECTED)?;
+    table.set("contact", CONTACT)?;
+    table.set("stranger", STRANGER)?;
     Ok(table)
 }
 
-fn element(lua: &Lua, element: &Element, config: &Config) -> LuaResult<LuaTable> {
+/// What is kept besides bits.
+#[derive(Clone, Copy)]
+struct Wanted {
+    body: bool,
+    more: bool,
+}
+
+fn element(lua: &Lua, element: &Element, wanted: Wanted) -> LuaResult<LuaTable> {
     let table = lua.create_table()?;
     if element.bit != 0 {
         table.set("bit", element.bit)?;
@@ -21,22 +38,29 @@ fn element(lua: &Lua, element: &Element, config: &Config) -> LuaResult<LuaTable>
         table.set("text", element.text)?;
     }
     match element.keep {
-        Keep::Body if config.with_body => table.set("keep", "body")?,
+        Keep::Body if wanted.body => table.set("keep", "body")?,
         Keep::CallId => table.set("keep", "call")?,
         Keep::ArchiveId => table.set("keep", "archive_id")?,
-        Keep::Body | Keep::Nothing => {}
+        Keep::More(more) if wanted.more => {
+            table.set("keep", "more")?;
+            table.set("kind", more.kind.to_string())?;
+            table.set("attr", more.attr)?;
+            table.set("of_type", more.of_type)?;
+            table.set("whole", more.text.then_some(true))?;
+        }
+        Keep::Body | Keep::More(_) | Keep::Nothing => {}
     }
     if !element.types.is_empty() {
         table.set("types", lua.create_table_from(element.types.iter().copied())?)?;
     }
     if !element.children.is_empty() {
-        table.set("children", children(lua, element, config)?)?;
+        table.set("children", children(lua, element, wanted)?)?;
     }
     Ok(table)
 }
 
 /// Name, then namespace, then what the child means. Names first: most children of a message are known by none.
-fn children(lua: &Lua, parent: &Element, config: &Config) -> LuaResult<LuaTable> {
+fn children(lua: &Lua, parent: &Element, wanted: Wanted) -> LuaResult<LuaTable> {
     let names = lua.create_table()?;
     for child in parent.children.iter().copied().flatten() {
         let namespaces = match names.get::<Option<LuaTable>>(child.name)? {
@@ -47,7 +71,7 @@ fn children(lua: &Lua, parent: &Element, config: &Config) -> LuaResult<LuaTable>
                 namespaces
             }
         };
-        namespaces.set(child.ns, element(lua, &child.element, config)?)?;
+        namespaces.set(child.ns, element(lua, &child.element, wanted)?)?;
     }
     Ok(names)
 }

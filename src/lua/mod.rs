@@ -8,6 +8,7 @@ mod log;
 mod records;
 mod shared;
 mod stanza;
+mod tigase;
 
 use std::rc::Rc;
 
@@ -20,7 +21,7 @@ use crate::element::Packed;
 use crate::engine::{Done, Engine, Event, Held, NotLoaded, Push, Pushes, Verdict};
 use crate::facts::{Message, Word};
 use crate::registration::{Devices, Refusal, Registration, admit, app_server, identifier, is_account};
-use crate::summary::{self, Publish, Summary};
+use crate::summary::{self, Notification, Publish, Summary};
 use shared::Shared;
 use stanza::Writer;
 
@@ -97,9 +98,11 @@ type Text = String;
 const SEPARATOR: char = '\0';
 
 /// What every event of a message brings first: user, seconds since 1970, whether other modules see each push, word of
-/// facts, sender, body, name, id of a call. `$more` are the types of what comes after it.
+/// facts, sender, body, name, id of a call, what there can be several of. `$more` are the types of what comes after it.
 macro_rules! message_event {
-    ($($more:ty),*) => { (Text, f64, bool, Word, Option<Text>, Option<Text>, Option<Text>, Option<Text>, $($more),*) };
+    ($($more:ty),*) => {
+        (Text, f64, bool, Word, Option<Text>, Option<Text>, Option<Text>, Option<Text>, Option<Text>, $($more),*)
+    };
 }
 
 fn event(user: &str, now: f64, seen: bool) -> Event<'_> {
@@ -112,14 +115,27 @@ fn message<'a>(
     body: &'a Option<Text>,
     name: &'a Option<Text>,
     call: &'a Option<Text>,
+    more: &'a Option<Text>,
 ) -> Message<'a> {
     let (from, body, name, call) = (from.as_deref(), body.as_deref(), name.as_deref(), call.as_deref());
-    Message { word, from, body, name, call }
+    Message { word, from, body, name, call, more: more.as_deref() }
 }
 
 impl LuaUserData for Host {
     fn add_methods<M: LuaUserDataMethods<Self>>(methods: &mut M) {
-        method(methods, "known", |lua, host, ()| known::message(lua, host.engine.config()));
+        method(methods, "known", |lua, host, ()| known::stanzas(lua, host.engine.config(), host.engine.extensions()));
+        method(methods, "extend", |_, host, (name, on): (Text, bool)| {
+            let mut extensions = host.engine.extensions();
+            match &*name {
+                "encrypted" => extensions.encrypted = on,
+                "filters" => extensions.filters = on,
+                "priority" => extensions.priority = on,
+                _ => return Err(LuaError::runtime(format!("There is no extension {name}"))),
+            }
+            host.engine.extend(extensions);
+            host.shared.clear();
+            Ok(())
+        });
 
         // Registrations.
         method(methods, "load", |_, host, (user, stored): (Text, Option<LuaTable>)| {
@@ -144,8 +160,10 @@ impl LuaUserData for Host {
         method(methods, "of_client", |_, _, (user, stored, client_id): (Text, Option<LuaTable>, Text)| {
             Ok(stored_devices(&user, stored).of_client(&client_id).map(|device| device.identifier.to_string()))
         });
-        method(methods, "refusal", |_, _, (identifier, record): (LuaValue, LuaValue)| {
-            Ok(records::check(&identifier, &record).err().map(Refusal::text))
+        method(methods, "refusal", |lua, host, (identifier, record, enable): (LuaValue, LuaTable, LuaTable)| {
+            let asked = tigase::ask(lua, &enable, &record, host.engine.extensions())?;
+            let refusal = asked.and_then(|()| records::check(&identifier, &LuaValue::Table(record))).err();
+            Ok((refusal.map(Refusal::condition), refusal.map(Refusal::text)))
         });
         method(methods, "admit", |lua, host, (user, stored, newest, now): (Text, LuaTable, Text, i64)| {
             let limit = host.engine.config().max_devices;
@@ -170,8 +188,8 @@ impl LuaUserData for Host {
 
         // Events that lead to pushes.
         type OnOffline = message_event!();
-        method(methods, "on_offline", |lua, host, (user, now, seen, word, from, body, name, call): OnOffline| {
-            let (event, message) = (event(&user, now, seen), message(word, &from, &body, &name, &call));
+        method(methods, "on_offline", |lua, host, (user, now, seen, word, from, body, name, call, more): OnOffline| {
+            let (event, message) = (event(&user, now, seen), message(word, &from, &body, &name, &call, &more));
             let pushes = host.engine.on_offline(event, &message);
             host.write(lua, event, pushes, Some(&message))
         });
@@ -179,8 +197,8 @@ impl LuaUserData for Host {
         method(
             methods,
             "on_addressed",
-            |lua, host, (user, now, seen, word, from, body, name, call, to, held): OnAddressed| {
-                let (event, message) = (event(&user, now, seen), message(word, &from, &body, &name, &call));
+            |lua, host, (user, now, seen, word, from, body, name, call, more, to, held): OnAddressed| {
+                let (event, message) = (event(&user, now, seen), message(word, &from, &body, &name, &call, &more));
                 let held = held.unwrap_or_default();
                 let held = |identifier: &str| held.split(SEPARATOR).any(|held| held == identifier);
                 let pushes = host.engine.on_addressed(event, to.as_deref(), &message, held);
@@ -195,8 +213,8 @@ impl LuaUserData for Host {
         method(
             methods,
             "on_queued",
-            |lua, host, (user, now, seen, word, from, body, name, call, identifier, done): OnQueued| {
-                let (event, message) = (event(&user, now, seen), message(word, &from, &body, &name, &call));
+            |lua, host, (user, now, seen, word, from, body, name, call, more, identifier, done): OnQueued| {
+                let (event, message) = (event(&user, now, seen), message(word, &from, &body, &name, &call, &more));
                 let done = Done { important: done & 2 != 0, unimportant: done & 1 != 0 };
                 let queued = host.engine.on_queued(event, &identifier, done, &message);
                 let said = queued.as_ref().ok().map(|queued| (queued.done, queued.alerted));
@@ -206,6 +224,9 @@ impl LuaUserData for Host {
                 Ok((details, wait, done, said.map(|(_, alerted)| alerted), stanza, others))
             },
         );
+        method(methods, "asks_for_roster", |_, host, (user, word): (Text, Word)| {
+            Ok(host.engine.asks_for_roster(&user, word))
+        });
         method(methods, "on_resumed", |_, host, (user, identifier): (Text, Text)| {
             host.engine.on_resumed(&user, &identifier);
             Ok(())
@@ -318,18 +339,27 @@ impl Host {
             return Ok((LuaNil, wait, None, None, None, None));
         }
         let (host, config) = (self.engine.host(), self.engine.config());
+        let priority = self.engine.extensions().priority;
         let summary = Summary::new(config, message, important);
+        let notification = Notification { summary: &summary, encrypted: None, priority: important && priority };
         let mut writer = Writer::new(lua, &self.stanza_metatable);
         let content = if event.seen {
             None
         } else if Summary::has_content(config, message) {
-            Some(shared::content(&mut writer, &summary)?)
+            Some(shared::content(&mut writer, &notification)?)
         } else {
-            Some(self.shared.plain(&mut writer, config, important)?)
+            Some(self.shared.plain(&mut writer, config, important, priority)?)
         };
-        let mut stanzas = pushes.iter().map(|push| match &content {
-            Some(content) => self.shared.publish(&mut writer, push, content),
-            None => publish_own(&mut writer, host, push, &summary),
+        let mut stanzas = pushes.iter().map(|push| {
+            let own = Notification { encrypted: push.encrypted.as_ref(), ..notification };
+            match &content {
+                Some(content) if push.encrypted.is_none() => self.shared.publish(&mut writer, push, content),
+                Some(_) => {
+                    let content = shared::content(&mut writer, &own)?;
+                    self.shared.publish(&mut writer, push, &content)
+                }
+                None => publish_own(&mut writer, host, push, &own),
+            }
         });
         let first = stanzas.next().transpose()?;
         let others = stanzas.collect::<LuaResult<Vec<_>>>()?;
@@ -344,7 +374,7 @@ impl Host {
         let mut writer = Writer::new(lua, &self.stanza_metatable);
         let stanzas = lua.create_table_with_capacity(held.len(), 0)?;
         for (i, Held { push, important }) in held.iter().enumerate() {
-            let content = self.shared.plain(&mut writer, config, *important)?;
+            let content = self.shared.plain(&mut writer, config, *important, self.engine.extensions().priority)?;
             stanzas.raw_seti(i + 1, self.shared.publish(&mut writer, push, &content)?)?;
         }
         Ok(stanzas)
@@ -352,12 +382,12 @@ impl Host {
 }
 
 /// The stanza of a push that belongs to whoever sees it.
-fn publish_own(writer: &mut Writer, host: &str, push: &Push, summary: &Summary) -> LuaResult<LuaTable> {
-    let Push { id, registration } = push;
+fn publish_own(writer: &mut Writer, host: &str, push: &Push, notification: &Notification) -> LuaResult<LuaTable> {
+    let Push { id, registration, .. } = push;
     let form = registration.options.as_ref().and_then(Packed::unpack);
     let options = |writer: &mut Writer| form.iter().try_for_each(|form| summary::options(writer, form));
     let to = Publish { id: id.as_str(), from: host, to: registration.jid(), node: registration.node() };
-    summary::publish(writer, &to, |writer| summary::notification(writer, summary), options)?;
+    summary::publish(writer, &to, |writer| summary::notification(writer, notification), options)?;
     writer.take()
 }
 

@@ -6,6 +6,7 @@
 use mlua::prelude::*;
 use tracing::warn;
 
+use super::tigase;
 use crate::element::{Element, Node, Packed};
 use crate::registration::{MAX_SIZE, Refusal, Registration};
 
@@ -42,6 +43,7 @@ pub fn registration(identifier: &LuaValue, record: &LuaValue) -> Option<Registra
     let (identifier, jid, node) = (string(identifier)?, text("jid")?, text("node"));
     let mut registration = Registration::new(&identifier, &jid, node.as_deref(), options.as_ref(), timestamp);
     registration.client_id = text("client_id").map(Into::into);
+    registration.tigase = tigase::settings(record);
     Some(registration)
 }
 
@@ -77,7 +79,7 @@ fn element(value: &LuaValue, depth: usize, budget: &mut usize) -> Option<Element
 }
 
 /// A string, or a number that a hand or a tool wrote for one.
-fn string(value: &LuaValue) -> Option<String> {
+pub fn string(value: &LuaValue) -> Option<String> {
     match value {
         LuaValue::String(text) => Some(text.to_str().ok()?.to_owned()),
         LuaValue::Integer(number) => Some(number.to_string()),

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::engine::Push;
 use crate::ns;
 use crate::registration::Registration;
-use crate::summary::{self, Summary};
+use crate::summary::{self, Notification, Summary};
 
 /// Registrations whose parts are kept.
 const REGISTRATIONS: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
@@ -48,11 +48,27 @@ impl Shared {
         Ok(Shared { envelope, plain: [None, None], parts: LruCache::new(REGISTRATIONS) })
     }
 
+    /// Forgets what is not made so any more.
+    pub fn clear(&mut self) {
+        self.plain = [None, None];
+    }
+
     /// What is in the `<item>` of a push without content.
-    pub fn plain(&mut self, writer: &mut Writer, config: &Config, important: bool) -> LuaResult<LuaTable> {
+    /// With `priority`, an important one says so (`tigase:push:priority:0`).
+    pub fn plain(
+        &mut self,
+        writer: &mut Writer,
+        config: &Config,
+        important: bool,
+        priority: bool,
+    ) -> LuaResult<LuaTable> {
         match &mut self.plain[usize::from(important)] {
             Some(plain) => Ok(plain.clone()),
-            plain => Ok(plain.insert(content(writer, &Summary::without_content(config, important))?).clone()),
+            plain => {
+                let summary = Summary::without_content(config, important);
+                let notification = Notification { summary: &summary, encrypted: None, priority: important && priority };
+                Ok(plain.insert(content(writer, &notification)?).clone())
+            }
         }
     }
 
@@ -65,8 +81,8 @@ impl Shared {
 }
 
 /// `<notification>`, as the `tags` of the element that it is in.
-pub fn content(writer: &mut Writer, summary: &Summary) -> LuaResult<LuaTable> {
-    summary::notification(writer, summary)?;
+pub fn content(writer: &mut Writer, notification: &Notification) -> LuaResult<LuaTable> {
+    summary::notification(writer, notification)?;
     writer.lua().create_sequence_from([writer.take()?])
 }
 

@@ -9,7 +9,7 @@ use prosody_push::engine::{Done, Engine, Event, NotLoaded, Push, Verdict};
 use prosody_push::facts::{self, Keep, Message, Word};
 use prosody_push::ns;
 use prosody_push::registration::Registration;
-use prosody_push::summary::{self, Publish, Summary};
+use prosody_push::summary::{self, Notification, Publish, Summary};
 
 pub const HOST: &str = "example.org";
 pub const SECOND: Millis = 1000;
@@ -166,7 +166,8 @@ impl Sink for Dom {
 pub fn compose(to: &Publish, summary: &Summary, form: Option<&element::Element>) -> Element {
     let mut dom = Dom::default();
     let options = |dom: &mut Dom| form.map_or(Ok(()), |form| summary::options(dom, form));
-    let Ok(()) = summary::publish(&mut dom, to, |dom| summary::notification(dom, summary), options);
+    let notification = Notification { summary, encrypted: None, priority: false };
+    let Ok(()) = summary::publish(&mut dom, to, |dom| summary::notification(dom, &notification), options);
     dom.take()
 }
 

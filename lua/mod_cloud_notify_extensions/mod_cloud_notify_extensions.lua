@@ -1,0 +1,9 @@
+-- All of Tigase's extensions, for Siskin and Snikket iOS.
+module:depends("cloud_notify_encrypted");
+module:depends("cloud_notify_filters");
+module:depends("cloud_notify_priority_tag");
+
+-- A device without a session is woken whatever the user's other clients do, so also while they are away.
+module:hook("account-disco-info", function (event)
+	event.reply:tag("feature", { var = "tigase:push:away:0" }):up();
+end);

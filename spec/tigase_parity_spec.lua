@@ -1,0 +1,122 @@
+-- Tigase's extensions beside the community's modules: on the reference, and on our mod_cloud_notify through its events.
+-- Where ours differ is said here, and any other difference fails. The community's encryption wants Prosody 13.0.
+local prosody = require "spec.support.prosody";
+local appserver = require "spec.support.appserver";
+local client = require "spec.support.client";
+local tigase = require "spec.support.tigase";
+local st = require "util.stanza";
+
+local version = os.getenv("PROSODY");
+local PUSH = "push.example.test";
+local ROOM = "room@push.example.test";
+
+local modules = { "cloud_notify_filters", "cloud_notify_priority_tag" };
+if version == "13.0" then table.insert(modules, "cloud_notify_encrypted"); end
+
+local function mention(uri)
+	return st.stanza("reference", { xmlns = "urn:xmpp:reference:0", type = "mention", uri = uri });
+end
+
+local omemo = st.stanza("encrypted", { xmlns = "eu.siacs.conversations.axolotl" }):tag("payload"):text("AA=="):reset();
+local eme = st.stanza("encryption", { xmlns = "urn:xmpp:eme:0", namespace = "urn:xmpp:omemo:2" });
+local mentioned = { tigase.rooms({ jid = ROOM, allow = "mentioned", nick = "Monty" }) };
+
+-- asks: children of <enable>; then what comes, and how ours differ from the community's.
+local cases = {
+	{ name = "a chat", says = { body = "Wherefore?" } };
+	{ name = "a chat, encrypted", asks = { tigase.encrypt() }, says = { body = "Wherefore?" } };
+	{ name = "a long chat, encrypted", asks = { tigase.encrypt() }, says = { body = ("é"):rep(300) } };
+	{ name = "a chat with all that JSON escapes, encrypted", asks = { tigase.encrypt() }, says = { body = "\"\\/\n\t\u{7f}\u{1F602}" } };
+	-- The community has a text of its own that cannot be configured.
+	{ name = "OMEMO, encrypted", asks = { tigase.encrypt() }, says = { body = "fallback", omemo }, ours = { message = "Encrypted message" } };
+	{ name = "EME, encrypted", asks = { tigase.encrypt() }, says = { body = "fallback", eme }, ours = { message = "Encrypted message" } };
+	{ name = "a call", says = { tigase.call("call1", "audio") } };
+	{ name = "a call, encrypted", asks = { tigase.encrypt() }, says = { tigase.call("call2", "audio") } };
+	{ name = "a room, encrypted", asks = { tigase.encrypt() }, room = true, says = { body = "All!" } };
+	{ name = "a receipt, encrypted", asks = { tigase.encrypt() },
+		says = { st.stanza("received", { xmlns = "urn:xmpp:receipts", id = "r" }) } };
+	{ name = "who is muted", asks = { tigase.muted("juliet@example.test") }, says = { body = "A" } };
+	{ name = "who is muted, calling", asks = { tigase.muted("juliet@example.test") }, says = { tigase.call("call3") } };
+	{ name = "who is not muted", asks = { tigase.muted("mercutio@example.test") }, says = { body = "A" } };
+	{ name = "who is unknown", asks = { tigase.ignore_unknown() }, says = { body = "A" } };
+	{ name = "who is unknown, calling", asks = { tigase.ignore_unknown() }, says = { tigase.call("call4") } };
+	-- Groupchats are never unknown.
+	{ name = "a room that is unknown", asks = { tigase.ignore_unknown() }, room = true, says = { body = "A" }, ours = { pushes = 1 } };
+	{ name = "a room that is never heard", asks = { tigase.rooms({ jid = ROOM, allow = "never" }) }, room = true, says = { body = "A" } };
+	{ name = "a room that is always heard", asks = { tigase.rooms({ jid = ROOM, allow = "always" }) }, room = true, says = { body = "A" } };
+	{ name = "a room that is not listed", asks = { tigase.rooms({ jid = "x@y", allow = "never" }) }, room = true, says = { body = "A" } };
+	{ name = "a room without a mention", asks = mentioned, room = true, says = { body = "A" } };
+	{ name = "a room with a mention of the user", asks = mentioned, room = true, says = { body = "A", mention("xmpp:romeo@example.test") } };
+	{ name = "a room with a mention of the nickname", asks = mentioned, room = true, says = { body = "A", mention("xmpp:"..ROOM.."/Monty") } };
+	-- The nickname as a word of the text counts.
+	{ name = "a room with the nickname", asks = mentioned, room = true, says = { body = "Monty: hi" }, ours = { pushes = 1 } };
+};
+
+local function start(module, community)
+	local server = prosody.start {
+		version = version; module = module; enable = modules; community = community and modules or nil; disable = { "mam" };
+	};
+	return { server = server, app = appserver.connect(server, PUSH), juliet = client.connect(server, "juliet") };
+end
+
+-- What comes of a case: number of pushes, and what the last says.
+local function run(world, case, i)
+	world.server:store("romeo", nil);
+	world.server:reload();
+	world.app.pushes = {};
+	local romeo = client.connect(world.server, "romeo");
+	local fields = { jid = PUSH, node = "n" };
+	for _, child in ipairs(case.asks or {}) do table.insert(fields, st.clone(child)); end
+	assert.equal("result", romeo:enable_push(fields).attr.type);
+	romeo:close();
+	local message = { to = "romeo@example.test", id = "m"..i, body = case.says.body };
+	for _, child in ipairs(case.says) do table.insert(message, st.clone(child)); end
+	if case.room then
+		local stanza = st.message({ from = ROOM.."/juliet", to = message.to, type = "groupchat", id = message.id }, message.body);
+		for _, child in ipairs(message) do stanza:add_child(child); end
+		world.app:send(stanza);
+	else
+		world.juliet:message(message);
+	end
+	local came = { pushes = world.app:settled() };
+	local push = world.app.pushes[came.pushes];
+	if not push then return came; end
+	local said, element = tigase.read(push);
+	came.said, came.kind = said, element and element.attr.type;
+	came.priority = tigase.notification(push):get_child_text("priority", tigase.xmlns_priority);
+	came.body = not said and appserver.read(push).summary["last-message-body"] or nil;
+	if came.body == "" then came.body = nil; end
+	return came;
+end
+
+describe("Tigase's extensions", function ()
+	local ours, mixed, reference;
+	setup(function ()
+		ours, mixed, reference = start("ours"), start("ours", true), start("reference", true);
+	end);
+	teardown(function ()
+		for _, world in ipairs({ ours, mixed, reference }) do world.server:stop(); end
+	end);
+
+	for i, case in ipairs(cases) do
+		local is_encrypted = case.asks and case.asks[1].name == "encrypt";
+		if version == "13.0" or not is_encrypted then
+			it("do the same for "..case.name, function ()
+				local theirs = run(reference, case, i);
+				assert.same(theirs, run(mixed, case, i), "the community's modules on ours");
+				local own = run(ours, case, i);
+				for name, value in pairs(case.ours or {}) do
+					if name == "pushes" then
+						assert.same({ pushes = 0 }, theirs);
+						assert.equal(value, own.pushes);
+						return;
+					end
+					assert.not_equal(value, theirs.said[name]);
+					assert.equal(value, own.said[name]);
+					own.said[name] = theirs.said[name];
+				end
+				assert.same(theirs, own);
+			end);
+		end
+	end
+end);

@@ -1,0 +1,128 @@
+//! What a client asks for in `<enable>`, into the store and out of it. Records have the keys of Prosody's community modules,
+//! so that either can read what the other has written.
+
+use jid::BareJid;
+use mlua::prelude::*;
+
+use super::records::string;
+use crate::ns;
+use crate::registration::{MAX_SIZE, Refusal};
+use crate::tigase::encrypt::{AES_128_GCM, Encryption, key};
+use crate::tigase::filter::{Allow, Filter, Room};
+use crate::tigase::{Extensions, Settings};
+
+/// What the record of a store has; nothing if the client asked for nothing.
+pub fn settings(record: &LuaTable) -> Option<Box<Settings>> {
+    let table = |key| record.raw_get::<LuaValue>(key).ok()?.as_table().cloned();
+    let muted =
+        table("muted_jids").iter().flat_map(|muted| muted.pairs::<LuaValue, LuaValue>().flatten()).collect::<Vec<_>>();
+    let rooms = table("groupchat_rules")
+        .iter()
+        .flat_map(|rooms| rooms.pairs::<LuaValue, LuaValue>().flatten())
+        .collect::<Vec<_>>();
+    let settings = Settings {
+        encryption: table("encryption").map(|table| encryption(&table, record)),
+        filter: Filter {
+            ignore_unknown: matches!(record.raw_get("filter_unknown"), Ok(LuaValue::Boolean(true))),
+            muted: muted.iter().filter_map(|(jid, _)| Some(string(jid)?.into())).collect(),
+            rooms: rooms.iter().filter_map(|(jid, rule)| room(string(jid)?, rule.as_table()?)).collect(),
+        },
+    };
+    (settings != Settings::default()).then(|| settings.into())
+}
+
+fn encryption(table: &LuaTable, record: &LuaTable) -> Encryption {
+    let text = |key| string(&table.raw_get(key).ok()?);
+    let known = text("algorithm").is_some_and(|algorithm| algorithm == AES_128_GCM);
+    let max_size = text("max_size").and_then(|size| size.parse().ok());
+    match text("key_base64").filter(|_| known).and_then(|base64| key(&base64)) {
+        Some(key) => {
+            Encryption::Aes128Gcm { key, max_size, omemo: attribute_of(record, "omemo_device").map(Into::into) }
+        }
+        None => Encryption::Unusable,
+    }
+}
+
+fn room(jid: String, rule: &LuaTable) -> Option<Room> {
+    let text = |key| string(&rule.raw_get(key).ok()?);
+    let allow = match text("when").as_deref() {
+        Some("never") => Allow::Never,
+        Some("mentioned") => Allow::Mentioned,
+        _ => Allow::Always,
+    };
+    Some(Room { jid: jid.into(), allow, nick: text("nick").map(Into::into) })
+}
+
+/// Puts what `<enable>` asks for into the record that will be stored.
+pub fn ask(lua: &Lua, enable: &LuaTable, record: &LuaTable, extensions: Extensions) -> LuaResult<Result<(), Refusal>> {
+    // What is asked for stays in memory and goes through every message: it is bounded like all of a registration.
+    let mut size = 0;
+    for child in children(enable) {
+        let (name, xmlns) = (attribute_of(&child, "name"), attribute(&child, "xmlns"));
+        match (name.as_deref(), xmlns.as_deref()) {
+            (Some("encrypt"), Some(ns::TIGASE_ENCRYPT)) if extensions.encrypted => {
+                if attribute(&child, "alg").as_deref() != Some(AES_128_GCM) {
+                    return Ok(Err(Refusal::UnknownAlgorithm));
+                }
+                let base64 = string(&child.raw_get(1)?).filter(|base64| key(base64).is_some());
+                let Some(base64) = base64 else { return Ok(Err(Refusal::InvalidKey)) };
+                let max_size = attribute(&child, "max-size").map(|size| size.parse::<u32>());
+                let Ok(max_size) = max_size.transpose() else { return Ok(Err(Refusal::InvalidMaxSize)) };
+                let table = lua.create_table()?;
+                table.set("algorithm", AES_128_GCM)?;
+                table.set("key_base64", base64.trim())?;
+                table.set("max_size", max_size)?;
+                record.set("encryption", table)?;
+            }
+            (Some("omemo"), Some(ns::TIGASE_OMEMO)) if extensions.encrypted => {
+                record.set("omemo_device", attribute(&child, "deviceId"))?;
+            }
+            (Some("ignore-unknown"), Some(ns::TIGASE_UNKNOWN)) if extensions.filters => {
+                record.set("filter_unknown", true)?;
+            }
+            (Some("muted"), Some(ns::TIGASE_MUTED)) if extensions.filters => {
+                let table = lua.create_table()?;
+                for (jid, _) in named(&child, "item") {
+                    size += jid.len();
+                    table.set(jid, true)?;
+                }
+                record.set("muted_jids", table)?;
+            }
+            (Some("groupchat"), Some(ns::TIGASE_GROUPCHAT)) if extensions.filters => {
+                let table = lua.create_table()?;
+                for (jid, room) in named(&child, "room") {
+                    let (when, nick) = (attribute(&room, "allow"), attribute(&room, "nick"));
+                    size += jid.len() + [&when, &nick].into_iter().flatten().map(String::len).sum::<usize>();
+                    let rule = lua.create_table()?;
+                    rule.set("when", when)?;
+                    rule.set("nick", nick)?;
+                    table.set(jid, rule)?;
+                }
+                record.set("groupchat_rules", table)?;
+            }
+            _ => {}
+        }
+        if size > MAX_SIZE {
+            return Ok(Err(Refusal::TooLarge));
+        }
+    }
+    Ok(Ok(()))
+}
+
+fn children(element: &LuaTable) -> Vec<LuaTable> {
+    (1..=element.raw_len()).filter_map(|i| element.raw_get::<LuaValue>(i).ok()?.as_table().cloned()).collect()
+}
+
+/// The children of that name, by their JID in normal form; those without one are nobody.
+fn named(element: &LuaTable, name: &str) -> Vec<(String, LuaTable)> {
+    let named = children(element).into_iter().filter(|child| attribute_of(child, "name").as_deref() == Some(name));
+    named.filter_map(|child| Some((BareJid::new(&attribute(&child, "jid")?).ok()?.to_string(), child))).collect()
+}
+
+fn attribute(element: &LuaTable, name: &str) -> Option<String> {
+    attribute_of(element.raw_get::<LuaValue>("attr").ok()?.as_table()?, name)
+}
+
+fn attribute_of(table: &LuaTable, name: &str) -> Option<String> {
+    string(&table.raw_get(name).ok()?)
+}

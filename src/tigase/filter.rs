@@ -1,0 +1,99 @@
+//! What a device does not want to be woken for: `tigase:push:filter:{ignore-unknown,muted,groupchat}:0`.
+
+use crate::facts::{GROUPCHAT, Message, STRANGER};
+use crate::registration::is_account;
+
+/// The filters of one registration.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Nobody but contacts of the roster, rooms and the user himself.
+    pub ignore_unknown: bool,
+    /// Bare JIDs that are never heard.
+    pub muted: Box<[Box<str>]>,
+    /// Rooms with a rule of their own; all others are heard.
+    pub rooms: Box<[Room]>,
+}
+
+/// A rule for one room.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Bare JID.
+    pub jid: Box<str>,
+    pub allow: Allow,
+    /// The user's nickname there.
+    pub nick: Option<Box<str>>,
+}
+
+/// Which messages of a room are heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allow {
+    Always,
+    Never,
+    /// Those that mention the user: by reference (XEP-0372), or with the nickname as a word of the text.
+    Mentioned,
+}
+
+impl Filter {
+    /// Why the device is not woken for a message to `user` on `host`; nothing if it is.
+    pub fn objection(&self, user: &str, host: &str, message: &Message) -> Option<&'static str> {
+        let sender = bare(message.from?);
+        let is_groupchat = message.word & GROUPCHAT != 0;
+        if self.ignore_unknown && message.word & STRANGER != 0 && !is_groupchat && !is_account(sender, user, host) {
+            return Some("the sender is not in the roster");
+        }
+        if self.muted.iter().any(|muted| **muted == *sender) {
+            return Some("the sender is muted");
+        }
+        let room = self.rooms.iter().filter(|_| is_groupchat).find(|room| *room.jid == *sender)?;
+        match room.allow {
+            Allow::Always => None,
+            Allow::Never => Some("the room is muted"),
+            Allow::Mentioned if room.is_mention(user, host, message) => None,
+            Allow::Mentioned => Some("the room's message does not mention the user"),
+        }
+    }
+}
+
+impl Room {
+    fn is_mention(&self, user: &str, host: &str, message: &Message) -> bool {
+        let of_nick = |uri: &str| {
+            let nick = uri.strip_prefix(&*self.jid).and_then(|rest| rest.strip_prefix('/'));
+            nick.is_some() && nick == self.nick.as_deref()
+        };
+        let mut mentioned = message.mentions().filter_map(|uri| uri.strip_prefix("xmpp:"));
+        mentioned.any(|uri| is_account(uri, user, host) || of_nick(uri))
+            || self.nick.as_ref().zip(message.body).is_some_and(|(nick, body)| has_word(body, nick))
+    }
+}
+
+/// The JID without its resource.
+pub fn bare(jid: &str) -> &str {
+    jid.split_once('/').map_or(jid, |(bare, _)| bare)
+}
+
+/// Whether `word` stands in the text by itself, in upper or lower case.
+fn has_word(text: &str, word: &str) -> bool {
+    let (text, word) = (text.to_lowercase(), word.to_lowercase());
+    let is_part = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    !word.is_empty()
+        && text.match_indices(&word).any(|(start, _)| {
+            !is_part(text[..start].chars().next_back()) && !is_part(text[start + word.len()..].chars().next())
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_word;
+
+    #[test]
+    fn a_word_stands_by_itself() {
+        for text in ["romeo", "Romeo: hi", "hi,ROMEO", "(romeo)", "@romeo!", "romeoo romeo", "é romeo é"] {
+            assert!(has_word(text, "romeo"), "{text}");
+        }
+        for text in ["", "romeos", "aromeo", "éromeo", "rome", "romeo1"] {
+            assert!(!has_word(text, "romeo"), "{text}");
+        }
+        assert!(has_word("ask c++ now", "c++"));
+        assert!(!has_word("anything", ""));
+    }
+}

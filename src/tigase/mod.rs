@@ -1,0 +1,26 @@
+//! The Tigase extensions of XEP-0357, for Siskin and Snikket iOS: what a client asks for in `<enable>`, and what becomes of
+//! its pushes. Specified in Tigase's documentation, under "Push Notifications".
+
+pub mod encrypt;
+pub mod filter;
+
+use encrypt::Encryption;
+use filter::Filter;
+
+/// The extensions that a host has; each is switched on by a module of its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extensions {
+    /// `mod_cloud_notify_encrypted`.
+    pub encrypted: bool,
+    /// `mod_cloud_notify_filters`.
+    pub filters: bool,
+    /// `mod_cloud_notify_priority_tag`.
+    pub priority: bool,
+}
+
+/// What a client has asked for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    pub encryption: Option<Encryption>,
+    pub filter: Filter,
+}

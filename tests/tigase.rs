@@ -1,0 +1,217 @@
+//! Tigase's extensions: who does not wake a device, and what only a device can read.
+
+mod support;
+
+use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use minidom::Element;
+use proptest::prelude::*;
+use prosody_push::facts::{BODY, CONTACT, E2E, GROUPCHAT, Message, PROPOSE, STRANGER, SUBSCRIBE};
+use prosody_push::ns;
+use prosody_push::registration::Registration;
+use prosody_push::tigase::encrypt::{Encryption, key};
+use prosody_push::tigase::filter::{Allow, Filter, Room};
+use prosody_push::tigase::{Extensions, Settings};
+use serde_json::{Value, json};
+use std::collections::HashSet;
+use support::{Dom, Host, nodes, not_random, one_by_one, registration};
+
+const KEY: [u8; 16] = *b"sixteen bytes ok";
+const ON: Extensions = Extensions { encrypted: true, filters: true, priority: true };
+
+fn with(settings: Settings) -> Registration {
+    let mut registration = registration("push.example", "phone", 1);
+    registration.tigase = Some(settings.into());
+    registration
+}
+
+fn filtering(filter: Filter) -> Host {
+    let mut host = Host::new(one_by_one(), vec![with(Settings { filter, encryption: None })]);
+    host.engine.extend(ON);
+    host
+}
+
+fn encrypting(max_size: Option<usize>) -> Encryption {
+    Encryption::Aes128Gcm { key: KEY, max_size, omemo: Some("1325".into()) }
+}
+
+fn from<'a>(from: &'a str, word: u32) -> Message<'a> {
+    Message { word: BODY | word, from: Some(from), body: Some("Romeo?"), ..Message::default() }
+}
+
+fn rings(host: &mut Host, message: &Message) -> bool {
+    !nodes(&host.offline(message)).is_empty()
+}
+
+/// What the device reads in `<encrypted>`.
+fn read(encryption: &Encryption, message: Option<&Message>) -> (Element, Value) {
+    let encrypted = encryption.apply(message, "a secret", not_random).expect("the key is known");
+    let mut dom = Dom::default();
+    let Ok(()) = encrypted.write(&mut dom);
+    let element = dom.take();
+    let iv = BASE64.decode(element.attr("iv").expect("an IV")).expect("base64");
+    let mut text = BASE64.decode(element.text()).expect("base64");
+    let opening = LessSafeKey::new(UnboundKey::new(&AES_128_GCM, &KEY).expect("a key"));
+    let nonce = Nonce::try_assume_unique_for_key(&iv).expect("12 bytes");
+    let plain = opening.open_in_place(nonce, Aad::empty(), &mut text).expect("the tag is right");
+    (element, serde_json::from_slice(plain).expect("JSON"))
+}
+
+#[test]
+fn who_is_unknown_does_not_wake_a_device_that_ignores_them() {
+    let filter = || Filter { ignore_unknown: true, ..Filter::default() };
+    let juliet = "juliet@example.org/balcony";
+    assert!(rings(&mut filtering(filter()), &from(juliet, CONTACT)));
+    assert!(!rings(&mut filtering(filter()), &from(juliet, STRANGER)));
+    assert!(!rings(&mut filtering(filter()), &from(juliet, STRANGER | PROPOSE)), "nor a call");
+    assert!(rings(&mut filtering(filter()), &from("room@rooms.example/nick", STRANGER | GROUPCHAT)), "but a room");
+    assert!(rings(&mut filtering(filter()), &from("romeo@example.org/other", STRANGER)), "and the user himself");
+    assert!(rings(&mut filtering(Filter::default()), &from(juliet, STRANGER)));
+}
+
+#[test]
+fn the_roster_is_asked_for_only_where_somebody_filters_by_it() {
+    let host = filtering(Filter { ignore_unknown: true, ..Filter::default() });
+    assert!(host.engine.asks_for_roster("romeo", BODY));
+    assert!(!host.engine.asks_for_roster("romeo", BODY | CONTACT));
+    assert!(!host.engine.asks_for_roster("romeo", BODY | STRANGER));
+    assert!(!filtering(Filter::default()).engine.asks_for_roster("romeo", BODY));
+}
+
+#[test]
+fn who_is_muted_does_not_wake_a_device() {
+    let filter = || Filter { muted: ["juliet@example.org".into()].into(), ..Filter::default() };
+    assert!(!rings(&mut filtering(filter()), &from("juliet@example.org/balcony", 0)));
+    assert!(!rings(&mut filtering(filter()), &from("juliet@example.org", 0)));
+    assert!(rings(&mut filtering(filter()), &from("juliet@example.orgs", 0)));
+}
+
+#[test]
+fn rooms_have_rules() {
+    let room = |allow| Room { jid: "room@rooms.example".into(), allow, nick: Some("Monty".into()) };
+    let filter = |allow| filtering(Filter { rooms: [room(allow)].into(), ..Filter::default() });
+    let says = |body, more| Message { body: Some(body), more, ..from("room@rooms.example/juliet", GROUPCHAT) };
+    assert!(rings(&mut filter(Allow::Always), &says("hi", None)));
+    assert!(!rings(&mut filter(Allow::Never), &says("Monty!", None)));
+    assert!(!rings(&mut filter(Allow::Mentioned), &says("hi", None)));
+    assert!(rings(&mut filter(Allow::Mentioned), &says("hi, monty!", None)));
+    assert!(!rings(&mut filter(Allow::Mentioned), &says("montys", None)));
+    for more in
+        ["mxmpp:romeo@example.org", "mxmpp:room@rooms.example/Monty", "daudio\0mxmpp:x@y\0mxmpp:romeo@example.org"]
+    {
+        assert!(rings(&mut filter(Allow::Mentioned), &says("hi", Some(more))), "{more}");
+    }
+    for more in
+        ["mxmpp:romeo@example.com", "mxmpp:room@rooms.example/Other", "dxmpp:romeo@example.org", "mromeo@example.org"]
+    {
+        assert!(!rings(&mut filter(Allow::Mentioned), &says("hi", Some(more))), "{more}");
+    }
+    let elsewhere = from("other@rooms.example/juliet", GROUPCHAT);
+    assert!(rings(&mut filter(Allow::Never), &elsewhere), "a room that is not listed");
+}
+
+#[test]
+fn a_message_that_is_filtered_alerts_nobody() {
+    let mut host = filtering(Filter { muted: ["juliet@example.org".into()].into(), ..Filter::default() });
+    let message = from("juliet@example.org/x", 0);
+    let queued = host.engine.on_queued(host.event(), "push.example<phone", Default::default(), &message);
+    let queued = queued.expect("romeo is loaded");
+    assert!(queued.pushes.list.is_empty() && !queued.alerted);
+}
+
+#[test]
+fn an_extension_that_is_off_does_nothing() {
+    let settings = Settings {
+        filter: Filter { muted: ["juliet@example.org".into()].into(), ..Filter::default() },
+        encryption: Some(encrypting(None)),
+    };
+    let mut host = Host::new(one_by_one(), vec![with(settings)]);
+    let pushes = host.offline(&from("juliet@example.org/x", 0));
+    assert!(pushes.len() == 1 && pushes[0].encrypted.is_none());
+}
+
+#[test]
+fn what_is_encrypted_says_what_it_is() {
+    let chat = from("juliet@example.org/x", 0);
+    let (element, value) = read(&encrypting(None), Some(&chat));
+    assert!(element.is("encrypted", ns::TIGASE_ENCRYPT) && element.attr("type").is_none());
+    assert_eq!(value, json!({ "unread": 1, "sender": "juliet@example.org", "type": "chat", "message": "Romeo?" }));
+
+    let room = from("room@rooms.example/Juliet", GROUPCHAT);
+    let expected = json!({ "unread": 1, "sender": "room@rooms.example", "type": "groupchat", "message": "Romeo?", "nickname": "Juliet" });
+    assert_eq!(read(&encrypting(None), Some(&room)).1, expected);
+
+    let call = Message {
+        body: None,
+        call: Some("sid"),
+        more: Some("daudio\0dvideo"),
+        ..from("juliet@example.org/x", PROPOSE)
+    };
+    let (element, value) = read(&encrypting(None), Some(&call));
+    assert_eq!(element.attr("type"), Some("voip"));
+    assert_eq!(
+        value,
+        json!({ "unread": 1, "sender": "juliet@example.org/x", "type": "call", "sid": "sid", "media": ["audio", "video"] })
+    );
+
+    let secret = Message { body: Some("ciphertext"), ..from("juliet@example.org/x", E2E) };
+    assert_eq!(read(&encrypting(None), Some(&secret)).1["message"], "a secret");
+
+    let subscribe = Message { word: SUBSCRIBE, from: Some("juliet@example.org"), ..Message::default() };
+    assert_eq!(
+        read(&encrypting(None), Some(&subscribe)).1,
+        json!({ "unread": 1, "sender": "juliet@example.org", "type": "subscribe" })
+    );
+
+    assert_eq!(read(&encrypting(None), None).1, json!({ "unread": 1 }), "a ping");
+}
+
+#[test]
+fn omemo_s_ciphertext_goes_along_where_it_is_for_the_device_and_fits() {
+    let more = "s27183\0k31415 b3RoZXI=\0k1325 a2V5\0k13250 bm90\0iaXY=\0pZGF0YQ==";
+    let message = Message { more: Some(more), ..from("juliet@example.org/x", E2E) };
+    let value = read(&encrypting(None), Some(&message)).1;
+    assert_eq!(value["omemo"], json!({ "keys": ["a2V5"], "sid": "27183", "iv": "aXY=", "data": "ZGF0YQ==" }));
+    let value = read(&encrypting(Some(150)), Some(&message)).1;
+    assert_eq!((&value["omemo"], &value["message"]), (&Value::Null, &json!("a secret")), "the ciphertext goes first");
+    let others = Message { more: Some("s27183\0k31415 b3RoZXI=\0iaXY=\0pZGF0YQ=="), ..message };
+    assert_eq!(read(&encrypting(None), Some(&others)).1["omemo"], Value::Null);
+}
+
+#[test]
+fn a_device_whose_encryption_is_not_known_gets_nothing_that_others_can_read() {
+    let mut host =
+        Host::new(one_by_one(), vec![with(Settings { encryption: Some(Encryption::Unusable), ..Settings::default() })]);
+    host.engine.extend(ON);
+    assert!(host.offline(&from("juliet@example.org/x", 0)).is_empty());
+}
+
+#[test]
+fn a_key_is_16_bytes_of_base64() {
+    assert_eq!(key(&format!(" {}\n", BASE64.encode(KEY))), Some(KEY));
+    for not in [String::new(), BASE64.encode(&KEY[1..]), BASE64.encode([0; 17]), "?".repeat(24)] {
+        assert_eq!(key(&not), None, "{not}");
+    }
+    assert!(!format!("{:?}", encrypting(None)).contains("115"), "no key is printed");
+}
+
+proptest! {
+    #[test]
+    fn it_fits_and_cuts_no_character(body in "\\PC{0,600}", max_size in proptest::option::of(0usize..2000)) {
+        let message = Message { body: Some(&body), ..from("juliet@example.org/x", 0) };
+        let (element, value) = read(&encrypting(max_size), Some(&message));
+        let text = value["message"].as_str().unwrap_or("");
+        prop_assert!(text.len() <= 255 && body.starts_with(text));
+        match max_size {
+            Some(max_size) => prop_assert!(element.text().len() <= max_size || text.is_empty()),
+            None => prop_assert!(text == body || text.len() > 251),
+        }
+    }
+
+    #[test]
+    fn no_iv_comes_twice(count in 1usize..500) {
+        let ivs: HashSet<_> = (0..count).map(|_| read(&encrypting(None), None).0.attr("iv").map(str::to_owned)).collect();
+        prop_assert_eq!(ivs.len(), count);
+    }
+}
