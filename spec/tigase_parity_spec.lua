@@ -98,6 +98,42 @@ describe("Tigase's extensions", function ()
 		for _, world in ipairs({ ours, mixed, reference }) do world.server:stop(); end
 	end);
 
+	it("read each other's records", function ()
+		local asks = {
+			tigase.muted("mercutio@example.test"), tigase.ignore_unknown(), tigase.rooms({ jid = ROOM, allow = "mentioned", nick = "Monty" }),
+		};
+		if version == "13.0" then table.insert(asks, tigase.encrypt()); end
+		for i, way in ipairs({ { ours, reference }, { reference, ours } }) do
+			local from, to = way[1], way[2];
+			run(from, { asks = asks, says = { body = "A" } }, "record"..i);
+			to.server:store("romeo", from.server:stored("romeo"));
+			to.server:reload();
+			to.app.pushes = {};
+			local function says(body, part)
+				local before = to.app:settled();
+				to.app:send(st.message({ from = ROOM.."/juliet", to = "romeo@example.test", type = "groupchat", id = body }, body)
+					:add_child(part or st.stanza("x")):reset());
+				return to.app:settled() - before;
+			end
+			to.juliet:message { to = "romeo@example.test", body = "unknown", id = "unknown"..i };
+			assert.equal(0, says("hi"));
+			-- To the community's module, a room is unknown too.
+			assert.equal(to == ours and 1 or 0, says("hi again", mention("xmpp:"..ROOM.."/Monty")));
+			local record = to.server:stored("romeo")[PUSH.."<n"];
+			record.filter_unknown = nil;
+			to.server:store("romeo", { [PUSH.."<n"] = record });
+			to.server:reload();
+			to.juliet:message { to = "romeo@example.test", body = "Wherefore?", id = "known"..i };
+			local before = to.app:settled();
+			local push = to.app.pushes[before];
+			if version == "13.0" then
+				assert.equal("Wherefore?", tigase.read(push).message);
+			else
+				assert.is_truthy(push);
+			end
+		end
+	end);
+
 	for i, case in ipairs(cases) do
 		local is_encrypted = case.asks and case.asks[1].name == "encrypt";
 		if version == "13.0" or not is_encrypted then
