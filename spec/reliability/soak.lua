@@ -46,6 +46,7 @@ return {
 			-- By hand: a parser would take longer than the server.
 			local came, answered, rest = 0, 0, "";
 			net.add(app.stream.conn, function (data)
+				if not data then return; end
 				local out, last = {}, 1;
 				rest = (rest..data):gsub("<iq [^>]*read%-(%d+)[^>]*/>", function (read)
 					answered = tonumber(read);
