@@ -23,7 +23,7 @@ return function (engine, sessions)
 		local bit = types and types[element.attr.type];
 		if bit then word = add(word, bit); end
 		local names, tags = rule.children, element.tags;
-		for i = 1, #tags do
+		for i = 1, names and #tags or 0 do
 			local child = tags[i];
 			local namespaces = names[child.name];
 			local child_xmlns = namespaces and (child.attr.xmlns or xmlns);

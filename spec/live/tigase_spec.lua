@@ -102,6 +102,23 @@ describe("cloud_notify_extensions", function ()
 		assert.equal("voip", element.attr.type);
 	end);
 
+	it("tells a client that sleeps of a request for a subscription", function ()
+		server:store("romeo", nil);
+		server:reload();
+		app.pushes = {};
+		local phone = client.connect(server, "romeo", { resource = "phone", smacks = true });
+		-- RFC 6121 §2.2: who has asked for the roster hears of requests.
+		phone:iq(st.stanza("iq", { type = "get" }):tag("query", { xmlns = "jabber:iq:roster" }));
+		phone:enable_push({ jid = PUSH, node = "n", encrypt() });
+		phone:acked();
+		phone:sleep();
+		local mercutio = client.connect(server, "mercutio");
+		mercutio:send(st.presence({ to = "romeo@example.test", type = "subscribe" }));
+		assert.same({ unread = 1, sender = "mercutio@example.test", type = "subscribe" }, (read(app:expect(1))));
+		client.resume(server, "romeo", phone):close();
+		mercutio:close();
+	end);
+
 	it("keeps to the size that the client wants", function ()
 		away { encrypt(nil, nil, "200") };
 		local _, push = pushed { body = ('"'):rep(300) };
