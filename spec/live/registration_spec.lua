@@ -2,34 +2,19 @@
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
+local registered = require "spec.support.registered";
 local st = require "util.stanza";
+
+local keys, bound = registered.identifiers, registered.bound;
 
 local function start(options)
 	return prosody.start { version = os.getenv("PROSODY"), module = "ours", options = options };
-end
-
-local function keys(records)
-	local names = {};
-	for name in pairs(records or {}) do names[#names + 1] = name; end
-	table.sort(names);
-	return names;
 end
 
 -- type, condition, text of an answer
 local function err(reply)
 	assert.equal("error", reply.attr.type, tostring(reply));
 	return { (select(1, reply:get_error())), (select(2, reply:get_error())), (select(3, reply:get_error())) };
-end
-
-local function bound(server, user)
-	return server:eval([[
-		local found = {};
-		local user = prosody.hosts[module.host].sessions[...];
-		for resource, session in pairs(user and user.sessions or {}) do
-			found[resource] = session.push_identifier or (session.push_settings and "settings without identifier") or "none";
-		end
-		return found;
-	]], user);
 end
 
 describe("push registration", function ()

@@ -4,7 +4,10 @@ local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
 local faulty = require "spec.support.faulty";
 local net = require "spec.support.net";
+local registered = require "spec.support.registered";
 local st = require "util.stanza";
+
+local keys, bound = registered.identifiers, registered.bound;
 
 local PUSH = "push.example.test";
 
@@ -14,27 +17,10 @@ local function start(opts)
 	return prosody.start(opts);
 end
 
-local function keys(records)
-	local names = {};
-	for name in pairs(records or {}) do names[#names + 1] = name; end
-	table.sort(names);
-	return names;
-end
-
 -- type and condition of an answer
 local function err(reply)
 	assert.equal("error", reply.attr.type, tostring(reply));
 	return { (select(1, reply:get_error())), (select(2, reply:get_error())) };
-end
-
-local function bound(server, user)
-	return server:eval([[
-		local found = {};
-		for resource, session in pairs(prosody.hosts[module.host].sessions[...].sessions) do
-			found[resource] = session.push_identifier or "none";
-		end
-		return found;
-	]], user);
 end
 
 local function ping(server, user)

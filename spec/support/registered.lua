@@ -1,0 +1,24 @@
+-- What a server has of a user's registrations.
+local registered = {};
+
+-- The identifiers in what the store has, in order.
+function registered.identifiers(records)
+	local names = {};
+	for name in pairs(records or {}) do names[#names + 1] = name; end
+	table.sort(names);
+	return names;
+end
+
+-- Which registration each session holds, by resource.
+function registered.bound(server, user)
+	return server:eval([[
+		local found = {};
+		local user = prosody.hosts[module.host].sessions[...];
+		for resource, session in pairs(user and user.sessions or {}) do
+			found[resource] = session.push_identifier or (session.push_settings and "settings without identifier") or "none";
+		end
+		return found;
+	]], user);
+end
+
+return registered;
