@@ -428,9 +428,8 @@ end
 
 -- Switches an extension on or off.
 local function extend(name, is_on)
-	engine:extend(name, is_on);
+	asks_for_roster = engine:extend(name, is_on);
 	facts_about.learn();
-	if name == "filters" then asks_for_roster = is_on; end
 end
 
 

@@ -50,9 +50,10 @@ local Engine = {};
 ---@return prosody_push.Known
 function Engine:known() end
 
----Switches one of Tigase's extensions on or off: known() changes.
+---Switches one of Tigase's extensions on or off: known() changes. Gives whether asks_for_roster() has to be asked.
 ---@param name "encrypted"|"filters"|"priority"
 ---@param on boolean
+---@return boolean
 function Engine:extend(name, on) end
 
 ---Whether a registration's filter asks for the user's roster, and the word does not tell yet.

@@ -134,7 +134,7 @@ impl LuaUserData for Host {
             }
             host.engine.extend(extensions);
             host.shared.clear();
-            Ok(())
+            Ok(extensions.filters)
         });
 
         // Registrations.
