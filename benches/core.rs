@@ -12,6 +12,7 @@ use prosody_push::delivery::Millis;
 use prosody_push::element::Element;
 use prosody_push::engine::{Done, Engine, Event, Push, Pushes, Queued, Verdict};
 use prosody_push::facts::{BODY, Message};
+use prosody_push::protocol::Protocol;
 use prosody_push::registration::Registration;
 
 const NOW: Millis = 1_800_000_000_000;
@@ -23,6 +24,7 @@ const MESSAGE: Message = Message {
     name: Some("jV9iKmzxwjyq5R0h"),
     call: None,
     more: None,
+    stanza: None,
 };
 
 /// Ids that differ, made at the same cost in every run.
@@ -40,7 +42,7 @@ fn event(now: Millis) -> Event<'static> {
 
 /// A host of a thousand users, where romeo has so many devices.
 fn host(devices: usize, coalesce: bool) -> Engine {
-    let mut engine = Engine::new("example.org".into(), Config { coalesce, ..Config::default() }, fill);
+    let mut engine = Engine::new("example.org".into(), Protocol::Push, Config { coalesce, ..Config::default() }, fill);
     let form = Element { name: "x".into(), attrs: Box::new([]), children: Box::new([]) };
     let registration = |node: &str| Registration::new(&format!("{JID}<{node}"), JID, Some(node), Some(&form), 1);
     for user in 0..1000 {

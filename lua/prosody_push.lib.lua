@@ -9,15 +9,17 @@ local st = require "util.stanza";
 local traceback, unpack, xpcall = debug.traceback, table.unpack, xpcall;
 
 local library = module:require "prosody_push_loader";
+local protocol = module:require "prosody_push_protocol";
 local new_facts = module:require "prosody_push_facts";
 local store = module:require "prosody_push_store";
 local new_watchdogs = module:require "prosody_push_watchdog";
 
+local identifier_field, record_field = protocol.identifier, protocol.record;
 local host = module.host;
 local host_sessions = prosody.hosts[host].sessions;
 
 -- The engine keeps the logger, which must not lead back to this module: nothing would ever be collected.
-local engine = library.new(host, function (name)
+local engine = library.new(host, protocol.name, function (name)
 	return module:get_option(name);
 end, getmetatable(st.stanza("iq")), logger.init(host..":"..module.name));
 
@@ -55,7 +57,7 @@ local function held(user)
 	local of_user, identifiers = host_sessions[user], nil;
 	if not of_user then return nil; end
 	for _, session in next, of_user.sessions do
-		local identifier = session.push_identifier;
+		local identifier = session[identifier_field];
 		if identifier then identifiers = identifiers and identifiers.."\0"..identifier or identifier; end
 	end
 	return identifiers;
@@ -103,13 +105,13 @@ local watchdog = new_watchdogs(engine:max_hibernation(), engine:wake_before(), b
 	function (session) wake(session); end));
 
 local function unbind(session)
-	session.push_identifier, session.push_settings, session.first_hibernated_push = nil, nil, nil;
+	session[identifier_field], session[record_field], session.first_hibernated_push = nil, nil, nil;
 	watchdog.restore(session);
 end
 
 local function unbind_all(user, identifier)
 	for _, session in pairs(sessions(user)) do
-		if session.push_identifier == identifier then unbind(session); end
+		if session[identifier_field] == identifier then unbind(session); end
 	end
 end
 
@@ -264,6 +266,10 @@ end
 -- All handlers by event: util.events looks up afresh, each time, that an event has none.
 local handlers = prosody.hosts[host].events._event_map;
 
+-- Other modules see a push, or it may carry its stanza.
+local carries_stanzas = protocol.carries_stanzas;
+local fires_events = not carries_stanzas;
+
 -- Whether somebody may ask if a sender is in the roster.
 local asks_for_roster = false;
 
@@ -271,9 +277,10 @@ local asks_for_roster = false;
 -- again. The arguments are those of the longest method, the first of an event with a stanza its word of facts: to count
 -- them would cost more than to pass too many. Gives whether other modules kept all back, and what else the engine said.
 local function push(method, user, stanza, given, a, b, c, d, e, f, g, h)
-	local is_seen = handlers["cloud_notify/push"] ~= nil;
+	local is_seen = fires_events and handlers["cloud_notify/push"] ~= nil;
 	if asks_for_roster and stanza and engine:asks_for_roster(user, a) then a = with_roster(user, stanza, a); end
-	local details, wait, done, alerted, iq, others = method(engine, user, now(), is_seen, a, b, c, d, e, f, g, h);
+	local carried = carries_stanzas and stanza or nil;
+	local details, wait, done, alerted, iq, others = method(engine, user, now(), is_seen, carried, a, b, c, d, e, f, g, h);
 	if details == false then
 		if not store.alone(load, user) then return; end
 		return push(method, user, stanza, given, a, b, c, d, e, f, g, h);
@@ -320,6 +327,8 @@ end
 -- facts, false for none: with a table for each, a long queue would take twice the time (`make bench`).
 local waiting = setmetatable({}, { __mode = "k" });
 
+local hibernates_past_push = engine:hibernates_past_push();
+
 local function stop_waiting(session)
 	local batch = waiting[session];
 	if batch then batch.timer:stop(); end
@@ -330,20 +339,20 @@ end
 -- Pushes a stanza that waits in the queue of a session to the registration that it holds. `done` has what was pushed of
 -- those that waited together so far, and what it is after this one comes back. `given` is the record.
 local function push_queued(session, given, done, stanza, word, from, text, name, call_id, more)
-	local identifier = session.push_identifier;
+	local identifier = session[identifier_field];
 	if not identifier then return done; end
 	local is_kept_back, done_then, alerted = push(engine.on_queued, session.username, stanza, given,
 		word, from, text, name or name_of(stanza), call_id, more, identifier, done);
 	if is_kept_back then return done; end
-	if alerted and session.hibernating and not session.first_hibernated_push then
+	if alerted and session.hibernating and not hibernates_past_push and not session.first_hibernated_push then
 		session.first_hibernated_push = os.time();
-		watchdog.restore(session);
 	end
+	if alerted and not hibernates_past_push then watchdog.restore(session); end
 	return done_then or done;
 end
 
 local function record_of(session)
-	return session.push_identifier and { [session.push_identifier] = session.push_settings };
+	return session[identifier_field] and { [session[identifier_field]] = session[record_field] };
 end
 
 local function push_batch(session, batch)
@@ -356,7 +365,7 @@ end
 
 -- A session that hibernates is about to end.
 function wake(session)
-	local identifier = session.push_identifier;
+	local identifier = session[identifier_field];
 	if not identifier then return; end
 	session.log("debug", "Hibernation is about to end: waking %s once more", identifier);
 	ping(session.username, record_of(session));
@@ -370,7 +379,7 @@ end });
 
 -- A stanza waits for a client that hibernates, or whose acks are late.
 local function queued(session, stanza)
-	if not session.push_identifier then return; end
+	if not session[identifier_field] then return; end
 	local word, from, text, name, call_id, more = facts(session.username, stanza);
 	local delay = delays[word];
 	if delay == 0 then return push_queued(session, record_of(session), 0, stanza, word, from, text, name, call_id, more); end
@@ -396,7 +405,7 @@ local function acks_late(session, queue, stanza)
 end
 
 local function hibernates(session, queue)
-	if not session.push_identifier then return; end
+	if not session[identifier_field] then return; end
 	session.first_hibernated_push = nil;
 	watchdog.extend(session);
 	local given, done = record_of(session), 0;
@@ -409,17 +418,30 @@ local function resumed(session)
 	session.first_hibernated_push = nil;
 	watchdog.forget(session);
 	stop_waiting(session);
-	if session.push_identifier then engine:on_resumed(session.username, session.push_identifier); end
+	if session[identifier_field] then engine:on_resumed(session.username, session[identifier_field]); end
 end
 
 
 -- A client that comes with a session of its own holds its registration without enabling it again.
 local function binds(session)
-	if not session.client_id or session.push_identifier then return; end
+	if not session.client_id or session[identifier_field] then return; end
 	local records = store.alone(store.read, session.username);
 	local identifier = records and engine:of_client(session.username, records, session.client_id);
 	if identifier then
-		session.push_identifier, session.push_settings = identifier, records[identifier];
+		session[identifier_field], session[record_field] = identifier, records[identifier];
+	end
+end
+
+
+-- The user has sent something with that session.
+local is_activity = setmetatable({}, { __index = function (is_activity, word)
+	is_activity[word] = engine:is_activity(word);
+	return is_activity[word];
+end });
+
+local function sent(session, stanza)
+	if session.username and is_activity[facts(session.username, stanza)] then
+		session.last_activity = os.time();
 	end
 end
 
@@ -438,7 +460,7 @@ end
 local function each_bound_session(action)
 	for _, user in pairs(host_sessions) do
 		for _, session in pairs(user.sessions) do
-			if session.push_identifier then action(session); end
+			if session[identifier_field] then action(session); end
 		end
 	end
 end
@@ -447,7 +469,9 @@ local function save()
 	local bound = {};
 	for session in pairs(waiting) do push_batch(session, stop_waiting(session)); end
 	each_bound_session(function (session)
-		bound[session] = { session.push_identifier, session.push_settings, session.first_hibernated_push };
+		bound[session] = {
+			session[identifier_field], session[record_field], session.first_hibernated_push, watchdog.holds(session),
+		};
 	end);
 	for _, iq in ipairs(engine:release_all(now())) do send(iq); end
 	return { engine = engine:save(), bound = bound };
@@ -456,10 +480,8 @@ end
 local function restore(saved)
 	if saved.engine then engine:restore(saved.engine); end
 	for session, fields in pairs(saved.bound or {}) do
-		session.push_identifier, session.push_settings, session.first_hibernated_push = fields[1], fields[2], fields[3];
-		if session.hibernating and not session.first_hibernated_push then
-			watchdog.extend(session);
-		end
+		session[identifier_field], session[record_field], session.first_hibernated_push = fields[1], fields[2], fields[3];
+		if fields[4] and session.hibernating then watchdog.extend(session); end
 	end
 	ring_in(0);
 end
@@ -475,6 +497,7 @@ return {
 	version = library.version;
 	guarded = guarded;
 	enable = enable;
+	remove = remove_one;
 	forget = forget;
 	disable = disable;
 	revoke = revoke;
@@ -487,6 +510,7 @@ return {
 	hibernates = hibernates;
 	resumed = resumed;
 	binds = binds;
+	sent = sent;
 	extend = extend;
 	save = save;
 	restore = restore;

@@ -17,11 +17,12 @@ function prosody_push.log_debug(on) end
 
 ---One engine for one host.
 ---@param host string
+---@param protocol "push"|"push2"    XEP-0357 or Push 2.0
 ---@param option fun(name: string): any          reads Prosody's configuration
 ---@param stanza_metatable table                 what makes a table a stanza
 ---@param log fun(level: string, format: string, line: string)
 ---@return prosody_push.Engine
-function prosody_push.new(host, option, stanza_metatable, log) end
+function prosody_push.new(host, protocol, option, stanza_metatable, log) end
 
 ---@class prosody_push.Engine
 local Engine = {};
@@ -46,6 +47,10 @@ local Engine = {};
 ---@field reflected integer          a room reflects what the user said
 ---@field contact integer            the sender is in the user's roster, which is looked up if asks_for_roster() says so
 ---@field stranger integer           the sender is not
+---Only for Push 2.0:
+---@field archived? integer          the stanza is in the user's archive
+---@field nickname? string           kind of `more`: the user's nickname in the room that it comes from
+---@field activity? string           kind of `more`: when a session was active, a space, and the registration that it holds
 
 ---@return prosody_push.Known
 function Engine:known() end
@@ -62,7 +67,8 @@ function Engine:extend(name, on) end
 ---@return boolean
 function Engine:asks_for_roster(user, word) end
 
----Registrations as the store has them, by identifier: the reference's shape.
+---Registrations as the store has them, by identifier, in the shape of the module that is replaced: those of XEP-0357, or of
+---Push 2.0, as the engine's protocol is.
 ---@alias prosody_push.Records table<string, { jid: string, node?: string, options?: table, timestamp?: integer }>
 
 ---Takes the registrations of a user, read from the store or just written to it.
@@ -97,6 +103,18 @@ function Engine:of_client(user, records, client_id) end
 ---@return string? condition
 ---@return string? text
 function Engine:refusal(identifier, record, enable) end
+
+---What a client of Push 2.0 asks for in <enable>, as the store is to have it; or condition and text of the error for it.
+---@param enable table
+---@param user string
+---@return { service: string, client: string, matches: table[] }? record
+---@return string? condition
+---@return string? text
+function Engine:ask(enable, user) end
+
+---What an account announces for Push 2.0.
+---@return string[]
+function Engine:features() end
 
 ---A registration was stored: its failures so far do not count.
 ---@param now number
@@ -139,6 +157,7 @@ function Engine:revoked(user, records, from, node, jid, affiliation) end
 ---@param user string
 ---@param now number                 seconds since 1970
 ---@param seen boolean               whether other modules see each push
+---@param whole table?               the stanza, where a push may carry it
 ---@param word integer               facts, see known()
 ---@param from string?
 ---@param body string?
@@ -150,13 +169,14 @@ function Engine:revoked(user, records, from, node, jid, affiliation) end
 ---@return nil, nil
 ---@return table? stanza
 ---@return table[]? others
-function Engine:on_offline(user, now, seen, word, from, body, name, call, more) end
+function Engine:on_offline(user, now, seen, whole, word, from, body, name, call, more) end
 
 ---A message to `to` was archived for the user, or a call is on its way to him. `held` has the identifiers that sessions
 ---hold, with "\0" between.
 ---@param user string
 ---@param now number
 ---@param seen boolean               whether other modules see each push
+---@param whole table?               the stanza, where a push may carry it
 ---@param word integer
 ---@param from string?
 ---@param body string?
@@ -170,7 +190,7 @@ function Engine:on_offline(user, now, seen, word, from, body, name, call, more) 
 ---@return nil, nil
 ---@return table? stanza
 ---@return table[]? others
-function Engine:on_addressed(user, now, seen, word, from, body, name, call, more, to, held) end
+function Engine:on_addressed(user, now, seen, whole, word, from, body, name, call, more, to, held) end
 
 ---What to know a stanza by that is in no archive and may be met again.
 ---@param from string?
@@ -189,6 +209,7 @@ function Engine:queue_delay(word) end
 ---@param user string
 ---@param now number
 ---@param seen boolean               whether other modules see each push
+---@param whole table?               the stanza, where a push may carry it
 ---@param word integer
 ---@param from string?
 ---@param body string?
@@ -203,7 +224,7 @@ function Engine:queue_delay(word) end
 ---@return boolean? alerted          whether the device knows of something important, by this push or by one before
 ---@return table? stanza
 ---@return table[]? others
-function Engine:on_queued(user, now, seen, word, from, body, name, call, more, identifier, done) end
+function Engine:on_queued(user, now, seen, whole, word, from, body, name, call, more, identifier, done) end
 
 ---The session that holds the registration is back.
 ---@param user string
@@ -214,6 +235,15 @@ function Engine:on_resumed(user, identifier) end
 ---@return number
 function Engine:wake_before() end
 
+---Whether a message that a user sends tells that he is there.
+---@param word integer
+---@return boolean
+function Engine:is_activity(word) end
+
+---Whether a session may go on to hibernate for long when its device has been told of something important.
+---@return boolean
+function Engine:hibernates_past_push() end
+
 ---push_max_hibernation_timeout in seconds.
 ---@return number
 function Engine:max_hibernation() end
@@ -222,20 +252,21 @@ function Engine:max_hibernation() end
 ---@param user string
 ---@param now number
 ---@param seen boolean               whether other modules see each push
+---@param whole nil
 ---@param records prosody_push.Records?
 ---@return prosody_push.Details|false|nil details
 ---@return number? wait
 ---@return nil, nil
 ---@return table? stanza
 ---@return table[]? others
-function Engine:on_ping(user, now, seen, records) end
+function Engine:on_ping(user, now, seen, whole, records) end
 
 ---The stanza with this id is not sent after all.
 ---@param id string
 function Engine:withdraw(id) end
 
----An IQ result (no kind) or error came to the host. True if it answers a push; then the seconds until on_timer() is due,
----if a push is held, and user and identifier if that registration has to go.
+---An IQ result (no kind) or an error came to the host. True if it answers a push; then the seconds until on_timer() is due,
+---if a push is held or sent again, and user and identifier if that registration has to go.
 ---@param now number
 ---@param id string
 ---@param from string?

@@ -5,6 +5,8 @@ local is_contact_subscribed = require "core.rostermanager".is_contact_subscribed
 local jid_bare = require "util.jid".bare;
 local jid_resource = require "util.jid".resource;
 
+local identifier_field = module:require "prosody_push_protocol".identifier;
+
 -- sessions(user) gives the user's sessions by resource.
 return function (engine, sessions)
 	local known = engine:known();
@@ -15,6 +17,10 @@ return function (engine, sessions)
 	-- COMPAT Lua 5.2 has no operator for it
 	local function add(word, bit)
 		return word % (bit + bit) < bit and word + bit or word;
+	end
+
+	local function note(kind, value)
+		more = (more and more.."\0" or "")..kind..value;
 	end
 
 	-- Rules are src/facts.rs's. Every message comes by here: add() is written out where most of them pass.
@@ -51,9 +57,7 @@ return function (engine, sessions)
 						local text = child:get_text();
 						value = child_rule.attr and value and value.." "..text or not child_rule.attr and text;
 					end
-					if value and (not of_type or child.attr.type == of_type) then
-						more = (more and more.."\0" or "")..child_rule.kind..value;
-					end
+					if value and (not of_type or child.attr.type == of_type) then note(child_rule.kind, value); end
 				end
 				if child_rule.children then word = walk(child, child_rule, word, child_xmlns); end
 			end
@@ -90,6 +94,17 @@ return function (engine, sessions)
 		return false;
 	end
 
+	-- What Push 2.0 asks for besides: the user's nickname in a room, and when his clients were active.
+	local function note_sessions(user, stanza)
+		local room = stanza.attr.type == "groupchat" and jid_bare(stanza.attr.from);
+		for _, session in pairs(sessions(user)) do
+			local nick = room and session.rooms_joined and session.rooms_joined[room];
+			if nick then note(known.nickname, nick); end
+			local last = session.last_activity;
+			if last then note(known.activity, ("%d %s"):format(math.floor(last), session[identifier_field] or "")); end
+		end
+	end
+
 	-- word, sender, body, name, id of a call, what there can be several of; `id` is the archive's where the message itself
 	-- does not have it yet
 	local function facts(user, stanza, id)
@@ -98,6 +113,10 @@ return function (engine, sessions)
 		local rule = known.stanzas[stanza.name];
 		if rule then word = walk(stanza, rule, 0, "jabber:client"); end
 		if attr.type == "groupchat" and is_reflected(user, stanza) then word = add(word, known.reflected); end
+		if known.activity then
+			if id or archive_id then word = add(word, known.archived); end
+			note_sessions(user, stanza);
+		end
 		return word, attr.from, body, id or archive_id or names[stanza], call, more;
 	end
 

@@ -5,7 +5,7 @@ local async = require "util.async";
 
 local traceback, xpcall = debug.traceback, xpcall;
 
-local store = module:open_store();
+local store = module:open_store(module:require "prosody_push_protocol".store);
 local guard = async.guarder();
 
 -- The user's table, or an empty one; nil and an error if that is not known.

@@ -1,58 +1,78 @@
 -- The watchdog that mod_smacks sets on a hibernating session: a patient one while a push may still bring the client
--- back, and one that wakes the client before it lets the session end.
+-- back, and an event that wakes the client before the session ends. Whoever is patient, by whichever protocol, there is
+-- one: it takes its place when the first holds the session, and gives it back when the last lets it go.
 
+local timer = require "util.timer";
 local watchdog = require "util.watchdog";
+
+local WAKE = "prosody-push/wake";
+
+-- session -> own: mod_smacks's own watchdog, while another keeps its place; holders: modules; alarm: timer
+local watches = setmetatable(module:shared("/"..module.host.."/prosody_push/watches"), { __mode = "k" });
 
 -- max_hibernation and wake_before are seconds; wake(session) is called that long before the end, if it is not 0.
 return function (max_hibernation, wake_before, wake)
-	-- session -> mod_smacks's own watchdog, while another keeps its place
-	local own_dogs = setmetatable({}, { __mode = "k" });
-	-- session -> timer
-	local alarms = setmetatable({}, { __mode = "k" });
+	local me = module.name;
 
-	local function silence(session)
-		if alarms[session] then alarms[session]:stop(); end
-		alarms[session] = nil;
+	local function silence(watch)
+		if watch.alarm then timer.stop(watch.alarm); end
+		watch.alarm = nil;
 	end
 
-	local function set(session, timeout, callback)
-		silence(session);
+	local function set(session, watch, timeout, callback)
+		silence(watch);
 		session.hibernating_watchdog:cancel();
 		session.hibernating_watchdog = watchdog.new(timeout, callback);
-		if session.push_identifier and wake_before > 0 and wake_before < timeout then
-			alarms[session] = module:add_timer(timeout - wake_before, function ()
-				alarms[session] = nil;
-				wake(session);
+		if wake_before > 0 and wake_before < timeout then
+			watch.alarm = timer.add_task(timeout - wake_before, function ()
+				watch.alarm = nil;
+				module:fire_event(WAKE, { session = session });
 			end);
 		end
 	end
 
+	module:hook(WAKE, function (event) wake(event.session); end);
+
 	-- Never shorter than mod_smacks's own timeout.
 	local function extend(session)
-		local own = session.hibernating_watchdog;
-		if not own or own_dogs[session] then return; end
-		own_dogs[session] = own;
-		set(session, math.max(max_hibernation, own.timeout), function ()
-			-- 13.0 listens only to the dog that the session has now.
-			return own.callback(session.hibernating_watchdog);
-		end);
+		local watch = watches[session] or { holders = {} };
+		if not watch.own then
+			local own = session.hibernating_watchdog;
+			if not own then return; end
+			watch.own = own;
+			watches[session] = watch;
+			set(session, watch, math.max(max_hibernation, own.timeout), function ()
+				-- 13.0 listens only to the dog that the session has now.
+				return own.callback(session.hibernating_watchdog);
+			end);
+		end
+		watch.holders[me] = true;
 	end
 
-	-- mod_smacks's own timeout, from now.
+	local function holds(session)
+		local watch = watches[session];
+		return watch and watch.holders[me] or false;
+	end
+
+	-- mod_smacks's own timeout, from now, if nobody else holds the session.
 	local function restore(session)
-		silence(session);
-		local own = own_dogs[session];
-		own_dogs[session] = nil;
-		if own and session.hibernating_watchdog then
-			set(session, own.timeout, own.callback);
+		if not holds(session) then return; end
+		local watch = watches[session];
+		watch.holders[me] = nil;
+		if next(watch.holders) then return; end
+		local own = watch.own;
+		watch.own = nil;
+		silence(watch);
+		if session.hibernating_watchdog then
+			set(session, watch, own.timeout, own.callback);
 		end
 	end
 
 	-- mod_smacks has let the dog go.
 	local function forget(session)
-		silence(session);
-		own_dogs[session] = nil;
+		if watches[session] then silence(watches[session]); end
+		watches[session] = nil;
 	end
 
-	return { extend = extend, restore = restore, forget = forget };
+	return { extend = extend, holds = holds, restore = restore, forget = forget };
 end

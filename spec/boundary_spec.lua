@@ -7,9 +7,9 @@ local any = require "spec.support.odd";
 
 local stanza_mt = {};
 
-local function new(options, log)
+local function new(options, log, protocol)
 	options = options or {};
-	return library.new("example.test", function (name) return options[name]; end, stanza_mt, log or function () end);
+	return library.new("example.test", protocol or "push", function (name) return options[name]; end, stanza_mt, log or function () end);
 end
 
 -- Of an event of a message: the stanzas, and the details of each.
@@ -75,19 +75,19 @@ end);
 describe("an engine", function ()
 	it("asks for registrations that it has not got", function ()
 		local engine = new();
-		assert.is_false((engine:on_offline("romeo", 0, false, 1)));
-		assert.is_false((engine:on_addressed("romeo", 0, false, 1, nil, nil, nil, nil, nil, "romeo@example.test")));
+		assert.is_false((engine:on_offline("romeo", 0, false, nil, 1)));
+		assert.is_false((engine:on_addressed("romeo", 0, false, nil, 1, nil, nil, nil, nil, nil, "romeo@example.test")));
 		assert.is_false((engine:on_ping("romeo", 0, false)));
 		engine:load("romeo", nil);
-		assert.is_nil((engine:on_offline("romeo", 0, false, 1)));
+		assert.is_nil((engine:on_offline("romeo", 0, false, nil, 1)));
 		engine:forget("romeo");
-		assert.is_false((engine:on_offline("romeo", 0, false, 1)));
+		assert.is_false((engine:on_offline("romeo", 0, false, nil, 1)));
 	end);
 
 	it("writes stanzas as util.stanza does", function ()
 		local engine = new();
 		engine:load("romeo", records);
-		local pushes, details = written(engine:on_offline("romeo", 0, false, 1));
+		local pushes, details = written(engine:on_offline("romeo", 0, false, nil, 1));
 		assert.is_nil(details);
 		assert.equal(1, #pushes);
 		local function check(element)
@@ -115,8 +115,8 @@ describe("an engine", function ()
 		for _, record in ipairs({ { jid = "push.example" }, { jid = "push.example", node = "n", options = form } }) do
 			engine:load("romeo", { [record.jid.."<"..(record.node or "")] = record });
 			for _, event in ipairs({ { 0 }, { 1 }, { 1, "juliet@example.test" } }) do
-				local shared = written(engine:on_offline("romeo", 0, false, table.unpack(event)))[1];
-				local own = written(engine:on_offline("romeo", 0, true, table.unpack(event)))[1];
+				local shared = written(engine:on_offline("romeo", 0, false, nil, table.unpack(event)))[1];
+				local own = written(engine:on_offline("romeo", 0, true, nil, table.unpack(event)))[1];
 				assert.not_equal(own.attr.id, shared.attr.id);
 				own.attr.id = shared.attr.id;
 				assert.same(own, shared);
@@ -127,7 +127,7 @@ describe("an engine", function ()
 	it("shares nothing between pushes that are to be apart", function ()
 		local engine = new();
 		engine:load("romeo", { a = { jid = "a.example" }, b = { jid = "b.example" } });
-		local pushes, details = written(engine:on_offline("romeo", 0, true, 1, "juliet@example.test"));
+		local pushes, details = written(engine:on_offline("romeo", 0, true, nil, 1, "juliet@example.test"));
 		local seen = {};
 		local function visit(value)
 			if type(value) ~= "table" then return; end
@@ -209,7 +209,7 @@ describe("an engine", function ()
 				local ok, err = pcall(step[1], engine, table.unpack(step, 2));
 				assert.is_true(ok, where..": "..tostring(err));
 			end
-			local ok, pushes = pcall(function () return (written(engine:on_ping("romeo", i, true, stored))); end);
+			local ok, pushes = pcall(function () return (written(engine:on_ping("romeo", i, true, nil, stored))); end);
 			assert.is_true(ok, where..": "..tostring(pushes));
 			for _, push in ipairs(pushes) do
 				made = made + 1;
@@ -271,8 +271,8 @@ describe("debug lines", function ()
 			text[#text + 1] = level..format:format(line);
 		end);
 		engine:load("romeo", { ["push.example<n"] = { jid = "push.example", node = "n", options = { name = "x", "the secret" } } });
-		local push = written(engine:on_offline("romeo", 0, true, 1, "juliet@example.test", "the body", "a1"))[1];
-		engine:on_offline("romeo", 0, true, 1, "juliet@example.test", "the body", "a1");
+		local push = written(engine:on_offline("romeo", 0, true, nil, 1, "juliet@example.test", "the body", "a1"))[1];
+		engine:on_offline("romeo", 0, true, nil, 1, "juliet@example.test", "the body", "a1");
 		engine:on_answer(0, push.attr.id, "push.example", "cancel", "gone", nil);
 		library.log_debug(false);
 		assert.is_true(#text > 2);

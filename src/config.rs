@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::xml;
+
 /// What Prosody's configuration holds under one name.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -38,6 +40,11 @@ pub struct Config {
     pub max_hibernation: f64,
     /// `push_wake_before_timeout`: seconds before the end of a hibernation at which its device is woken; 0 for never.
     pub wake_before: f64,
+    /// `hibernate_past_first_push`, of Push 2.0: whether a session may go on to hibernate that long when its device has been
+    /// told of something important.
+    pub hibernate_past_push: bool,
+    /// `contact_uri`, of Push 2.0: where a push service finds who runs this server (RFC 8292 §2.1).
+    pub contact_uri: Option<String>,
     /// `push_coalesce`: in a burst, one push without content does for many.
     pub coalesce: bool,
 }
@@ -57,6 +64,8 @@ impl Default for Config {
             max_errors: 16,
             max_hibernation: 72.0 * 3600.0,
             wake_before: 0.0,
+            hibernate_past_push: true,
+            contact_uri: None,
             coalesce: true,
         }
     }
@@ -80,6 +89,8 @@ impl Config {
             max_errors: reader.count("push_max_errors", default.max_errors),
             max_hibernation: reader.period("push_max_hibernation_timeout", default.max_hibernation),
             wake_before: reader.period_or_off("push_wake_before_timeout"),
+            hibernate_past_push: reader.boolean("hibernate_past_first_push", default.hibernate_past_push),
+            contact_uri: reader.text("contact_uri", default.contact_uri),
             coalesce: reader.boolean("push_coalesce", default.coalesce),
         };
         (config, reader.warnings)
@@ -149,7 +160,7 @@ impl<G: FnMut(&str) -> Value> Reader<G> {
         match (self.get)(name) {
             Value::Nil => default,
             Value::Text(text) if text.is_empty() => None,
-            Value::Text(text) if text.chars().all(is_xml_char) => Some(text),
+            Value::Text(text) if text.chars().all(xml::is_char) => Some(text),
             value => self.unusable(name, &value, "text without control characters", default),
         }
     }
@@ -191,11 +202,6 @@ impl fmt::Display for Value {
             Value::Other(kind) => write!(f, "a {kind}"),
         }
     }
-}
-
-/// XML 1.0 §2.2.
-fn is_xml_char(c: char) -> bool {
-    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
 
 #[cfg(test)]

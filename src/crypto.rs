@@ -1,11 +1,24 @@
 //! Cryptography: the only file that knows the library that does it.
 
 use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::agreement::{ECDH_P256, ParsedPublicKey, PrivateKey, UnparsedPublicKey, agree};
+use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
+use aws_lc_rs::hmac;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair,
+    EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512,
+    RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding, RsaKeyPair,
+};
 
 /// Bytes of an initialisation vector, NIST SP 800-38D.
 pub const GCM_IV: usize = 12;
 /// Bytes of an authentication tag.
 pub const GCM_TAG: usize = 16;
+/// Bytes of an uncompressed point of the curve P-256, SEC 1 §2.3.3.
+pub const P256_POINT: usize = 65;
+/// An RSA key of 4,096 bits takes 2,374. A signature of a longer one takes the server longer than it may.
+const LONGEST_KEY: usize = 2400;
 
 /// The ciphertext with its tag behind it. An `iv` is for one text only.
 pub fn aes_128_gcm(key: &[u8; 16], iv: [u8; GCM_IV], mut text: Vec<u8>) -> Vec<u8> {
@@ -13,4 +26,132 @@ pub fn aes_128_gcm(key: &[u8; 16], iv: [u8; GCM_IV], mut text: Vec<u8>) -> Vec<u
     let nonce = Nonce::assume_unique_for_key(iv);
     key.seal_in_place_append_tag(nonce, Aad::empty(), &mut text).expect("texts are shorter than 64 GB");
     text
+}
+
+/// RFC 5869, both steps.
+pub fn hkdf_sha256<const LENGTH: usize>(salt: &[u8], secret: &[u8], info: &[&[u8]]) -> [u8; LENGTH] {
+    struct Length(usize);
+    impl KeyType for Length {
+        fn len(&self) -> usize {
+            self.0
+        }
+    }
+    let mut key = [0; LENGTH];
+    let pseudo_random = Salt::new(HKDF_SHA256, salt).extract(secret);
+    let expanded = pseudo_random.expand(info, Length(LENGTH)).and_then(|key_material| key_material.fill(&mut key));
+    expanded.expect("keys are shorter than 255 hashes");
+    key
+}
+
+/// A point on the curve P-256.
+pub struct PublicKey(ParsedPublicKey);
+
+impl PublicKey {
+    /// Takes an uncompressed point.
+    pub fn new(point: &[u8]) -> Option<PublicKey> {
+        let is_uncompressed = point.len() == P256_POINT && point[0] == 4;
+        let parsed = ParsedPublicKey::try_from(UnparsedPublicKey::new(&ECDH_P256, point));
+        parsed.ok().filter(|_| is_uncompressed).map(PublicKey)
+    }
+
+    pub fn point(&self) -> &[u8] {
+        self.0.as_ref()
+    }
+}
+
+/// A key pair of the curve P-256 that is used once.
+pub struct OneTimeKey {
+    private: PrivateKey,
+    point: [u8; P256_POINT],
+}
+
+impl OneTimeKey {
+    /// Takes the private key; nothing if the 32 bytes are none, which is so for one of 2^32 random ones.
+    pub fn new(private: &[u8; 32]) -> Option<OneTimeKey> {
+        let private = PrivateKey::from_private_key(&ECDH_P256, private).ok()?;
+        let point = private.compute_public_key().ok()?.as_ref().try_into().ok()?;
+        Some(OneTimeKey { private, point })
+    }
+
+    pub fn point(&self) -> &[u8; P256_POINT] {
+        &self.point
+    }
+
+    /// The secret that both sides can compute.
+    pub fn agree(self, theirs: &PublicKey) -> [u8; 32] {
+        let agreed = agree(&self.private, theirs.0.clone(), (), |secret| secret.try_into().map_err(|_| ()));
+        agreed.expect("both are of P-256, and the point is on the curve")
+    }
+}
+
+/// Why a key cannot sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsuitable {
+    Algorithm,
+    Key,
+}
+
+/// A key, with what is done with it.
+pub enum Signer {
+    Ecdsa(EcdsaKeyPair),
+    Ed25519(Ed25519KeyPair),
+    Rsa(RsaKeyPair, &'static dyn RsaEncoding),
+    Hmac(Box<hmac::Key>),
+}
+
+impl Signer {
+    /// Knows the algorithms of RFC 7518 §3.1, and EdDSA (RFC 8037). A key is PKCS#8 in DER; one for HMAC is any `secret`.
+    pub fn new(algorithm: &str, secret: &[u8], pkcs8: Option<&[u8]>) -> Result<Signer, Unsuitable> {
+        let pkcs8 = || pkcs8.filter(|der| der.len() <= LONGEST_KEY).ok_or(Unsuitable::Key);
+        let ecdsa = |algorithm: &'static EcdsaSigningAlgorithm| {
+            EcdsaKeyPair::from_pkcs8(algorithm, pkcs8()?).map(Signer::Ecdsa).map_err(|_| Unsuitable::Key)
+        };
+        let rsa = |encoding: &'static dyn RsaEncoding| {
+            RsaKeyPair::from_pkcs8(pkcs8()?).map(|key| Signer::Rsa(key, encoding)).map_err(|_| Unsuitable::Key)
+        };
+        let hmac = |algorithm| match secret {
+            [] => Err(Unsuitable::Key),
+            secret => Ok(Signer::Hmac(hmac::Key::new(algorithm, secret).into())),
+        };
+        match algorithm {
+            "ES256" => ecdsa(&ECDSA_P256_SHA256_FIXED_SIGNING),
+            "ES384" => ecdsa(&ECDSA_P384_SHA384_FIXED_SIGNING),
+            "ES512" => ecdsa(&ECDSA_P521_SHA512_FIXED_SIGNING),
+            "EdDSA" => Ed25519KeyPair::from_pkcs8(pkcs8()?).map(Signer::Ed25519).map_err(|_| Unsuitable::Key),
+            "RS256" => rsa(&RSA_PKCS1_SHA256),
+            "RS384" => rsa(&RSA_PKCS1_SHA384),
+            "RS512" => rsa(&RSA_PKCS1_SHA512),
+            "PS256" => rsa(&RSA_PSS_SHA256),
+            "PS384" => rsa(&RSA_PSS_SHA384),
+            "PS512" => rsa(&RSA_PSS_SHA512),
+            "HS256" => hmac(hmac::HMAC_SHA256),
+            "HS384" => hmac(hmac::HMAC_SHA384),
+            "HS512" => hmac(hmac::HMAC_SHA512),
+            _ => Err(Unsuitable::Algorithm),
+        }
+    }
+
+    /// The public half: a point for elliptic curves, PKCS#1 for RSA; a secret has none.
+    pub fn public(&self) -> Option<&[u8]> {
+        match self {
+            Signer::Ecdsa(key) => Some(key.public_key().as_ref()),
+            Signer::Ed25519(key) => Some(key.public_key().as_ref()),
+            Signer::Rsa(key, _) => Some(key.public_key().as_ref()),
+            Signer::Hmac(_) => None,
+        }
+    }
+
+    /// Nothing if the library fails, for want of memory say.
+    pub fn sign(&self, text: &[u8]) -> Option<Vec<u8>> {
+        match self {
+            Signer::Ecdsa(key) => Some(key.sign(&SystemRandom::new(), text).ok()?.as_ref().to_vec()),
+            Signer::Ed25519(key) => Some(key.try_sign(text).ok()?.as_ref().to_vec()),
+            Signer::Rsa(key, encoding) => {
+                let mut signature = vec![0; key.public_modulus_len()];
+                key.sign(*encoding, &SystemRandom::new(), text, &mut signature).ok()?;
+                Some(signature)
+            }
+            Signer::Hmac(key) => Some(hmac::sign(key, text).as_ref().to_vec()),
+        }
+    }
 }

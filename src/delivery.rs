@@ -1,8 +1,11 @@
 //! Pushes in flight, their answers, and what failures mean for a registration.
 //!
-//! An app server that refuses often enough in a row loses the registration. Trouble on the road to it is not the
+//! XEP-0357: an app server that refuses often enough in a row loses the registration. Trouble on the road to it is not the
 //! registration's fault and never counts towards that; only a road that has failed without a break for a month ends
 //! a registration.
+//!
+//! Push 2.0: only errors are answers, and a push of which none comes back has arrived. One that the push service cannot
+//! take just now is sent again. A service that has failed without a break for three days loses the registration.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::num::NonZeroUsize;
@@ -13,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use tracing::{debug, info};
 
 use crate::ids::Id;
+use crate::protocol::Protocol;
+use crate::push2::retry::{Parcel, Waiting};
 use crate::registration::Registration;
 
 /// Milliseconds since 1970.
@@ -24,7 +29,12 @@ pub const ANSWER_TIMEOUT: Millis = 120 * 1000;
 pub const NO_ANSWER: StanzaError =
     StanzaError { kind: "wait", condition: "remote-server-timeout", text: Some("no answer") };
 /// How long the road may fail without a break before the registration goes.
-pub const ROAD_PATIENCE: Millis = 30 * 24 * 3600 * 1000;
+pub const ROAD_PATIENCE: Millis = 30 * 24 * HOUR;
+/// How long a push service of Push 2.0 may fail without a break: the draft's least.
+pub const SERVICE_PATIENCE: Millis = 72 * HOUR;
+const HOUR: Millis = 3600 * 1000;
+/// Pushes whose content is kept while their errors may come, the newest.
+const PARCELS: usize = 1000;
 /// Users whose failures are remembered; the one whose failed least recently is forgotten first.
 const HISTORIES: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
@@ -55,6 +65,19 @@ pub struct Flight {
     sent: Millis,
     /// Whether it was important, if it had no content: the lane that it keeps.
     pub plain: Option<bool>,
+    /// What it was, if it can be sent again.
+    parcel: Option<Parcel>,
+}
+
+/// What a push came to that failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// The registration stays.
+    Borne,
+    /// The registration has to go.
+    Ends(Gone),
+    /// The push may be sent again.
+    Again(Waiting),
 }
 
 /// What is saved of a [`Flight`]: enough to know its answer.
@@ -68,7 +91,7 @@ struct Saved {
     plain: Option<bool>,
 }
 
-/// The failures of one registration since its last success.
+/// The failures of one registration since its last success. With Push 2.0 each is both a refusal and one of the road.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct History {
     /// Refusals in a row.
@@ -91,23 +114,46 @@ pub struct State {
 
 /// All pushes of a host that are under way, and the failures of those before.
 pub struct Delivery {
+    protocol: Protocol,
     max_errors: u32,
     in_flight: HashMap<Id, Flight>,
     /// When each was sent, in that order; what has been answered is skipped.
     order: VecDeque<(Millis, Id)>,
+    /// Those that have a parcel, or had.
+    parcels: VecDeque<Id>,
     failures: LruCache<Rc<str>, Histories>,
 }
 
 impl Delivery {
-    pub fn new(max_errors: u32) -> Self {
-        Delivery { max_errors, in_flight: HashMap::new(), order: VecDeque::new(), failures: LruCache::new(HISTORIES) }
+    pub fn new(protocol: Protocol, max_errors: u32) -> Self {
+        Delivery {
+            protocol,
+            max_errors,
+            in_flight: HashMap::new(),
+            order: VecDeque::new(),
+            parcels: VecDeque::new(),
+            failures: LruCache::new(HISTORIES),
+        }
     }
 
     /// A push leaves.
     pub fn sent(&mut self, now: Millis, id: Id, user: Rc<str>, registration: &Rc<Registration>, plain: Option<bool>) {
         self.skip_answered();
         self.order.push_back((now, id));
-        self.in_flight.insert(id, Flight { user, registration: registration.clone(), sent: now, plain });
+        self.in_flight.insert(id, Flight { user, registration: registration.clone(), sent: now, plain, parcel: None });
+    }
+
+    /// What is sent under that id, which is in flight.
+    pub fn keep(&mut self, id: Id, parcel: Parcel) {
+        if self.parcels.len() >= PARCELS
+            && let Some(oldest) = self.parcels.pop_front()
+            && let Some(flight) = self.in_flight.get_mut(&oldest)
+        {
+            flight.parcel = None;
+        }
+        let Some(flight) = self.in_flight.get_mut(&id) else { return };
+        flight.parcel = Some(parcel);
+        self.parcels.push_back(id);
     }
 
     /// A push was taken back before it left.
@@ -137,12 +183,17 @@ impl Delivery {
         overdue
     }
 
-    /// What became of a push to a registration that is still there: names it if it has to go.
-    pub fn settle(&mut self, now: Millis, flight: Flight, error: Option<StanzaError>) -> Option<Gone> {
+    /// What it means that no answer has come.
+    pub fn silence(&self) -> Option<StanzaError<'static>> {
+        (self.protocol == Protocol::Push).then_some(NO_ANSWER)
+    }
+
+    /// What became of a push to a registration that is still there.
+    pub fn settle(&mut self, now: Millis, flight: Flight, error: Option<StanzaError>) -> Failure {
         let Some(error) = error else {
             debug!("{} took the push for {}", flight.registration.jid(), flight.user);
             self.succeeded(&flight.user, &flight.registration.identifier);
-            return None;
+            return Failure::Borne;
         };
         self.failed(now, flight, error)
     }
@@ -174,7 +225,7 @@ impl Delivery {
 
     pub fn save(&self) -> State {
         let in_flight = self.order.iter().filter_map(|(_, id)| {
-            let Flight { user, registration, sent, plain } = self.in_flight.get(id)?.clone();
+            let Flight { user, registration, sent, plain, .. } = self.in_flight.get(id)?.clone();
             let (identifier, jid) = (registration.identifier.clone(), registration.jid().into());
             Some(Saved { id: *id, user, identifier, jid, sent, plain })
         });
@@ -186,7 +237,7 @@ impl Delivery {
         for Saved { id, user, identifier, jid, sent, plain } in state.in_flight {
             let registration = Rc::new(Registration::new(&identifier, &jid, None, None, 0));
             self.order.push_back((sent, id));
-            self.in_flight.insert(id, Flight { user, registration, sent, plain });
+            self.in_flight.insert(id, Flight { user, registration, sent, plain, parcel: None });
         }
         for (user, histories) in state.failures {
             self.failures.put(user, histories);
@@ -197,42 +248,61 @@ impl Delivery {
         self.retain(user, |failed| failed != identifier);
     }
 
-    fn failed(&mut self, now: Millis, flight: Flight, error: StanzaError) -> Option<Gone> {
+    fn failed(&mut self, now: Millis, flight: Flight, error: StanzaError) -> Failure {
         let histories = self.failures.get_or_insert_mut(flight.user.clone(), Histories::new);
-        let Flight { user, registration, sent, .. } = flight;
+        let Flight { user, registration, sent, parcel, .. } = flight;
         let device = registration.identifier.clone();
         let history = histories.entry(device.clone()).or_default();
         if sent <= history.made {
             debug!("Push for {user} to {device} failed, but the registration was made anew since: not counted");
-            return None;
+            return Failure::Borne;
         }
         let StanzaError { kind, condition, text } = error;
         let text = text.unwrap_or("no text");
-        if kind == "wait" || ROAD_FAILURES.contains(&condition) {
-            let since = *history.road_fails_since.get_or_insert(now);
-            debug!("Push for {user} to {device} failed on its way ({kind}/{condition}, {text}): not counted");
-            if now.saturating_sub(since) < ROAD_PATIENCE {
-                return None;
+        let failed_for = now.saturating_sub(*history.road_fails_since.get_or_insert(now));
+        match self.protocol {
+            Protocol::Push if kind == "wait" || ROAD_FAILURES.contains(&condition) => {
+                debug!("Push for {user} to {device} failed on its way ({kind}/{condition}, {text}): not counted");
+                if failed_for < ROAD_PATIENCE {
+                    return Failure::Borne;
+                }
+                info!(
+                    "No push for {user} has reached {device} for {} days ({kind}/{condition}, {text}): registration removed",
+                    ROAD_PATIENCE / (24 * HOUR)
+                );
             }
-            info!(
-                "No push for {user} has reached {device} for {} days ({kind}/{condition}, {text}): registration removed",
-                ROAD_PATIENCE / (24 * 3600 * 1000)
-            );
-        } else {
-            history.road_fails_since = None;
-            history.refusals = history.refusals.saturating_add(1);
-            let (refusals, max) = (history.refusals, self.max_errors);
-            debug!(
-                "Push for {user} to {device} was refused ({kind}/{condition}, {text}): {refusals} of {max} in a row"
-            );
-            if refusals < max {
-                return None;
+            Protocol::Push => {
+                history.road_fails_since = None;
+                history.refusals = history.refusals.saturating_add(1);
+                let (refusals, max) = (history.refusals, self.max_errors);
+                debug!(
+                    "Push for {user} to {device} was refused ({kind}/{condition}, {text}): {refusals} of {max} in a row"
+                );
+                if refusals < max {
+                    return Failure::Borne;
+                }
+                info!(
+                    "{device} refused {refusals} pushes for {user} in a row, last with {kind}/{condition} ({text}): registration removed"
+                );
             }
-            info!(
-                "{device} refused {refusals} pushes for {user} in a row, last with {kind}/{condition} ({text}): registration removed"
-            );
+            Protocol::Push2 => {
+                history.refusals = history.refusals.saturating_add(1);
+                let (failures, service) = (history.refusals, registration.jid());
+                debug!(
+                    "Push for {user} to {device} at {service} failed ({kind}/{condition}, {text}): {failures} in a row"
+                );
+                if failed_for < SERVICE_PATIENCE {
+                    let again = parcel.filter(|_| kind == "wait").map(|parcel| Waiting { user, registration, parcel });
+                    return again.map_or(Failure::Borne, Failure::Again);
+                }
+                info!(
+                    "All pushes for {user} to {device} at {service} have failed for {} hours, {failures} in a row, last with \
+                     {kind}/{condition} ({text}): registration removed",
+                    SERVICE_PATIENCE / HOUR
+                );
+            }
         }
-        Some(Gone { user, identifier: device })
+        Failure::Ends(Gone { user, identifier: device })
     }
 
     fn skip_answered(&mut self) {

@@ -10,11 +10,21 @@ use tracing::debug;
 use crate::coalesce::{Lane, Lanes, Released};
 use crate::config::Config;
 use crate::dedup::Pushed;
-use crate::delivery::{Delivery, Flight, Gone, Millis, NO_ANSWER, StanzaError, State};
-use crate::facts::{CALL_ENDS, CONTACT, Message, PROPOSE, RECEIVED, SENT, STRANGER, Word};
+use crate::delivery::{Delivery, Failure, Flight, Gone, Millis, StanzaError, State};
+use crate::facts::{
+    ARCHIVED, BODY, CALL_ENDS, CHAT_STATE, CONTACT, ENCRYPTED, Message, NOTIFICATION, PROPOSE, RECEIVED, RETRACT, SENT,
+    STRANGER, Word,
+};
 use crate::ids::{Id, Ids};
 use crate::importance::{Importance, judge};
-use crate::registration::{Devices, Registration, is_account};
+use crate::protocol::Protocol;
+use crate::push2::envelope::{ArchiveId, envelope};
+use crate::push2::matching::{self, Case, matched};
+use crate::push2::notification::{Notice, Priority};
+use crate::push2::registration::{Send, WebPush};
+use crate::push2::retry::{Parcel, Retries, Waiting};
+use crate::push2::webpush;
+use crate::registration::{Devices, Registration, Seconds, is_account};
 use crate::summary::Summary;
 use crate::tigase::Extensions;
 use crate::tigase::encrypt::{Encrypted, Encryption};
@@ -58,8 +68,32 @@ pub struct Pushes {
 pub struct Push {
     pub id: Id,
     pub registration: Rc<Registration>,
-    /// What only the device can read, in place of the summary.
-    pub encrypted: Option<Encrypted>,
+    pub content: Content,
+}
+
+/// What a push brings.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// XEP-0357's summary, the same for all devices.
+    Summary,
+    /// What only the device can read, in its place.
+    Encrypted(Encrypted),
+    /// Push 2.0's.
+    Notice(Rc<Notice>),
+}
+
+/// What a device asks for, of a stanza.
+enum Wish<'d> {
+    Summary,
+    Encrypted(&'d Encryption),
+    Notice(Priority, Option<&'d WebPush>),
+}
+
+/// What all the devices of a user share of an event.
+struct Occasion<'a> {
+    event: Event<'a>,
+    message: Option<&'a Message<'a>>,
+    importance: Importance,
 }
 
 /// Which kinds of stanzas of those that waited together have been pushed.
@@ -89,6 +123,7 @@ pub struct Held {
 /// The state of one host.
 pub struct Engine {
     host: String,
+    protocol: Protocol,
     config: Config,
     extensions: Extensions,
     random: fn(&mut [u8]),
@@ -96,18 +131,23 @@ pub struct Engine {
     pushed: Pushed,
     lanes: Lanes,
     delivery: Delivery,
+    retries: Retries,
     ids: Ids,
 }
 
+/// Registrations of one user that a Push 2.0 client may make; with XEP-0357 an option says so.
+const CLIENTS: usize = 50;
+
 impl Engine {
     /// `random` fills a slice with random bytes.
-    pub fn new(host: String, config: Config, random: fn(&mut [u8])) -> Self {
-        let delivery = Delivery::new(config.max_errors);
+    pub fn new(host: String, protocol: Protocol, config: Config, random: fn(&mut [u8])) -> Self {
+        let delivery = Delivery::new(protocol, config.max_errors);
         // Made without a size, and given one then: no memory is taken that is not used.
         let mut users = LruCache::unbounded();
         users.resize(NonZeroUsize::new(config.cached_users).unwrap_or(NonZeroUsize::MIN));
         Engine {
             host,
+            protocol,
             config,
             extensions: Extensions::default(),
             random,
@@ -115,6 +155,7 @@ impl Engine {
             pushed: Pushed::default(),
             lanes: Lanes::default(),
             delivery,
+            retries: Retries::default(),
             ids: Ids::new(random),
         }
     }
@@ -122,6 +163,23 @@ impl Engine {
     /// Where the pushes come from.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// Registrations that a user may have; a new one ends the oldest.
+    pub fn max_devices(&self) -> usize {
+        match self.protocol {
+            Protocol::Push => self.config.max_devices,
+            Protocol::Push2 => CLIENTS,
+        }
+    }
+
+    /// Whether a session may go on to hibernate for long when its device has been told of something important.
+    pub fn hibernates_past_push(&self) -> bool {
+        self.protocol == Protocol::Push2 && self.config.hibernate_past_push
     }
 
     /// Those of Tigase's extensions that are on.
@@ -140,7 +198,9 @@ impl Engine {
 
     /// Takes what the store has of `user`; called after every change of it.
     pub fn load(&mut self, user: &str, registrations: Vec<Registration>) {
-        let devices = Devices::new(registrations, self.config.max_devices);
+        // Push 2.0's reference has no limit, and nobody's registration is passed over for one.
+        let limit = if self.protocol == Protocol::Push { self.config.max_devices } else { usize::MAX };
+        let devices = Devices::new(registrations, limit);
         self.delivery.retain(user, |identifier| devices.get(identifier).is_some());
         self.users.put(user.into(), devices);
     }
@@ -148,6 +208,7 @@ impl Engine {
     /// `identifier` was enabled, anew or again: its failures so far do not count.
     pub fn enabled(&mut self, now: Millis, user: &str, identifier: &str) {
         self.delivery.made(now, user, identifier);
+        self.retries.drop_for(user, identifier);
     }
 
     /// The account is no more, and nothing that is held for it leaves.
@@ -155,6 +216,7 @@ impl Engine {
         let name = user.into();
         for device in self.users.pop(user).unwrap_or_default().iter() {
             self.lanes.drop_held(&name, &device.identifier);
+            self.retries.drop_for(user, &device.identifier);
         }
         self.delivery.retain(user, |_| false);
     }
@@ -206,6 +268,11 @@ impl Engine {
         if judge(word) == Importance::Urgent || word & CALL_ENDS != 0 { 0 } else { 1000 }
     }
 
+    /// Whether a message that the user sends tells that he is there: `<grace>` counts from then.
+    pub fn is_activity(word: Word) -> bool {
+        word & (BODY | ENCRYPTED | CHAT_STATE) != 0
+    }
+
     /// A stanza waits in the stream-management queue of a session that holds the registration `identifier`. Of those
     /// that have waited together at most one important and one unimportant are pushed; `done` has what was pushed of
     /// them so far. A call goes to every device, its end to every device that rang.
@@ -221,7 +288,8 @@ impl Engine {
         let important = importance.is_important();
         let none = Queued { pushes: Pushes::default(), alerted: important, done };
         let Some(own) = devices.get(identifier) else { return Ok(Queued { alerted: false, ..none }) };
-        let none = Queued { alerted: important && self.objection(event.user, own, message).is_none(), ..none };
+        let occasion = Occasion { event, message: Some(message), importance };
+        let none = Queued { alerted: important && self.wish(&occasion, own).is_ok(), ..none };
         let is_call = message.word & (PROPOSE | CALL_ENDS) != 0;
         if !is_call && if important { done.important } else { done.unimportant } {
             if let Some(name) = message.name {
@@ -249,6 +317,7 @@ impl Engine {
     /// The session that holds the registration is back: a push that was held for it says nothing any more.
     pub fn on_resumed(&mut self, user: &str, identifier: &str) {
         self.lanes.drop_held(&user.into(), &identifier.into());
+        self.retries.drop_for(user, identifier);
     }
 
     /// Another module wants the devices woken: all, or those it gives.
@@ -273,14 +342,22 @@ impl Engine {
         let flight = id.zip(from).and_then(|(id, from)| self.delivery.land(id, from));
         match id.zip(flight) {
             None => Verdict::Stranger,
-            Some((id, flight)) => self.landed(now, id, flight, error).map_or(Verdict::Stays, Verdict::Goes),
+            Some((id, flight)) => match self.landed(now, id, flight, error) {
+                Failure::Borne => Verdict::Stays,
+                Failure::Ends(gone) => Verdict::Goes(gone),
+                Failure::Again(failed) => {
+                    self.put_off(now, failed);
+                    Verdict::Stays
+                }
+            },
         }
     }
 
     /// Time has passed: the registrations that have to go because no answer came.
     pub fn on_timer(&mut self, now: Millis) -> Vec<Gone> {
-        let overdue = self.delivery.overdue(now);
-        overdue.into_iter().filter_map(|(id, flight)| self.landed(now, id, flight, Some(NO_ANSWER))).collect()
+        let (overdue, silence) = (self.delivery.overdue(now), self.delivery.silence());
+        let landed = overdue.into_iter().map(|(id, flight)| self.landed(now, id, flight, silence));
+        landed.filter_map(|failure| if let Failure::Ends(gone) = failure { Some(gone) } else { None }).collect()
     }
 
     /// The pushes that were held and may leave now.
@@ -298,25 +375,51 @@ impl Engine {
         let standing =
             released.into_iter().filter(|released| stands(&self.users, &released.lane.user, &released.lane.identifier));
         let standing: Vec<Released> = standing.collect();
-        let leave = |Released { lane, registration }| {
+        let mut leaving = Vec::new();
+        for Released { lane, registration } in standing {
             let Lane { user, important, .. } = lane.clone();
             debug!("A push for {user} to {} was held and leaves now", lane.identifier);
-            Held { push: self.send(now, user, &registration, Some(lane)), important }
-        };
-        standing.into_iter().map(leave).collect()
+            let content = match self.protocol {
+                Protocol::Push => Content::Summary,
+                Protocol::Push2 => {
+                    let importance = if important { Importance::Important } else { Importance::Low };
+                    Content::Notice(Notice::empty(Priority::new(importance, false)).into())
+                }
+            };
+            leaving.push(Held { push: self.send(now, user, &registration, Some(lane), content), important });
+        }
+        for Waiting { user, registration, parcel } in self.retries.due(until) {
+            if !stands(&self.users, &user, &registration.identifier) {
+                continue;
+            }
+            debug!("A push for {user} to {} failed and is sent again", registration.identifier);
+            let (notice, attempts) = (parcel.notice, parcel.attempts);
+            let important = notice.priority != Priority::Low;
+            leaving.push(Held { push: self.post(now, user, &registration, None, notice, attempts), important });
+        }
+        leaving
+    }
+
+    fn put_off(&mut self, now: Millis, failed: Waiting) {
+        let (user, device) = (failed.user.clone(), failed.registration.identifier.clone());
+        match self.retries.put(now, failed) {
+            Some(delay) => debug!("The push for {user} to {device} is sent again in {} seconds", delay / 1000),
+            None => debug!("The push for {user} to {device} is not sent again: it was tried often, or too many wait"),
+        }
     }
 
     /// Milliseconds until [`on_timer`](Engine::on_timer) or [`release`](Engine::release) have something to do; none
     /// while nothing is in flight or held.
     pub fn timer(&mut self, now: Millis) -> Option<Millis> {
-        let next = [self.delivery.next_due(), self.lanes.next_due()];
+        let next = [self.delivery.next_due(), self.lanes.next_due(), self.retries.next_due()];
         next.into_iter().flatten().min().map(|next| next.saturating_sub(now))
     }
 
-    /// Milliseconds until a push that is held may leave; none while none is. Sooner than [`timer`](Engine::timer) said
+    /// Milliseconds until a push that is held, or put off, may leave; none while none is. Sooner than [`timer`](Engine::timer) said
     /// before, where an event has held or freed one.
     pub fn next_release(&self, now: Millis) -> Option<Millis> {
-        self.lanes.next_due().map(|next| next.saturating_sub(now))
+        let next = [self.lanes.next_due(), self.retries.next_due()];
+        next.into_iter().flatten().min().map(|next| next.saturating_sub(now))
     }
 
     /// What has to survive a reload.
@@ -336,7 +439,11 @@ impl Engine {
 
     /// What a message is worth to the user; nobody has to be told of what he says himself.
     fn judge(&self, user: &str, message: &Message) -> Importance {
-        judge(if self.is_own(user, message) { message.word | SENT } else { message.word })
+        let word = if self.is_own(user, message) { message.word | SENT } else { message.word };
+        match self.protocol {
+            Protocol::Push => judge(word),
+            Protocol::Push2 => matching::importance(word),
+        }
     }
 
     /// Whether the user sent the message, with another client. A carbon of one that was received is not.
@@ -359,37 +466,36 @@ impl Engine {
     ) -> Pushes {
         let Event { now, seen, .. } = event;
         let importance = message.map_or(Importance::Low, |message| self.judge(&user, message));
-        if importance == Importance::None {
-            debug!("No push for {user}: nobody keeps the message (no-store)");
-            return Pushes::default();
-        }
+        let occasion = Occasion { event, message, importance };
         let important = importance.is_important();
         let is_call = message.is_some_and(|message| message.word & (PROPOSE | CALL_ENDS) != 0);
-        let may_wait = self.config.coalesce && !seen && !is_call && !Summary::has_content(&self.config, message);
+        let may_wait = self.config.coalesce && !seen && !is_call;
         let name = message.and_then(name);
+        // The same for each device that wants it.
+        let mut whole = None;
         let (mut list, mut held) = (Vec::new(), false);
         for registration in devices {
             let device = &registration.identifier;
-            if let Some(objection) = message.and_then(|message| self.objection(&user, registration, message)) {
-                debug!("No push for {user} to {device}: {objection}");
-                continue;
-            }
-            let encryption = self.encryption(registration);
-            if encryption == Some(&Encryption::Unusable) {
-                debug!("No push for {user} to {device}: it wants an encryption that is not known");
-                continue;
-            }
+            let wish = match self.wish(&occasion, registration) {
+                Ok(wish) => wish,
+                Err(objection) => {
+                    debug!("No push for {user} to {device}: {objection}");
+                    continue;
+                }
+            };
             if let Some(name) = &name
                 && !self.pushed.first_time(&user, device, name)
             {
                 debug!("No push for {user} to {device}: message {name} was pushed there before");
                 continue;
             }
-            let lane = (may_wait && encryption.is_none()).then(|| Lane {
-                user: user.clone(),
-                identifier: device.clone(),
-                important,
-            });
+            let is_plain = match wish {
+                Wish::Summary => !Summary::has_content(&self.config, message),
+                Wish::Encrypted(_) => false,
+                Wish::Notice(_, keys) => keys.is_none(),
+            };
+            let lane =
+                (may_wait && is_plain).then(|| Lane { user: user.clone(), identifier: device.clone(), important });
             if let Some(lane) = &lane
                 && !self.lanes.admit(now, lane, registration)
             {
@@ -397,11 +503,68 @@ impl Engine {
                 held = true;
                 continue;
             }
-            let encrypted =
-                encryption.and_then(|encryption| encryption.apply(message, &self.config.encrypted_body, self.random));
-            list.push(Push { encrypted, ..self.send(now, user.clone(), registration, lane) });
+            let content = match wish {
+                Wish::Summary => Content::Summary,
+                Wish::Encrypted(encryption) => encryption
+                    .apply(message, &self.config.encrypted_body, self.random)
+                    .map_or(Content::Summary, Content::Encrypted),
+                Wish::Notice(priority, keys) => {
+                    let sealed = keys.map(|keys| (keys, whole.get_or_insert_with(|| self.whole(&user, message))));
+                    Content::Notice(self.notice(now, priority, sealed).into())
+                }
+            };
+            list.push(self.send(now, user.clone(), registration, lane, content));
         }
         Pushes { important, list, held }
+    }
+
+    /// What a device wants to get, or why it gets nothing.
+    fn wish<'d>(&self, occasion: &Occasion, registration: &'d Registration) -> Result<Wish<'d>, &'static str> {
+        let Occasion { event, message, importance } = *occasion;
+        if let Some(settings) = &registration.push2 {
+            let Some(message) = message else { return Ok(Wish::Notice(Priority::Low, None)) };
+            if message.word & NOTIFICATION != 0 {
+                return Err("it is a push itself");
+            }
+            let rings = importance == Importance::Urgent || self.rang(event.user, registration, message);
+            let identifier = &registration.identifier;
+            let case =
+                Case { now: event.now, user: event.user, host: &self.host, identifier, message, importance, rings };
+            let priority = Priority::new(importance, rings || message.word & RETRACT != 0);
+            return matched(settings, &case).map(|send| match send {
+                Send::Encrypted(keys) => Wish::Notice(priority, Some(keys)),
+                Send::NotifyOnly | Send::Unusable => Wish::Notice(priority, None),
+            });
+        }
+        if importance == Importance::None {
+            return Err("nobody keeps the message (no-store), or it is a push itself");
+        }
+        if let Some(objection) = message.and_then(|message| self.objection(event.user, registration, message)) {
+            return Err(objection);
+        }
+        match self.encryption(registration) {
+            Some(Encryption::Unusable) => Err("it wants an encryption that is not known"),
+            Some(encryption) => Ok(Wish::Encrypted(encryption)),
+            None => Ok(Wish::Summary),
+        }
+    }
+
+    /// The stanza in its envelope; nothing if it cannot be read.
+    fn whole(&self, user: &str, message: Option<&Message>) -> Option<String> {
+        let message = message?;
+        let by = format!("{user}@{}", self.host);
+        let id = message.name.filter(|_| message.word & ARCHIVED != 0);
+        let stanza = message.stanza.and_then(|read| read())?;
+        Some(envelope(&stanza, id.map(|id| ArchiveId { by: &by, id }), self.random))
+    }
+
+    fn notice(&self, now: Millis, priority: Priority, sealed: Option<(&WebPush, &mut Option<String>)>) -> Notice {
+        let Some((keys, whole)) = sealed else { return Notice::empty(priority) };
+        let contact = || self.config.contact_uri.clone().unwrap_or_else(|| format!("xmpp:{}", self.host));
+        let token = keys.identity.as_ref().and_then(|identity| identity.token((now / 1000) as Seconds, &contact()));
+        let payload =
+            whole.as_ref().map(|whole| webpush::seal(whole.as_bytes(), &keys.client, &keys.auth, self.random));
+        Notice { priority, payload, token }
     }
 
     /// How the registration wants its pushes encrypted.
@@ -424,17 +587,50 @@ impl Engine {
             && self.users.peek(user).is_some_and(|devices| devices.iter().any(asks))
     }
 
-    fn send(&mut self, now: Millis, user: Rc<str>, registration: &Rc<Registration>, lane: Option<Lane>) -> Push {
+    fn send(
+        &mut self,
+        now: Millis,
+        user: Rc<str>,
+        registration: &Rc<Registration>,
+        lane: Option<Lane>,
+        content: Content,
+    ) -> Push {
+        match content {
+            Content::Notice(notice) => self.post(now, user, registration, lane, notice, 0),
+            content => Push { content, ..self.launch(now, user, registration, lane) },
+        }
+    }
+
+    /// Sends what may be sent again.
+    fn post(
+        &mut self,
+        now: Millis,
+        user: Rc<str>,
+        registration: &Rc<Registration>,
+        lane: Option<Lane>,
+        notice: Rc<Notice>,
+        attempts: u32,
+    ) -> Push {
+        let launched = self.launch(now, user, registration, lane.clone());
+        self.delivery.keep(launched.id, Parcel { notice: notice.clone(), attempts });
+        // Nobody answers it: the next one need not wait for that.
+        if let Some(lane) = lane {
+            self.lanes.landed(now, &lane, launched.id);
+        }
+        Push { content: Content::Notice(notice), ..launched }
+    }
+
+    fn launch(&mut self, now: Millis, user: Rc<str>, registration: &Rc<Registration>, lane: Option<Lane>) -> Push {
         let id = self.ids.make();
         debug!("Push {} for {user} to {}", id.as_str(), registration.identifier);
         self.delivery.sent(now, id, user, registration, lane.as_ref().map(|lane| lane.important));
         if let Some(lane) = lane {
             self.lanes.sent(now, lane, id);
         }
-        Push { id, registration: registration.clone(), encrypted: None }
+        Push { id, registration: registration.clone(), content: Content::Summary }
     }
 
-    fn landed(&mut self, now: Millis, id: Id, flight: Flight, error: Option<StanzaError>) -> Option<Gone> {
+    fn landed(&mut self, now: Millis, id: Id, flight: Flight, error: Option<StanzaError>) -> Failure {
         if let Some(important) = flight.plain {
             let lane =
                 Lane { user: flight.user.clone(), identifier: flight.registration.identifier.clone(), important };
@@ -443,7 +639,7 @@ impl Engine {
         let Flight { user, registration, .. } = &flight;
         if !stands(&self.users, user, &registration.identifier) {
             debug!("A push for {user} is answered whose registration {} is no more", registration.identifier);
-            return None;
+            return Failure::Borne;
         }
         self.delivery.settle(now, flight, error)
     }

@@ -6,6 +6,7 @@
 
 use serde::Serialize;
 
+use crate::element::Element as Whole;
 use crate::ns;
 
 /// A set of the bits below.
@@ -28,8 +29,12 @@ pub const GROUPCHAT: Word = 1 << 5;
 pub const HEADLINE: Word = 1 << 6;
 /// Type `error`.
 pub const ERROR: Word = 1 << 7;
-/// XEP-0353 `<retract>`, `<accept>`, `<reject>` or `<finish>`: a device that rings can stop.
-pub const CALL_ENDS: Word = 1 << 8;
+/// XEP-0353 `<accept>`, `<reject>` or `<finish>`.
+const CALL_TAKEN: Word = 1 << 8;
+/// XEP-0353 `<retract>`: the caller has given up.
+pub const RETRACT: Word = 1 << 16;
+/// Either of these: a device that rings can stop.
+pub const CALL_ENDS: Word = CALL_TAKEN | RETRACT;
 /// XEP-0334 `<no-store>`: nobody keeps the message.
 pub const NO_STORE: Word = 1 << 9;
 /// A carbon of a message that another client of the user received.
@@ -37,7 +42,8 @@ pub const RECEIVED: Word = 1 << 10;
 /// The user's own message, reflected by a room. Prosody knows it by the nickname; the shim sets the bit.
 pub const REFLECTED: Word = 1 << 11;
 
-/// End-to-end encrypted, with something to show or not: what stands in `<body>` is not the text.
+/// Said to be end-to-end encrypted, with something to show or not: what stands in `<body>` is not the text. So it is with
+/// [`ENCRYPTED`].
 pub const E2E: Word = 1 << 12;
 /// A presence of type `subscribe` (RFC 6121 §3.1).
 pub const SUBSCRIBE: Word = 1 << 13;
@@ -46,12 +52,21 @@ pub const CONTACT: Word = 1 << 14;
 /// The sender is not in the user's roster.
 pub const STRANGER: Word = 1 << 15;
 
+/// The text of another message is corrected (XEP-0308).
+pub const CORRECTED: Word = 1 << 17;
+/// XEP-0085: somebody has the chat before him.
+pub const CHAT_STATE: Word = 1 << 18;
+/// The stanza is in the user's archive. The shim sets the bit, where it has the id.
+pub const ARCHIVED: Word = 1 << 19;
+/// A push of Push 2.0. None is pushed in turn: two users whose registrations name each other would never have an end of it.
+pub const NOTIFICATION: Word = 1 << 20;
+
 /// What to note of an element: the stanza itself or something below it.
 #[derive(Debug)]
 pub struct Element {
-    /// Set when the element is there; 0 for none.
+    /// One bit, set when the element is there; 0 for none.
     pub bit: Word,
-    /// Set when the element has text; 0 for none.
+    /// One bit, set when the element has text; 0 for none.
     pub text: Word,
     /// What the shim keeps of the element besides bits.
     pub keep: Keep,
@@ -96,22 +111,23 @@ pub struct More {
 }
 
 /// A `<message>` as it comes: one that stands for itself, or a carbon around another.
-pub static MESSAGE: Element = Element {
-    types: TYPES,
-    children: &[
-        CONTENT,
-        &[
-            child(ns::STANZA_ID, "stanza-id", Element { keep: Keep::ArchiveId, ..PLAIN }),
-            child(ns::CARBONS, "sent", bit(SENT)),
-            child(ns::CARBONS, "received", Element { bit: RECEIVED, children: &[FORWARDING], ..PLAIN }),
-        ],
-    ],
-    ..PLAIN
-};
+pub static MESSAGE: Element = message(&[CONTENT, OUTSIDE, &[received(&[FORWARDING])]]);
+
+/// The same, with what Push 2.0 looks at besides.
+pub static MESSAGE_PUSH2: Element = message(&[CONTENT, CONTENT_PUSH2, OUTSIDE, &[received(&[FORWARDING_PUSH2])]]);
+
+/// What stands beside a message's content.
+const OUTSIDE: &[Child] = &[
+    child(ns::STANZA_ID, "stanza-id", Element { keep: Keep::ArchiveId, ..PLAIN }),
+    child(ns::CARBONS, "sent", bit(SENT)),
+    child(ns::PUSH2, "notification", bit(NOTIFICATION)),
+];
 
 /// The message in a carbon. A carbon within a carbon means nothing.
 const FORWARDING: &[Child] = &[child(ns::FORWARD, "forwarded", with(&[FORWARDED]))];
-const FORWARDED: &[Child] = &[child(ns::CLIENT, "message", Element { types: TYPES, children: &[CONTENT], ..PLAIN })];
+const FORWARDED: &[Child] = &[child(ns::CLIENT, "message", message(&[CONTENT]))];
+const FORWARDING_PUSH2: &[Child] = &[child(ns::FORWARD, "forwarded", with(&[FORWARDED_PUSH2]))];
+const FORWARDED_PUSH2: &[Child] = &[child(ns::CLIENT, "message", message(&[CONTENT, CONTENT_PUSH2]))];
 
 const TYPES: &[(&str, Word)] = &[("groupchat", GROUPCHAT), ("headline", HEADLINE), ("error", ERROR)];
 
@@ -122,15 +138,25 @@ const CONTENT: &[Child] = &[
     child(ns::OMEMO_LEGACY, "encrypted", e2e(OMEMO)),
     child(ns::OMEMO_0, "encrypted", e2e(&[&[child(ns::OMEMO_0, "payload", bit(ENCRYPTED))]])),
     child(ns::OMEMO_2, "encrypted", e2e(&[&[child(ns::OMEMO_2, "payload", bit(ENCRYPTED))]])),
-    child(ns::PGP_LEGACY, "x", bit(ENCRYPTED | E2E)),
-    child(ns::OPENPGP, "openpgp", bit(ENCRYPTED | E2E)),
+    child(ns::PGP_LEGACY, "x", bit(ENCRYPTED)),
+    child(ns::OPENPGP, "openpgp", bit(ENCRYPTED)),
     child(ns::REFERENCE, "reference", more(More { of_type: Some("mention"), ..attr(MENTION, "uri") })),
     child(ns::JINGLE_MESSAGE, "propose", Element { children: PROPOSED, ..call(PROPOSE) }),
-    child(ns::JINGLE_MESSAGE, "retract", call(CALL_ENDS)),
-    child(ns::JINGLE_MESSAGE, "accept", call(CALL_ENDS)),
-    child(ns::JINGLE_MESSAGE, "reject", call(CALL_ENDS)),
-    child(ns::JINGLE_MESSAGE, "finish", call(CALL_ENDS)),
+    child(ns::JINGLE_MESSAGE, "retract", call(RETRACT)),
+    child(ns::JINGLE_MESSAGE, "accept", call(CALL_TAKEN)),
+    child(ns::JINGLE_MESSAGE, "reject", call(CALL_TAKEN)),
+    child(ns::JINGLE_MESSAGE, "finish", call(CALL_TAKEN)),
     child(ns::HINTS, "no-store", bit(NO_STORE)),
+];
+
+const CONTENT_PUSH2: &[Child] = &[
+    child(ns::MESSAGE_CORRECT, "replace", bit(CORRECTED)),
+    child(ns::REPLY, "reply", more(attr(REPLY_TO, "to"))),
+    child(ns::CHAT_STATES, "active", bit(CHAT_STATE)),
+    child(ns::CHAT_STATES, "composing", bit(CHAT_STATE)),
+    child(ns::CHAT_STATES, "paused", bit(CHAT_STATE)),
+    child(ns::CHAT_STATES, "inactive", bit(CHAT_STATE)),
+    child(ns::CHAT_STATES, "gone", bit(CHAT_STATE)),
 ];
 
 const PROPOSED: &[&[Child]] = &[&[child(ns::JINGLE_RTP, "description", more(attr(MEDIA, "media")))]];
@@ -148,6 +174,14 @@ const OMEMO_HEADER: &[&[Child]] = &[&[
 pub static PRESENCE: Element = Element { types: &[("subscribe", SUBSCRIBE)], ..PLAIN };
 
 const PLAIN: Element = Element { bit: 0, text: 0, keep: Keep::Nothing, types: &[], children: &[] };
+
+const fn message(children: &'static [&'static [Child]]) -> Element {
+    Element { types: TYPES, children, ..PLAIN }
+}
+
+const fn received(children: &'static [&'static [Child]]) -> Child {
+    child(ns::CARBONS, "received", Element { bit: RECEIVED, children, ..PLAIN })
+}
 
 const fn bit(bit: Word) -> Element {
     Element { bit, ..PLAIN }
@@ -195,8 +229,10 @@ pub struct Message<'a> {
     /// The id of the call that it is about (XEP-0353).
     pub call: Option<&'a str>,
     /// What elements say that there can be several of, each a letter and its text, "\0" between them; only where an
-    /// extension asks for it.
+    /// extension asks for it. For Push 2.0 the shim adds what it knows of the user's sessions.
     pub more: Option<&'a str>,
+    /// Reads the whole of it, which only some pushes carry.
+    pub stanza: Option<&'a dyn Fn() -> Option<Whole>>,
 }
 
 /// In [`Message::more`]: the `uri` of a mention (XEP-0372).
@@ -209,6 +245,17 @@ const OMEMO_SENDER: char = 's';
 const OMEMO_KEY: char = 'k';
 const OMEMO_IV: char = 'i';
 const OMEMO_PAYLOAD: char = 'p';
+/// Whose message it replies to (XEP-0461).
+const REPLY_TO: char = 'r';
+/// A nickname of the user in the room that the message comes from. The shim adds it.
+pub const NICKNAME: char = 'n';
+/// When a session of the user was active last, in seconds since 1970, a space, and the registration that it holds, if any. The
+/// shim adds it.
+pub const ACTIVITY: char = 'a';
+
+/// The letters that Tigase's extensions ask for, and those of Push 2.0.
+pub const MORE_TIGASE: &[char] = &[MENTION, MEDIA, OMEMO_SENDER, OMEMO_KEY, OMEMO_IV, OMEMO_PAYLOAD];
+pub const MORE_PUSH2: &[char] = &[MENTION, REPLY_TO];
 
 impl<'a> Message<'a> {
     fn each(&self, kind: char) -> impl Iterator<Item = &'a str> {
@@ -218,6 +265,22 @@ impl<'a> Message<'a> {
     /// Whom it mentions: URIs.
     pub fn mentions(&self) -> impl Iterator<Item = &'a str> {
         self.each(MENTION)
+    }
+
+    /// Whom it replies to: a JID.
+    pub fn reply_to(&self) -> Option<&'a str> {
+        self.each(REPLY_TO).next()
+    }
+
+    /// The user's, in the room.
+    pub fn nicknames(&self) -> impl Iterator<Item = &'a str> {
+        self.each(NICKNAME)
+    }
+
+    /// When a session was active last, in seconds since 1970, and the registration that it holds, or the empty text.
+    pub fn activities(&self) -> impl Iterator<Item = (u64, &'a str)> {
+        let parse = |entry: &'a str| entry.split_once(' ').and_then(|(at, holds)| Some((at.parse().ok()?, holds)));
+        self.each(ACTIVITY).filter_map(parse)
     }
 
     /// What is offered to whom is called: `audio`, `video`.
@@ -244,4 +307,28 @@ pub struct Omemo<'a> {
     pub iv: &'a str,
     /// The ciphertext.
     pub data: &'a str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn elements<'e>(element: &'e Element, found: &mut Vec<&'e Element>) {
+        found.push(element);
+        for child in element.children.iter().copied().flatten() {
+            elements(&child.element, found);
+        }
+    }
+
+    /// The shim adds bits up: two in one would be carried into a third.
+    #[test]
+    fn an_element_sets_one_bit() {
+        let mut all = Vec::new();
+        [&MESSAGE, &MESSAGE_PUSH2, &PRESENCE].into_iter().for_each(|stanza| elements(stanza, &mut all));
+        assert!(all.len() > 50);
+        for element in all {
+            let bits = element.types.iter().map(|(_, bit)| *bit).chain([element.bit, element.text]);
+            assert!(bits.into_iter().all(|bit| bit.count_ones() <= 1), "{element:?}");
+        }
+    }
 }

@@ -3,13 +3,14 @@
 //! Section 4 of the wire facts in the house's documents; the order of the checks is the reference's.
 
 use crate::facts::{
-    BODY, CALL_ENDS, ENCRYPTED, ERROR, GROUPCHAT, HEADLINE, NO_STORE, PROPOSE, REFLECTED, SENT, SUBJECT, Word,
+    BODY, CALL_ENDS, ENCRYPTED, ERROR, GROUPCHAT, HEADLINE, NO_STORE, NOTIFICATION, PROPOSE, REFLECTED, SENT, SUBJECT,
+    Word,
 };
 
 /// What a message is worth.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Importance {
-    /// Nobody keeps the message (XEP-0334): there would be nothing to wake up for.
+    /// Nobody keeps the message (XEP-0334), or it is a push itself: there would be nothing to wake up for.
     None,
     /// Nothing to show: receipts, chat states, keys, subjects, headlines, one's own messages.
     Low,
@@ -29,7 +30,7 @@ impl Importance {
 /// Judges a message by the word of facts that stands for it.
 pub fn judge(word: Word) -> Importance {
     let has = |bits| word & bits != 0;
-    if has(NO_STORE) && !has(PROPOSE | CALL_ENDS) {
+    if has(NOTIFICATION) || has(NO_STORE) && !has(PROPOSE | CALL_ENDS) {
         Importance::None
     } else if has(SENT | HEADLINE | ERROR | REFLECTED) {
         Importance::Low

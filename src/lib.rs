@@ -4,7 +4,8 @@
 //! told; this crate decides. An event comes in through [`lua`], as positional facts; [`engine`] finds the user's
 //! [`registration`]s, asks [`importance`] what the message is worth, [`dedup`] whether a device knows it already and
 //! [`coalesce`] whether a push would say anything new, and hands each push to [`delivery`], which waits for its answer;
-//! [`summary`] writes it, or [`tigase`] encrypts it for the device. Nothing but [`lua`] knows Lua, and nothing reads a
+//! [`summary`] writes it, or [`tigase`] encrypts it for the device. A host has an engine for each [`protocol`] that it speaks;
+//! what is different in [`push2`] is there. Nothing but [`lua`] knows Lua, and nothing reads a
 //! clock: both are arguments.
 
 pub mod coalesce;
@@ -20,9 +21,12 @@ pub mod importance;
 #[cfg(feature = "mlua")]
 pub mod lua;
 pub mod ns;
+pub mod protocol;
+pub mod push2;
 pub mod registration;
 pub mod summary;
 pub mod tigase;
+pub mod xml;
 
 /// The shim refuses a library of another version: after an update the old one stays in a server that was reloaded,
 /// not restarted.

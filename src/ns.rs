@@ -48,3 +48,33 @@ pub const TIGASE_MUTED: &str = "tigase:push:filter:muted:0";
 pub const TIGASE_GROUPCHAT: &str = "tigase:push:filter:groupchat:0";
 /// XEP-0334: Message Processing Hints.
 pub const HINTS: &str = "urn:xmpp:hints";
+/// Push 2.0, draft.
+pub const PUSH2: &str = "urn:xmpp:push2:0";
+/// Push 2.0, match profile: every stanza.
+pub const PUSH2_MATCH_ALL: &str = "urn:xmpp:push2:match:all";
+/// Push 2.0, match profile: what is important.
+pub const PUSH2_MATCH_IMPORTANT: &str = "urn:xmpp:push2:match:important";
+/// Push 2.0, match profile: what is in the user's archive.
+pub const PUSH2_MATCH_ARCHIVED: &str = "urn:xmpp:push2:match:archived";
+/// Push 2.0, match profile: what is in the user's archive and has a body.
+pub const PUSH2_MATCH_ARCHIVED_WITH_BODY: &str = "urn:xmpp:push2:match:archived-with-body";
+/// Push 2.0, send profile: that there is something.
+pub const PUSH2_SEND_NOTIFY_ONLY: &str = "urn:xmpp:push2:send:notify-only:0";
+/// Push 2.0, send profile: the stanza, encrypted, and who sends it.
+pub const PUSH2_SEND_ENCRYPTED: &str = "urn:xmpp:push2:send:sce+rfc8291+rfc8292:0";
+/// Push 2.0: a payload that is encrypted by RFC 8291.
+pub const SCE_RFC8291: &str = "urn:xmpp:sce:rfc8291:0";
+/// XEP-0420: Stanza Content Encryption.
+pub const SCE: &str = "urn:xmpp:sce:1";
+/// XEP-0066: Out of Band Data, in a message.
+pub const OOB: &str = "jabber:x:oob";
+/// XEP-0249: Direct MUC Invitations.
+pub const CONFERENCE: &str = "jabber:x:conference";
+/// XEP-0045: Multi-User Chat, what a room adds.
+pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
+/// XEP-0308: Last Message Correction.
+pub const MESSAGE_CORRECT: &str = "urn:xmpp:message-correct:0";
+/// XEP-0461: Message Replies.
+pub const REPLY: &str = "urn:xmpp:reply:0";
+/// XEP-0085: Chat State Notifications.
+pub const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";

@@ -5,13 +5,14 @@ use std::rc::Rc;
 use jid::Jid;
 
 use crate::element::{Element, Packed};
+use crate::push2;
 use crate::tigase::Settings;
 
 /// Seconds since 1970, as the store has them.
 pub type Seconds = i64;
 
 /// One device's registration, the part of the stored record that rules need.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Registration {
     /// Key in the store, and in a session's `push_identifier`.
     pub identifier: Rc<str>,
@@ -20,6 +21,8 @@ pub struct Registration {
     pub client_id: Option<Box<str>>,
     /// What of Tigase's extensions it asked for.
     pub tigase: Option<Box<Settings>>,
+    /// What it asked for, if it is one of Push 2.0.
+    pub push2: Option<Box<push2::registration::Settings>>,
     /// The form to send along with every push.
     pub options: Option<Packed>,
     /// When it was enabled last; orders a user's registrations.
@@ -47,7 +50,8 @@ impl Registration {
             Address::Apart(jid.into(), node.map(Into::into))
         };
         let options = options.map(Packed::new);
-        Registration { identifier: stored_as.into(), address, client_id: None, tigase: None, options, timestamp }
+        let identifier = stored_as.into();
+        Registration { identifier, address, client_id: None, tigase: None, push2: None, options, timestamp }
     }
 
     /// The app server, in the normal form (RFC 7622) that its answers have.
@@ -96,13 +100,16 @@ impl Devices {
         self.0.iter().rev().find(|registration| registration.client_id.as_deref() == Some(client_id))
     }
 
-    /// What has to go now that `newest` is stored: the same registration under a JID that is spelled otherwise, and
-    /// the oldest where there are more than `limit`.
+    /// What has to go now that `newest` is stored: the same registration under a JID that is spelled otherwise, which one of
+    /// Push 2.0 cannot have, and the oldest where there are more than `limit`.
     fn superseded(&self, newest: &str, limit: usize) -> Vec<&Rc<Registration>> {
         let newest = self.get(newest);
         let is_other = |other: &Registration| {
             newest.is_none_or(|newest| {
-                other.identifier == newest.identifier || other.jid() != newest.jid() || other.node() != newest.node()
+                other.identifier == newest.identifier
+                    || newest.push2.is_some()
+                    || other.jid() != newest.jid()
+                    || other.node() != newest.node()
             })
         };
         let (others, same): (Vec<_>, Vec<_>) = self.0.iter().partition(|other| is_other(other));

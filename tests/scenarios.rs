@@ -8,8 +8,15 @@ use prosody_push::engine::{Engine, Event, NotLoaded, Verdict};
 use prosody_push::facts::{BODY, CALL_ENDS, Message, NO_STORE, PROPOSE, RECEIVED};
 use support::{DAY, Host, SECOND, nodes, one_by_one, registration};
 
-const CHAT: Message =
-    Message { word: BODY, from: Some("juliet@example.org/x"), body: None, name: None, call: None, more: None };
+const CHAT: Message = Message {
+    word: BODY,
+    from: Some("juliet@example.org/x"),
+    body: None,
+    name: None,
+    call: None,
+    more: None,
+    stanza: None,
+};
 const CALL: Message = Message { word: PROPOSE, ..CHAT };
 
 fn archived_as(id: &str) -> Message<'_> {
@@ -103,7 +110,7 @@ fn only_the_newest_devices_are_woken() {
 // Calls.
 
 fn call<'a>(word: u32, id: &'a str, from: &'a str) -> Message<'a> {
-    Message { word, from: Some(from), body: None, name: None, call: Some(id), more: None }
+    Message { word, from: Some(from), call: Some(id), ..CHAT }
 }
 
 #[test]

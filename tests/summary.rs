@@ -23,6 +23,7 @@ const CHAT: Message = Message {
     name: None,
     call: None,
     more: None,
+    stanza: None,
 };
 
 /// The form of the XEP's example.

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use minidom::Element;
 use proptest::prelude::*;
+use prosody_push::engine::Content;
 use prosody_push::facts::{BODY, CONTACT, E2E, GROUPCHAT, Message, PROPOSE, STRANGER, SUBSCRIBE};
 use prosody_push::ns;
 use prosody_push::registration::Registration;
@@ -128,7 +129,7 @@ fn an_extension_that_is_off_does_nothing() {
     };
     let mut host = Host::new(one_by_one(), vec![with(settings)]);
     let pushes = host.offline(&from("juliet@example.org/x", 0));
-    assert!(pushes.len() == 1 && pushes[0].encrypted.is_none());
+    assert!(pushes.len() == 1 && matches!(pushes[0].content, Content::Summary));
 }
 
 #[test]

@@ -1,4 +1,4 @@
--- An app server: an external component (XEP-0114) that collects the publishes it gets.
+-- An app server: an external component (XEP-0114) that collects the pushes it gets: publishes, and messages of Push 2.0.
 --
 --   local app = appserver.connect(server, "push.example.test")
 --   app.answer = "result" | "none" | { "cancel", "item-not-found", "text" } | function (iq, app) … end
@@ -39,14 +39,16 @@ function methods:disconnect()
 end
 
 function methods:handle(stanza)
-	if stanza.name ~= "iq" or stanza.attr.type ~= "set" then
+	local is_publish = stanza.name == "iq" and stanza.attr.type == "set";
+	if not is_publish and not stanza:get_child("notification", "urn:xmpp:push2:0") then
 		table.insert(self.others, stanza);
 		return;
 	end
 	table.insert(self.pushes, stanza);
 	local answer = self.answer;
 	if answer == "result" then
-		self:send(st.reply(stanza));
+		-- A message is answered by nothing but an error.
+		if is_publish then self:send(st.reply(stanza)); end
 	elseif type(answer) == "table" then
 		self:send(st.error_reply(stanza, table.unpack(answer)));
 	elseif type(answer) == "function" then

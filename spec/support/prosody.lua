@@ -236,11 +236,11 @@ function methods:memory()
 end
 
 -- Pushes of ours that are not answered yet.
-function methods:in_flight()
+function methods:in_flight(name)
 	return self:eval([[
-		local saved = require "core.modulemanager".get_module(module.host, "cloud_notify").module.save();
+		local saved = require "core.modulemanager".get_module(module.host, ...).module.save();
 		return #require "util.json".decode(saved.engine).in_flight;
-	]]);
+	]], name or "cloud_notify");
 end
 
 function methods:log()

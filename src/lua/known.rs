@@ -3,22 +3,33 @@
 use mlua::prelude::*;
 
 use crate::config::Config;
-use crate::facts::{CONTACT, Element, Keep, MESSAGE, PRESENCE, REFLECTED, STRANGER};
+use crate::facts::{
+    ACTIVITY, ARCHIVED, CONTACT, Element, Keep, MESSAGE, MESSAGE_PUSH2, MORE_PUSH2, MORE_TIGASE, NICKNAME, PRESENCE,
+    REFLECTED, STRANGER,
+};
+use crate::protocol::Protocol;
 use crate::tigase::Extensions;
 
 /// The tables for the shim's walk over a stanza, by its name, and the bits that it sets itself.
-pub fn stanzas(lua: &Lua, config: &Config, extensions: Extensions) -> LuaResult<LuaTable> {
-    let wanted = Wanted {
-        body: config.with_body || extensions.encrypted || extensions.filters,
-        more: extensions.encrypted || extensions.filters,
+pub fn stanzas(lua: &Lua, protocol: Protocol, config: &Config, extensions: Extensions) -> LuaResult<LuaTable> {
+    let is_extended = extensions.encrypted || extensions.filters;
+    let (message, wanted) = match protocol {
+        Protocol::Push if is_extended => (&MESSAGE, Wanted { body: true, more: MORE_TIGASE }),
+        Protocol::Push => (&MESSAGE, Wanted { body: config.with_body, more: &[] }),
+        Protocol::Push2 => (&MESSAGE_PUSH2, Wanted { body: true, more: MORE_PUSH2 }),
     };
     let table = lua.create_table()?;
-    let stanzas = [("message", &MESSAGE), ("presence", &PRESENCE)];
+    let stanzas = [("message", message), ("presence", &PRESENCE)];
     let stanzas = stanzas.into_iter().map(|(name, rule)| Ok((name, element(lua, rule, wanted)?)));
     table.set("stanzas", lua.create_table_from(stanzas.collect::<LuaResult<Vec<_>>>()?)?)?;
     table.set("reflected", REFLECTED)?;
     table.set("contact", CONTACT)?;
     table.set("stranger", STRANGER)?;
+    if protocol == Protocol::Push2 {
+        table.set("archived", ARCHIVED)?;
+        table.set("nickname", NICKNAME.to_string())?;
+        table.set("activity", ACTIVITY.to_string())?;
+    }
     Ok(table)
 }
 
@@ -26,7 +37,8 @@ pub fn stanzas(lua: &Lua, config: &Config, extensions: Extensions) -> LuaResult<
 #[derive(Clone, Copy)]
 struct Wanted {
     body: bool,
-    more: bool,
+    /// Kinds of [`crate::facts::More`].
+    more: &'static [char],
 }
 
 fn element(lua: &Lua, element: &Element, wanted: Wanted) -> LuaResult<LuaTable> {
@@ -41,7 +53,7 @@ fn element(lua: &Lua, element: &Element, wanted: Wanted) -> LuaResult<LuaTable> 
         Keep::Body if wanted.body => table.set("keep", "body")?,
         Keep::CallId => table.set("keep", "call")?,
         Keep::ArchiveId => table.set("keep", "archive_id")?,
-        Keep::More(more) if wanted.more => {
+        Keep::More(more) if wanted.more.contains(&more.kind) => {
             table.set("keep", "more")?;
             table.set("kind", more.kind.to_string())?;
             table.set("attr", more.attr)?;

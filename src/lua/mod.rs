@@ -5,6 +5,7 @@
 
 mod known;
 mod log;
+mod push2;
 mod records;
 mod shared;
 mod stanza;
@@ -18,8 +19,10 @@ use crate::VERSION;
 use crate::config::{Config, Value};
 use crate::delivery::{ANSWER_TIMEOUT, Gone, Millis, StanzaError};
 use crate::element::Packed;
-use crate::engine::{Done, Engine, Event, Held, NotLoaded, Push, Pushes, Verdict};
+use crate::engine::{Content, Done, Engine, Event, Held, NotLoaded, Push, Pushes, Verdict};
 use crate::facts::{Message, Word};
+use crate::protocol::Protocol;
+use crate::push2::notification::Notice;
 use crate::registration::{Devices, Refusal, Registration, admit, app_server, identifier, is_account};
 use crate::summary::{self, Notification, Publish, Summary};
 use shared::Shared;
@@ -52,9 +55,14 @@ struct Host {
     log: LuaFunction,
 }
 
-type New = (String, LuaFunction, LuaTable, LuaFunction);
+type New = (String, String, LuaFunction, LuaTable, LuaFunction);
 
-fn new(lua: &Lua, (name, option, stanza_metatable, log): New) -> LuaResult<Host> {
+fn new(lua: &Lua, (name, protocol, option, stanza_metatable, log): New) -> LuaResult<Host> {
+    let protocol = match &*protocol {
+        "push" => Protocol::Push,
+        "push2" => Protocol::Push2,
+        _ => return Err(LuaError::runtime(format!("There is no protocol {protocol}"))),
+    };
     log::install();
     let mut failure = Ok(());
     let (config, warnings) = Config::read(|name| {
@@ -69,7 +77,7 @@ fn new(lua: &Lua, (name, option, stanza_metatable, log): New) -> LuaResult<Host>
     }
     log::drain(&log)?;
     let shared = Shared::new(lua, &name, &stanza_metatable)?;
-    Ok(Host { engine: Engine::new(name, config, random), shared, stanza_metatable, log })
+    Ok(Host { engine: Engine::new(name, protocol, config, random), shared, stanza_metatable, log })
 }
 
 fn option_value(value: LuaValue) -> Value {
@@ -97,11 +105,11 @@ type Text = String;
 /// Between several identifiers in one string: a table would cost more than all the rest of the call. XML cannot have it.
 const SEPARATOR: char = '\0';
 
-/// What every event of a message brings first: user, seconds since 1970, whether other modules see each push, word of
-/// facts, sender, body, name, id of a call, what there can be several of. `$more` are the types of what comes after it.
+/// What every event of a message brings first: user, seconds since 1970, whether other modules see each push, the stanza
+/// where a push may carry it, word of facts, sender, body, name, id of a call, what there can be several of. `$more` are the types of what comes after it.
 macro_rules! message_event {
     ($($more:ty),*) => {
-        (Text, f64, bool, Word, Option<Text>, Option<Text>, Option<Text>, Option<Text>, Option<Text>, $($more),*)
+        (Text, f64, bool, Option<LuaTable>, Word, Option<Text>, Option<Text>, Option<Text>, Option<Text>, Option<Text>, $($more),*)
     };
 }
 
@@ -118,12 +126,14 @@ fn message<'a>(
     more: &'a Option<Text>,
 ) -> Message<'a> {
     let (from, body, name, call) = (from.as_deref(), body.as_deref(), name.as_deref(), call.as_deref());
-    Message { word, from, body, name, call, more: more.as_deref() }
+    Message { word, from, body, name, call, more: more.as_deref(), stanza: None }
 }
 
 impl LuaUserData for Host {
     fn add_methods<M: LuaUserDataMethods<Self>>(methods: &mut M) {
-        method(methods, "known", |lua, host, ()| known::stanzas(lua, host.engine.config(), host.engine.extensions()));
+        method(methods, "known", |lua, host, ()| {
+            known::stanzas(lua, host.engine.protocol(), host.engine.config(), host.engine.extensions())
+        });
         method(methods, "extend", |_, host, (name, on): (Text, bool)| {
             let mut extensions = host.engine.extensions();
             match &*name {
@@ -139,7 +149,7 @@ impl LuaUserData for Host {
 
         // Registrations.
         method(methods, "load", |_, host, (user, stored): (Text, Option<LuaTable>)| {
-            host.engine.load(&user, records::read(&user, stored));
+            host.engine.load(&user, records::read(host.engine.protocol(), &user, stored));
             Ok(())
         });
         method(methods, "forget", |_, host, user: Text| {
@@ -157,30 +167,42 @@ impl LuaUserData for Host {
                 Err(refusal) => (None, refusal.text().to_owned()),
             })
         });
-        method(methods, "of_client", |_, _, (user, stored, client_id): (Text, Option<LuaTable>, Text)| {
-            Ok(stored_devices(&user, stored).of_client(&client_id).map(|device| device.identifier.to_string()))
+        method(methods, "of_client", |_, host, (user, stored, client_id): (Text, Option<LuaTable>, Text)| {
+            let devices = stored_devices(host.engine.protocol(), &user, stored);
+            let device = match host.engine.protocol() {
+                Protocol::Push => devices.of_client(&client_id),
+                Protocol::Push2 => devices.get(&client_id),
+            };
+            Ok(device.map(|device| device.identifier.to_string()))
         });
         method(methods, "refusal", |lua, host, (identifier, record, enable): (LuaValue, LuaTable, LuaTable)| {
             let asked = tigase::ask(lua, &enable, &record, host.engine.extensions())?;
             let refusal = asked.and_then(|()| records::check(&identifier, &LuaValue::Table(record))).err();
             Ok((refusal.map(Refusal::condition), refusal.map(Refusal::text)))
         });
+        method(methods, "features", |lua, _, ()| lua.create_sequence_from(push2::FEATURES));
+        method(methods, "ask", |lua, host, (enable, user): (LuaTable, Text)| {
+            Ok(match push2::ask(lua, &enable, &user, host.engine.host())? {
+                Ok(record) => (Some(record), None, None),
+                Err(refusal) => (None, Some(refusal.condition()), Some(refusal.text())),
+            })
+        });
         method(methods, "admit", |lua, host, (user, stored, newest, now): (Text, LuaTable, Text, i64)| {
-            let limit = host.engine.config().max_devices;
-            let (timestamp, superseded) = admit(records::read(&user, Some(stored)), &newest, now, limit);
+            let registrations = records::read(host.engine.protocol(), &user, Some(stored));
+            let (timestamp, superseded) = admit(registrations, &newest, now, host.engine.max_devices());
             Ok((timestamp, identifiers(lua, superseded.iter())?))
         });
         method(
             methods,
             "matching",
-            |lua, _, (user, stored, jid, node): (Text, Option<LuaTable>, Text, Option<Text>)| {
-                identifiers(lua, stored_devices(&user, stored).matching(&jid, node.as_deref()))
+            |lua, host, (user, stored, jid, node): (Text, Option<LuaTable>, Text, Option<Text>)| {
+                identifiers(lua, stored_devices(host.engine.protocol(), &user, stored).matching(&jid, node.as_deref()))
             },
         );
         type Affiliation = (Text, Option<LuaTable>, Option<Text>, Option<Text>, Option<Text>, Option<Text>);
         method(methods, "revoked", |lua, host, (user, stored, from, node, jid, affiliation): Affiliation| {
             let theirs = jid.is_some_and(|jid| is_account(&jid, &user, host.engine.host()));
-            let devices = stored_devices(&user, stored);
+            let devices = stored_devices(host.engine.protocol(), &user, stored);
             let revoked = from.iter().filter(|_| theirs && affiliation.as_deref() == Some("none"));
             let revoked = revoked.flat_map(|from| devices.matching(from, Some(node.as_deref().unwrap_or(""))));
             identifiers(lua, revoked)
@@ -188,17 +210,25 @@ impl LuaUserData for Host {
 
         // Events that lead to pushes.
         type OnOffline = message_event!();
-        method(methods, "on_offline", |lua, host, (user, now, seen, word, from, body, name, call, more): OnOffline| {
-            let (event, message) = (event(&user, now, seen), message(word, &from, &body, &name, &call, &more));
-            let pushes = host.engine.on_offline(event, &message);
-            host.write(lua, event, pushes, Some(&message))
-        });
+        method(
+            methods,
+            "on_offline",
+            |lua, host, (user, now, seen, stanza, word, from, body, name, call, more): OnOffline| {
+                let stanza = || stanza::whole(stanza.as_ref()?);
+                let message = Message { stanza: Some(&stanza), ..message(word, &from, &body, &name, &call, &more) };
+                let event = event(&user, now, seen);
+                let pushes = host.engine.on_offline(event, &message);
+                host.write(lua, event, pushes, Some(&message))
+            },
+        );
         type OnAddressed = message_event!(Option<Text>, Option<Text>);
         method(
             methods,
             "on_addressed",
-            |lua, host, (user, now, seen, word, from, body, name, call, more, to, held): OnAddressed| {
-                let (event, message) = (event(&user, now, seen), message(word, &from, &body, &name, &call, &more));
+            |lua, host, (user, now, seen, stanza, word, from, body, name, call, more, to, held): OnAddressed| {
+                let stanza = || stanza::whole(stanza.as_ref()?);
+                let message = Message { stanza: Some(&stanza), ..message(word, &from, &body, &name, &call, &more) };
+                let event = event(&user, now, seen);
                 let held = held.unwrap_or_default();
                 let held = |identifier: &str| held.split(SEPARATOR).any(|held| held == identifier);
                 let pushes = host.engine.on_addressed(event, to.as_deref(), &message, held);
@@ -208,13 +238,16 @@ impl LuaUserData for Host {
         method(methods, "name", |_, host, (from, id, text): (Option<Text>, Text, Option<Text>)| {
             Ok(host.engine.name(from.as_deref(), &id, text.as_deref()))
         });
+        method(methods, "is_activity", |_, _, word: Word| Ok(Engine::is_activity(word)));
         method(methods, "queue_delay", |_, _, word: Word| Ok(seconds(Engine::queue_delay(word))));
         type OnQueued = message_event!(Text, u8);
         method(
             methods,
             "on_queued",
-            |lua, host, (user, now, seen, word, from, body, name, call, more, identifier, done): OnQueued| {
-                let (event, message) = (event(&user, now, seen), message(word, &from, &body, &name, &call, &more));
+            |lua, host, (user, now, seen, stanza, word, from, body, name, call, more, identifier, done): OnQueued| {
+                let stanza = || stanza::whole(stanza.as_ref()?);
+                let message = Message { stanza: Some(&stanza), ..message(word, &from, &body, &name, &call, &more) };
+                let event = event(&user, now, seen);
                 let done = Done { important: done & 2 != 0, unimportant: done & 1 != 0 };
                 let queued = host.engine.on_queued(event, &identifier, done, &message);
                 let said = queued.as_ref().ok().map(|queued| (queued.done, queued.alerted));
@@ -232,10 +265,12 @@ impl LuaUserData for Host {
             Ok(())
         });
         method(methods, "max_hibernation", |_, host, ()| Ok(host.engine.config().max_hibernation));
+        method(methods, "hibernates_past_push", |_, host, ()| Ok(host.engine.hibernates_past_push()));
         method(methods, "wake_before", |_, host, ()| Ok(host.engine.config().wake_before));
-        type Ping = (Text, f64, bool, Option<LuaTable>);
-        method(methods, "on_ping", |lua, host, (user, now, seen, given): Ping| {
-            let given = given.map(|given| records::read(&user, Some(given)));
+        // It brings no stanza.
+        type Ping = (Text, f64, bool, LuaValue, Option<LuaTable>);
+        method(methods, "on_ping", |lua, host, (user, now, seen, _, given): Ping| {
+            let given = given.map(|given| records::read(host.engine.protocol(), &user, Some(given)));
             let event = Event { now: millis(now), user: &user, seen };
             let pushes = host.engine.on_ping(event, given);
             host.write(lua, event, pushes, None)
@@ -301,8 +336,8 @@ where
 }
 
 /// All registrations in a user's table of the store, be they too many or not.
-fn stored_devices(user: &str, stored: Option<LuaTable>) -> Devices {
-    Devices::new(records::read(user, stored), usize::MAX)
+fn stored_devices(protocol: Protocol, user: &str, stored: Option<LuaTable>) -> Devices {
+    Devices::new(records::read(protocol, user, stored), usize::MAX)
 }
 
 fn identifiers<'d>(lua: &Lua, devices: impl Iterator<Item = &'d Rc<Registration>>) -> LuaResult<LuaTable> {
@@ -343,23 +378,26 @@ impl Host {
         let summary = Summary::new(config, message, important);
         let notification = Notification { summary: &summary, encrypted: None, priority: important && priority };
         let mut writer = Writer::new(lua, &self.stanza_metatable);
-        let content = if event.seen {
+        let content = if event.seen || self.engine.protocol() == Protocol::Push2 {
             None
         } else if Summary::has_content(config, message) {
             Some(shared::content(&mut writer, &notification)?)
         } else {
             Some(self.shared.plain(&mut writer, config, important, priority)?)
         };
-        let mut stanzas = pushes.iter().map(|push| {
-            let own = Notification { encrypted: push.encrypted.as_ref(), ..notification };
-            match &content {
-                Some(content) if push.encrypted.is_none() => self.shared.publish(&mut writer, push, content),
-                Some(_) => {
-                    let content = shared::content(&mut writer, &own)?;
-                    self.shared.publish(&mut writer, push, &content)
-                }
-                None => publish_own(&mut writer, host, push, &own),
+        let mut stanzas = pushes.iter().map(|push| match (&content, &push.content) {
+            (_, Content::Notice(notice)) => message_of(&mut writer, host, push, notice),
+            (Some(content), Content::Summary) => self.shared.publish(&mut writer, push, content),
+            (Some(_), Content::Encrypted(encrypted)) => {
+                let own = Notification { encrypted: Some(encrypted), ..notification };
+                let content = shared::content(&mut writer, &own)?;
+                self.shared.publish(&mut writer, push, &content)
             }
+            (None, Content::Encrypted(encrypted)) => {
+                let own = Notification { encrypted: Some(encrypted), ..notification };
+                publish_own(&mut writer, host, push, &own)
+            }
+            (None, Content::Summary) => publish_own(&mut writer, host, push, &notification),
         });
         let first = stanzas.next().transpose()?;
         let others = stanzas.collect::<LuaResult<Vec<_>>>()?;
@@ -374,11 +412,25 @@ impl Host {
         let mut writer = Writer::new(lua, &self.stanza_metatable);
         let stanzas = lua.create_table_with_capacity(held.len(), 0)?;
         for (i, Held { push, important }) in held.iter().enumerate() {
-            let content = self.shared.plain(&mut writer, config, *important, self.engine.extensions().priority)?;
-            stanzas.raw_seti(i + 1, self.shared.publish(&mut writer, push, &content)?)?;
+            let stanza = match &push.content {
+                Content::Notice(notice) => message_of(&mut writer, self.engine.host(), push, notice)?,
+                Content::Summary | Content::Encrypted(_) => {
+                    let priority = self.engine.extensions().priority;
+                    let content = self.shared.plain(&mut writer, config, *important, priority)?;
+                    self.shared.publish(&mut writer, push, &content)?
+                }
+            };
+            stanzas.raw_seti(i + 1, stanza)?;
         }
         Ok(stanzas)
     }
+}
+
+/// The stanza of a push of Push 2.0.
+fn message_of(writer: &mut Writer, host: &str, push: &Push, notice: &Notice) -> LuaResult<LuaTable> {
+    let client = push.registration.push2.as_ref().map_or("", |settings| &settings.client);
+    notice.write(writer, push.id.as_str(), host, push.registration.jid(), client)?;
+    writer.take()
 }
 
 /// The stanza of a push that belongs to whoever sees it.

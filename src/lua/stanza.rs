@@ -1,8 +1,76 @@
-//! Writes stanzas as Prosody's `util.stanza` has them.
+//! Reads and writes stanzas as Prosody's `util.stanza` has them.
 
 use mlua::prelude::*;
 
-use crate::element::Sink;
+use super::records::string;
+use crate::element::{Element, Node, Sink};
+
+/// What is deeper or larger in a stanza that is pushed whole is nothing that a notification could show.
+const MAX_DEPTH: usize = 64;
+const MAX_NODES: usize = 2_000;
+
+/// A whole stanza; without all that is in it, if that is too much.
+pub fn whole(stanza: &LuaTable) -> Option<Element> {
+    read(&LuaValue::Table(stanza.clone()), MAX_DEPTH, &mut { MAX_NODES }).or_else(|| {
+        let (name, attrs) = start(stanza)?;
+        Some(Element { name, attrs, children: [].into() })
+    })
+}
+
+/// An element as it is, or as `st.preserialize` leaves it: `name`, `attr`, and children from 1 up. Nothing if it has more
+/// than `depth` levels or than `budget` nodes.
+pub fn read(value: &LuaValue, depth: usize, budget: &mut usize) -> Option<Element> {
+    let table = value.as_table()?;
+    let (name, attrs) = start(table)?;
+    let mut children = Vec::new();
+    for i in 1..=table.raw_len() {
+        *budget = budget.checked_sub(1)?;
+        children.push(match table.raw_get(i).ok()? {
+            child @ LuaValue::Table(_) => Node::Element(read(&child, depth.checked_sub(1)?, budget)?),
+            text => Node::Text(string(&text)?.into()),
+        });
+    }
+    Some(Element { name, attrs, children: children.into() })
+}
+
+type Attributes = Box<[(Box<str>, Box<str>)]>;
+
+/// Name and attributes, these in order.
+fn start(table: &LuaTable) -> Option<(Box<str>, Attributes)> {
+    let attr: Option<LuaTable> = table.raw_get("attr").ok()?;
+    let mut attrs = Vec::new();
+    for pair in attr.iter().flat_map(|attr| attr.pairs::<LuaValue, LuaValue>()) {
+        let (name, value) = pair.ok()?;
+        attrs.push((string(&name)?.into(), string(&value)?.into()));
+    }
+    attrs.sort();
+    Some((string(&table.raw_get("name").ok()?)?.into(), attrs.into()))
+}
+
+/// The elements in an element.
+pub fn children(element: &LuaTable) -> Vec<LuaTable> {
+    (1..=element.raw_len()).filter_map(|i| element.raw_get::<LuaValue>(i).ok()?.as_table().cloned()).collect()
+}
+
+/// The first one of that name and namespace.
+pub fn child(element: &LuaTable, name: &str, xmlns: &str) -> Option<LuaTable> {
+    children(element).into_iter().find(|child| is(child, name) && attribute(child, "xmlns").as_deref() == Some(xmlns))
+}
+
+pub fn is(element: &LuaTable, name: &str) -> bool {
+    element.raw_get::<LuaString>("name").is_ok_and(|known| known == name)
+}
+
+pub fn attribute(element: &LuaTable, name: &str) -> Option<String> {
+    let attr: LuaTable = element.raw_get("attr").ok()?;
+    string(&attr.raw_get(name).ok()?)
+}
+
+/// The text in an element.
+pub fn text(element: &LuaTable) -> String {
+    let nodes = (1..=element.raw_len()).filter_map(|i| element.raw_get::<LuaValue>(i).ok());
+    nodes.filter_map(|node| string(&node)).collect()
+}
 
 /// An element that is being written.
 struct Open {

@@ -5,6 +5,7 @@ use jid::BareJid;
 use mlua::prelude::*;
 
 use super::records::string;
+use super::stanza::{attribute, children, is};
 use crate::ns;
 use crate::registration::{MAX_SIZE, Refusal};
 use crate::tigase::encrypt::{AES_128_GCM, Encryption, key};
@@ -109,18 +110,10 @@ pub fn ask(lua: &Lua, enable: &LuaTable, record: &LuaTable, extensions: Extensio
     Ok(Ok(()))
 }
 
-fn children(element: &LuaTable) -> Vec<LuaTable> {
-    (1..=element.raw_len()).filter_map(|i| element.raw_get::<LuaValue>(i).ok()?.as_table().cloned()).collect()
-}
-
 /// The children of that name, by their JID in normal form; those without one are nobody.
 fn named(element: &LuaTable, name: &str) -> Vec<(String, LuaTable)> {
-    let named = children(element).into_iter().filter(|child| attribute_of(child, "name").as_deref() == Some(name));
+    let named = children(element).into_iter().filter(|child| is(child, name));
     named.filter_map(|child| Some((BareJid::new(&attribute(&child, "jid")?).ok()?.to_string(), child))).collect()
-}
-
-fn attribute(element: &LuaTable, name: &str) -> Option<String> {
-    attribute_of(element.raw_get::<LuaValue>("attr").ok()?.as_table()?, name)
 }
 
 fn attribute_of(table: &LuaTable, name: &str) -> Option<String> {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::crypto::{self, GCM_TAG};
 use crate::element::Sink;
-use crate::facts::{E2E, ERROR, GROUPCHAT, Message, Omemo, PROPOSE, SUBSCRIBE};
+use crate::facts::{E2E, ENCRYPTED, ERROR, GROUPCHAT, Message, Omemo, PROPOSE, SUBSCRIBE};
 use crate::ns;
 use crate::tigase::filter::bare;
 
@@ -99,7 +99,7 @@ impl<'a> Payload<'a> {
         };
         let Some(message) = message else { return nothing };
         let has = |bit| message.word & bit != 0;
-        let text = if has(E2E) { Some(secret) } else { message.body };
+        let text = if has(E2E | ENCRYPTED) { Some(secret) } else { message.body };
         let payload =
             Payload { sender: message.from.map(bare), message: text.map(|text| cut(text, LONGEST_TEXT)), ..nothing };
         if has(SUBSCRIBE) {

@@ -72,7 +72,7 @@ pub fn bare(jid: &str) -> &str {
 }
 
 /// Whether `word` stands in the text by itself, in upper or lower case.
-fn has_word(text: &str, word: &str) -> bool {
+pub fn has_word(text: &str, word: &str) -> bool {
     let (text, word) = (text.to_lowercase(), word.to_lowercase());
     let is_part = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
     !word.is_empty()

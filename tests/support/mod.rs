@@ -8,6 +8,7 @@ use prosody_push::element::{self, Sink};
 use prosody_push::engine::{Done, Engine, Event, NotLoaded, Push, Verdict};
 use prosody_push::facts::{self, Keep, Message, Word};
 use prosody_push::ns;
+use prosody_push::protocol::Protocol;
 use prosody_push::registration::Registration;
 use prosody_push::summary::{self, Notification, Publish, Summary};
 
@@ -44,7 +45,11 @@ pub struct Host {
 
 impl Host {
     pub fn new(config: Config, devices: Vec<Registration>) -> Self {
-        let mut engine = Engine::new(HOST.into(), config, not_random);
+        Host::speaking(Protocol::Push, config, devices)
+    }
+
+    pub fn speaking(protocol: Protocol, config: Config, devices: Vec<Registration>) -> Self {
+        let mut engine = Engine::new(HOST.into(), protocol, config, not_random);
         engine.load("romeo", devices);
         Host { engine, now: 1_800_000_000_000 }
     }

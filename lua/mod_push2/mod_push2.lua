@@ -1,0 +1,126 @@
+-- Push 2.0, a draft. Hooks Prosody's events; the rules are in Rust, see prosody_push.lib.lua.
+
+local load_code = require "util.pluginloader".load_code;
+local st = require "util.stanza";
+
+-- Knows the user's nicknames: a mention is told by them.
+if load_code("track_muc_joins", nil, {}) then module:depends("track_muc_joins"); end
+
+local push = module:require "prosody_push";
+local engine, guarded = push.engine, push.guarded;
+module:require "prosody_push_hooks"(push);
+
+local xmlns_push = "urn:xmpp:push2:0";
+local xmlns_sasl2 = "urn:xmpp:sasl:2";
+
+module:hook("account-disco-info", guarded("the account's features", function (event)
+	for _, feature in ipairs(engine:features()) do
+		event.reply:tag("feature", { var = feature }):up();
+	end
+end));
+
+
+---- Registrations ----
+
+-- Of a client, or where it does not say who it is, of whoever has its resource.
+local function identifier_of(session)
+	return session.client_id or session.resource;
+end
+
+-- Makes the registration that <enable> asks for. Gives true, or nil and type, condition and text of an error.
+local function enable(session, tag)
+	local user, identifier = session.username, identifier_of(session);
+	if not identifier then
+		return nil, "cancel", "not-allowed", "Bind a resource, or say who the client is (XEP-0388, user-agent)";
+	end
+	local record, condition, text = engine:ask(tag, user);
+	if not record then return nil, "modify", condition, text; end
+	record.timestamp = os.time();
+	if not push.enable(user, identifier, record) then return nil, "wait", "internal-server-error"; end
+	session.push_registration_id, session.push_registration, session.first_hibernated_push = identifier, record, nil;
+	session.log("info", "Push notifications enabled: %s, %s at %s", user, identifier, record.service);
+	return true;
+end
+
+local function hook_iq(name, action)
+	module:hook("iq-set/self/"..xmlns_push..":"..name, guarded("push2 "..name, function (event)
+		local origin, stanza = event.origin, event.stanza;
+		local ok, kind, condition, text = action(origin, stanza.tags[1]);
+		origin.send(ok and st.reply(stanza) or st.error_reply(stanza, kind, condition, text));
+		return true;
+	end, function (event)
+		event.origin.send(st.error_reply(event.stanza, "wait", "internal-server-error"));
+		return true;
+	end));
+end
+
+hook_iq("enable", enable);
+
+hook_iq("disable", function (session)
+	if push.remove(session.username, identifier_of(session)) == nil then return nil, "wait", "internal-server-error"; end
+	return true;
+end);
+
+
+---- Inline: SASL2 (XEP-0388) and Bind 2 (XEP-0386) ----
+
+-- What comes of <enable>, as an element for the answer.
+local function enable_inline(session, tag)
+	local ok, kind, condition, text = enable(session, tag);
+	if ok then return st.stanza("enabled", { xmlns = xmlns_push }); end
+	local err = st.error_reply(st.iq({ type = "set", id = "inline" }), kind, condition, text):get_child("error");
+	return st.stanza("failed", { xmlns = xmlns_push }):add_child(err);
+end
+
+module:hook("advertise-bind-features", function (event)
+	event.features:tag("feature", { var = xmlns_push }):up();
+end);
+
+module:hook("enable-bind-features", guarded("push2 enable in a bind request", function (event)
+	local tag = event.request:get_child("enable", xmlns_push);
+	if tag then event.result:add_child(enable_inline(event.session, tag)); end
+end));
+
+module:hook("advertise-sasl-features", function (event)
+	event.features:tag("push", { xmlns = xmlns_push }):up();
+end);
+
+module:hook_tag(xmlns_sasl2, "authenticate", function (session, auth)
+	session.sasl2_push2_request = auth:get_child("enable", xmlns_push);
+end, 100);
+
+-- Before a session that is resumed takes the place of the one that asked.
+module:hook("sasl2/c2s/success", function (event)
+	event.push2_request, event.session.sasl2_push2_request = event.session.sasl2_push2_request, nil;
+end, 120);
+
+-- When the session has its resource, or has been resumed.
+module:hook("sasl2/c2s/success", guarded("push2 enable in an authentication", function (event)
+	if event.push2_request then event.success:add_child(enable_inline(event.session, event.push2_request)); end
+end), 50);
+
+
+---- Events that are only Push 2.0's ----
+
+-- A client's `grace`: who writes with one client is left in peace on the others.
+local active = guarded("the activity of a session", function (event)
+	push.sent(event.origin, event.stanza);
+end);
+module:hook("pre-message/bare", active);
+module:hook("pre-message/full", active);
+
+-- Registrations that the event brings are mod_cloud_notify's.
+module:hook("cloud-notify-ping", guarded("a ping", function (event)
+	if not event.push_services then push.ping(event.user); end
+end));
+
+module:hook("message/host", guarded("the error of a push", function (event)
+	local stanza = event.stanza;
+	if stanza.attr.type == "error" and stanza.attr.id then
+		return push.answer(stanza);
+	end
+end), 10);
+
+module.save, module.restore, module.unload = push.save, push.restore, push.unload;
+
+module:log("info", "Push 2.0 notifications by prosody-push %s", push.version);

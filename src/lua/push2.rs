@@ -1,0 +1,169 @@
+//! What a client of Push 2.0 asks for, from `<enable>` into the store and out of it. Records have the shape of the module
+//! that this one replaces, so that either can read what the other has written.
+
+use mlua::prelude::*;
+
+use super::records::{string, text_size, timestamp};
+use super::stanza::{attribute, child, children, is, text};
+use crate::ns;
+use crate::push2::jwt::Identity;
+use crate::push2::registration::{Chat, Match, Profile, Refusal, Send, Settings, WebPush, chat, grace, service};
+use crate::registration::{MAX_SIZE, Registration};
+
+/// What an account announces (XEP-0030).
+pub const FEATURES: [&str; 7] = [
+    ns::PUSH2,
+    ns::PUSH2_MATCH_ALL,
+    ns::PUSH2_MATCH_IMPORTANT,
+    ns::PUSH2_MATCH_ARCHIVED,
+    ns::PUSH2_MATCH_ARCHIVED_WITH_BODY,
+    ns::PUSH2_SEND_NOTIFY_ONLY,
+    ns::PUSH2_SEND_ENCRYPTED,
+];
+
+/// One record of the store.
+pub fn registration(identifier: &LuaValue, record: &LuaValue) -> Option<Registration> {
+    let (identifier, record) = (string(identifier)?, record.as_table()?);
+    let (service, client) = (field(record, "service")?, field(record, "client")?);
+    let matches: Option<LuaTable> = record.raw_get("matches").ok()?;
+    let matches = matches.iter().flat_map(|matches| matches.sequence_values::<LuaTable>());
+    let matches = matches.map(|rule| Some(read(&rule.ok()?))).collect::<Option<_>>()?;
+    let mut registration = Registration::new(&identifier, &service, None, None, timestamp(record));
+    registration.push2 = Some(Settings { client: client.into(), matches }.into());
+    Some(registration)
+}
+
+fn read(rule: &LuaTable) -> Match {
+    let chats: Option<LuaTable> = rule.raw_get("chats").unwrap_or_default();
+    let chats = chats.iter().flat_map(|chats| chats.pairs::<LuaValue, LuaTable>().flatten());
+    let is_set = |chat: &LuaTable, key| matches!(chat.raw_get(key), Ok(LuaValue::Boolean(true)));
+    let chats = chats.filter_map(|(jid, chat)| {
+        Some(Chat { jid: string(&jid)?.into(), mention: is_set(&chat, "mention"), reply: is_set(&chat, "reply") })
+    });
+    let seconds = field(rule, "grace").and_then(|grace| grace.parse::<f64>().ok());
+    Match {
+        profile: field(rule, "match").map_or(Profile::Unknown, |profile| Profile::new(&profile)),
+        grace: seconds.filter(|seconds| *seconds >= 0.0).map(|seconds| seconds as u32),
+        chats: chats.collect(),
+        send: match field(rule, "send").as_deref() {
+            Some(ns::PUSH2_SEND_NOTIFY_ONLY) => Send::NotifyOnly,
+            Some(ns::PUSH2_SEND_ENCRYPTED) => keys(rule).map_or(Send::Unusable, |keys| Send::Encrypted(keys.into())),
+            _ => Send::Unusable,
+        },
+    }
+}
+
+fn keys(rule: &LuaTable) -> Result<WebPush, Refusal> {
+    let field = |key| field(rule, key);
+    let identity = match (field("jwt_alg"), field("jwt_key")) {
+        (Some(algorithm), key) => {
+            let claims: Option<LuaTable> = rule.raw_get("jwt_claims").unwrap_or_default();
+            let claims = claims.iter().flat_map(|claims| claims.pairs::<LuaValue, LuaValue>().flatten());
+            let claims: Vec<_> = claims.filter_map(|(name, value)| Some((string(&name)?, string(&value)?))).collect();
+            let claims = claims.iter().map(|(name, value)| (&**name, &**value));
+            Some(Identity::new(&algorithm, &key.unwrap_or_default(), claims)?)
+        }
+        (None, _) => None,
+    };
+    WebPush::new(&field("ua_public").unwrap_or_default(), &field("auth_secret").unwrap_or_default(), identity)
+}
+
+fn field(table: &LuaTable, key: &str) -> Option<String> {
+    string(&table.raw_get(key).ok()?)
+}
+
+/// The record for an `<enable>` of `user` on `host`.
+pub fn ask(lua: &Lua, enable: &LuaTable, user: &str, host: &str) -> LuaResult<Result<LuaTable, Refusal>> {
+    let service = match service(own_text(enable, "service").as_deref(), user, host) {
+        Ok(service) => service,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let Some(client) = own_text(enable, "client").filter(|client| !client.is_empty()) else {
+        return Ok(Err(Refusal::MissingClient));
+    };
+    let mut size = service.as_str().len() + client.len();
+    let (matches, mut is_any, mut is_any_usable) = (lua.create_table()?, false, false);
+    for element in children(enable).iter().filter(|child| is(child, "match")) {
+        is_any = true;
+        let rule = match rule(lua, element, &mut size)? {
+            Ok(Some(rule)) => rule,
+            Ok(None) => continue,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let read = read(&rule);
+        is_any_usable |= read.profile != Profile::Unknown;
+        if matches!(read.send, Send::Unusable) {
+            return Ok(Err(keys(&rule).err().unwrap_or(Refusal::UnknownProfile)));
+        }
+        matches.push(rule)?;
+    }
+    if is_any && !is_any_usable {
+        return Ok(Err(Refusal::UnknownProfile));
+    }
+    if size > MAX_SIZE {
+        return Ok(Err(Refusal::TooLarge));
+    }
+    let record = lua.create_table()?;
+    record.set("service", service.as_str())?;
+    record.set("client", client)?;
+    record.set("matches", matches)?;
+    Ok(Ok(record))
+}
+
+/// One of its matches, as the store has it; nothing if no send profile is known. Adds up what a client can make large.
+fn rule(lua: &Lua, element: &LuaTable, size: &mut usize) -> LuaResult<Result<Option<LuaTable>, Refusal>> {
+    let (rule, chats) = (lua.create_table()?, lua.create_table()?);
+    rule.set("match", attribute(element, "profile"))?;
+    for filter in children(element).iter().filter(|child| is(child, "filter")) {
+        let jid = match chat(attribute(filter, "jid").as_deref()) {
+            Ok(jid) => jid,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let chat = lua.create_table()?;
+        for name in ["mention", "reply"] {
+            if child(filter, name, ns::PUSH2).is_some() {
+                chat.set(name, true)?;
+            }
+        }
+        *size += jid.as_str().len();
+        chats.set(jid.as_str(), chat)?;
+    }
+    rule.set("chats", chats)?;
+    if let Some(seconds) = own_text(element, "grace") {
+        match grace(&seconds) {
+            Ok(seconds) => rule.set("grace", seconds)?,
+            Err(refusal) => return Ok(Err(refusal)),
+        }
+    }
+    if child(element, "send", ns::PUSH2_SEND_NOTIFY_ONLY).is_some() {
+        rule.set("send", ns::PUSH2_SEND_NOTIFY_ONLY)?;
+    } else if let Some(send) = child(element, "send", ns::PUSH2_SEND_ENCRYPTED) {
+        rule.set("send", ns::PUSH2_SEND_ENCRYPTED)?;
+        let keys = [
+            ("ua-public", "ua_public"),
+            ("auth-secret", "auth_secret"),
+            ("jwt-alg", "jwt_alg"),
+            ("jwt-key", "jwt_key"),
+        ];
+        for (name, key) in keys {
+            rule.set(key, own_text(&send, name))?;
+        }
+        let claims = lua.create_table()?;
+        for claim in children(&send).iter().filter(|child| is(child, "jwt-claim")) {
+            if let Some(name) = attribute(claim, "name") {
+                claims.set(name, text(claim))?;
+            }
+        }
+        *size += text_size(&claims);
+        rule.set("jwt_claims", claims)?;
+    } else {
+        return Ok(Ok(None));
+    }
+    *size += text_size(&rule);
+    Ok(Ok(Some(rule)))
+}
+
+/// The text of a child that belongs to the element's own namespace.
+fn own_text(element: &LuaTable, name: &str) -> Option<String> {
+    child(element, name, &attribute(element, "xmlns")?).map(|child| text(&child))
+}

@@ -1,0 +1,73 @@
+//! Who the push comes from, signed: Voluntary Application Server Identification, RFC 8292.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD as BASE64_URL};
+use serde_json::{Map, Value, json};
+
+use crate::crypto::{Signer, Unsuitable};
+use crate::push2::registration::decode;
+use crate::registration::Seconds;
+
+/// How long a token is good. RFC 8292 §2 allows 24 hours at most.
+const LIFETIME: Seconds = 12 * 3600;
+/// The push service's clock may differ, and the push may be under way for some time.
+const RENEWAL: Seconds = 3600;
+
+/// Signs the tokens of one registration.
+pub struct Identity {
+    algorithm: Box<str>,
+    signer: Signer,
+    /// The client's: whom the token is for (`aud`), and more.
+    claims: Map<String, Value>,
+    last: RefCell<Option<Rc<Token>>>,
+}
+
+/// A token that is signed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Token {
+    /// JSON Web Signature, compact (RFC 7515 §7.1).
+    pub jws: String,
+    /// The public half of the key, in base64, where it has one.
+    pub key: Option<String>,
+    expires: Seconds,
+}
+
+impl Identity {
+    /// `key` is PKCS#8 in base64, or for HMAC the secret itself.
+    pub fn new<'c>(
+        algorithm: &str,
+        key: &str,
+        claims: impl IntoIterator<Item = (&'c str, &'c str)>,
+    ) -> Result<Identity, Unsuitable> {
+        let signer = Signer::new(algorithm, key.trim().as_bytes(), decode(key).as_deref())?;
+        let claims = claims.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        Ok(Identity { algorithm: algorithm.into(), signer, claims, last: RefCell::new(None) })
+    }
+
+    /// The token of now; `contact` is where the service finds who runs this server (`sub`). Signed once, and given again
+    /// until it is about to expire.
+    pub fn token(&self, now: Seconds, contact: &str) -> Option<Rc<Token>> {
+        let mut last = self.last.borrow_mut();
+        let is_good = |token: &Rc<Token>| (now..=now + LIFETIME).contains(&(token.expires - RENEWAL));
+        if !last.as_ref().is_some_and(is_good) {
+            *last = Some(Rc::new(self.sign(now + LIFETIME, contact)?));
+        }
+        last.clone()
+    }
+
+    fn sign(&self, expires: Seconds, contact: &str) -> Option<Token> {
+        let mut claims = self.claims.clone();
+        claims.insert("sub".into(), contact.into());
+        claims.insert("exp".into(), expires.into());
+        let header = json!({ "typ": "JWT", "alg": self.algorithm });
+        let part = |json: &dyn ToString| BASE64_URL.encode(json.to_string());
+        let mut jws = format!("{}.{}", part(&header), part(&Value::Object(claims)));
+        let signature = self.signer.sign(jws.as_bytes())?;
+        jws.push('.');
+        BASE64_URL.encode_string(signature, &mut jws);
+        Some(Token { jws, key: self.signer.public().map(|key| BASE64.encode(key)), expires })
+    }
+}

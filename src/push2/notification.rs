@@ -1,0 +1,86 @@
+//! What the push service gets: a message around a `<notification>`.
+
+use std::rc::Rc;
+
+use crate::element::Sink;
+use crate::importance::Importance;
+use crate::ns;
+use crate::push2::jwt::Token;
+
+/// What the client's platform is told of how urgent it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Priority {
+    /// Nothing to show.
+    Low,
+    /// Something to read.
+    Normal,
+    /// A call.
+    High,
+}
+
+impl Priority {
+    /// `rings` for a call, or its end.
+    pub fn new(importance: Importance, rings: bool) -> Priority {
+        match importance {
+            _ if rings => Priority::High,
+            importance if importance.is_important() => Priority::Normal,
+            _ => Priority::Low,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Priority::Low => "low",
+            Priority::Normal => "normal",
+            Priority::High => "high",
+        }
+    }
+}
+
+/// The part of a notification that is made for one stanza.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    pub priority: Priority,
+    /// The stanza in its envelope, encrypted, in base64.
+    pub payload: Option<String>,
+    pub token: Option<Rc<Token>>,
+}
+
+impl Notice {
+    /// Says only that there is something.
+    pub fn empty(priority: Priority) -> Notice {
+        Notice { priority, payload: None, token: None }
+    }
+
+    /// Writes the whole stanza, with every namespace, as if a stream had brought it.
+    pub fn write<S: Sink>(&self, sink: &mut S, id: &str, from: &str, to: &str, client: &str) -> Result<(), S::Error> {
+        sink.open("message", &[("id", id), ("from", from), ("to", to)])?;
+        sink.open("notification", &[("xmlns", ns::PUSH2)])?;
+        leaf(sink, "client", &[("xmlns", ns::PUSH2)], client)?;
+        leaf(sink, "priority", &[("xmlns", ns::PUSH2)], self.priority.name())?;
+        if self.priority == Priority::High {
+            leaf(sink, "voip", &[("xmlns", ns::PUSH2)], "")?;
+        }
+        if let Some(payload) = &self.payload {
+            sink.open("encrypted", &[("xmlns", ns::SCE_RFC8291)])?;
+            leaf(sink, "payload", &[("xmlns", ns::SCE_RFC8291)], payload)?;
+            sink.close()?;
+        }
+        if let Some(token) = &self.token {
+            match &token.key {
+                Some(key) => leaf(sink, "jwt", &[("xmlns", ns::PUSH2), ("key", key)], &token.jws)?,
+                None => leaf(sink, "jwt", &[("xmlns", ns::PUSH2)], &token.jws)?,
+            }
+        }
+        sink.close()?;
+        sink.close()
+    }
+}
+
+fn leaf<S: Sink>(sink: &mut S, name: &str, attrs: &[(&str, &str)], text: &str) -> Result<(), S::Error> {
+    sink.open(name, attrs)?;
+    if !text.is_empty() {
+        sink.text(text)?;
+    }
+    sink.close()
+}

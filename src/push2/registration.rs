@@ -1,0 +1,191 @@
+//! What a client asks for in `<enable xmlns='urn:xmpp:push2:0'>`: which stanzas it wants to be woken for, and how.
+
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use jid::Jid;
+
+use crate::crypto::{PublicKey, Unsuitable};
+use crate::ns;
+use crate::push2::jwt::Identity;
+use crate::registration::is_account;
+
+/// The part of a registration that is Push 2.0's.
+#[derive(Debug)]
+pub struct Settings {
+    /// Opaque, echoed in every push: how the push service finds the client.
+    pub client: Box<str>,
+    pub matches: Box<[Match]>,
+}
+
+/// A rule: which stanzas, and what is sent for one.
+#[derive(Debug)]
+pub struct Match {
+    pub profile: Profile,
+    /// Seconds after the user was active elsewhere in which the client is left in peace.
+    pub grace: Option<u32>,
+    pub chats: Box<[Chat]>,
+    pub send: Send,
+}
+
+/// Which stanzas a match is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    All,
+    Important,
+    Archived,
+    ArchivedWithBody,
+    /// Of another specification: it matches nothing.
+    Unknown,
+}
+
+impl Profile {
+    pub const KNOWN: [(&str, Profile); 4] = [
+        (ns::PUSH2_MATCH_ALL, Profile::All),
+        (ns::PUSH2_MATCH_IMPORTANT, Profile::Important),
+        (ns::PUSH2_MATCH_ARCHIVED, Profile::Archived),
+        (ns::PUSH2_MATCH_ARCHIVED_WITH_BODY, Profile::ArchivedWithBody),
+    ];
+
+    pub fn new(uri: &str) -> Profile {
+        Self::KNOWN.iter().find(|(known, _)| *known == uri).map_or(Profile::Unknown, |(_, profile)| *profile)
+    }
+}
+
+/// A rule for what comes from one JID: full, bare, or a host. With neither, nothing of it is heard.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Chat {
+    pub jid: Box<str>,
+    /// What mentions the user.
+    pub mention: bool,
+    /// What replies to the user (XEP-0461).
+    pub reply: bool,
+}
+
+/// What is sent for a stanza that matches.
+#[derive(Debug)]
+pub enum Send {
+    NotifyOnly,
+    Encrypted(Box<WebPush>),
+    /// A record says that the client wants what we cannot do: it gets nothing that others can read instead.
+    Unusable,
+}
+
+/// The keys of `urn:xmpp:push2:send:sce+rfc8291+rfc8292:0`.
+pub struct WebPush {
+    pub client: PublicKey,
+    pub auth: [u8; 16],
+    /// Tells the push service who sends, where the client has given a key for it.
+    pub identity: Option<Identity>,
+}
+
+/// Keys are for nobody's eyes.
+impl std::fmt::Debug for WebPush {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WebPush")
+    }
+}
+
+impl WebPush {
+    /// Takes the keys as the client sent them, in base64.
+    pub fn new(ua_public: &str, auth_secret: &str, identity: Option<Identity>) -> Result<WebPush, Refusal> {
+        let client = decode(ua_public).and_then(|point| PublicKey::new(&point)).ok_or(Refusal::InvalidPublicKey)?;
+        let auth = decode(auth_secret).and_then(|auth| auth.try_into().ok()).ok_or(Refusal::InvalidSecret)?;
+        Ok(WebPush { client, auth, identity })
+    }
+}
+
+/// As much as clients have ever been seen to send, and more: base64 with any of both alphabets, padded or not, over several
+/// lines.
+pub fn decode(base64: &str) -> Option<Vec<u8>> {
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &STANDARD,
+        GeneralPurposeConfig::new()
+            .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+            .with_decode_allow_trailing_bits(true),
+    );
+    let standard = base64.chars().filter(|c| !c.is_ascii_whitespace()).map(|c| match c {
+        '-' => '+',
+        '_' => '/',
+        c => c,
+    });
+    LENIENT.decode(standard.collect::<String>()).ok()
+}
+
+/// Why a registration is not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    MissingService,
+    NotAJid,
+    OwnJid,
+    MissingClient,
+    InvalidGrace,
+    InvalidFilter,
+    UnknownProfile,
+    InvalidPublicKey,
+    InvalidSecret,
+    UnknownAlgorithm,
+    InvalidSigningKey,
+    TooLarge,
+}
+
+impl Refusal {
+    /// The condition of the client's error, of type `modify` (RFC 6120 §8.3.3).
+    pub fn condition(self) -> &'static str {
+        match self {
+            Refusal::UnknownProfile | Refusal::UnknownAlgorithm => "feature-not-implemented",
+            _ => "bad-request",
+        }
+    }
+
+    /// For the client.
+    pub fn text(self) -> &'static str {
+        match self {
+            Refusal::MissingService => "Missing service",
+            Refusal::NotAJid => "The service is not a valid JID (RFC 7622)",
+            Refusal::OwnJid => "The service must be the push service's JID, not your own",
+            Refusal::MissingClient => "Missing client",
+            Refusal::InvalidGrace => "grace must be a number of seconds",
+            Refusal::InvalidFilter => "A filter needs a jid that is a valid JID (RFC 7622)",
+            Refusal::UnknownProfile => {
+                "No match has both a match profile and a send profile that this server knows: see the account's features"
+            }
+            Refusal::InvalidPublicKey => "ua-public must be an uncompressed point of P-256, 65 bytes in base64",
+            Refusal::InvalidSecret => "auth-secret must be 16 bytes in base64",
+            Refusal::UnknownAlgorithm => {
+                "jwt-alg must be one of ES256, ES384, ES512, EdDSA, RS256, RS384, RS512, PS256, PS384, PS512, HS256, HS384, HS512"
+            }
+            Refusal::InvalidSigningKey => {
+                "jwt-key must be a private key for jwt-alg: PKCS#8 in PEM without its first and last line (RSA up to 4096 bits)"
+            }
+            Refusal::TooLarge => crate::registration::Refusal::TooLarge.text(),
+        }
+    }
+}
+
+impl From<Unsuitable> for Refusal {
+    fn from(unsuitable: Unsuitable) -> Refusal {
+        match unsuitable {
+            Unsuitable::Algorithm => Refusal::UnknownAlgorithm,
+            Unsuitable::Key => Refusal::InvalidSigningKey,
+        }
+    }
+}
+
+/// Checks `<service>` and gives it in its normal form (RFC 7622), as its errors will have it. Of the user's own account it
+/// may not be: each push would be a message to push.
+pub fn service(service: Option<&str>, user: &str, host: &str) -> Result<Jid, Refusal> {
+    let service = service.map(str::trim).filter(|service| !service.is_empty()).ok_or(Refusal::MissingService)?;
+    let jid = Jid::new(service).map_err(|_| Refusal::NotAJid)?;
+    if is_account(jid.as_str(), user, host) { Err(Refusal::OwnJid) } else { Ok(jid) }
+}
+
+/// Checks `<grace>`.
+pub fn grace(grace: &str) -> Result<u32, Refusal> {
+    grace.trim().parse().map_err(|_| Refusal::InvalidGrace)
+}
+
+/// Checks the `jid` of a `<filter>` and gives it in its normal form, as stanzas have it.
+pub fn chat(jid: Option<&str>) -> Result<Jid, Refusal> {
+    jid.and_then(|jid| Jid::new(jid).ok()).ok_or(Refusal::InvalidFilter)
+}

@@ -1,0 +1,86 @@
+//! What a push service could not take just now is sent again, later and later.
+//!
+//! Each time twice as long after, and not for ever: the draft wants an "exponential back-off algorithm, up to a limit".
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::delivery::Millis;
+use crate::push2::notification::Notice;
+use crate::registration::Registration;
+
+/// How long after the first error.
+const FIRST: Millis = 4_000;
+/// How often a push is sent again: for the last time some 17 minutes after the first.
+const ATTEMPTS: u32 = 8;
+/// Pushes that may wait for a device, and for all of them. Others are given up: the message is where it was.
+const FOR_ONE: usize = 10;
+const FOR_ALL: usize = 1000;
+
+/// A push, as it was sent.
+#[derive(Clone, Debug)]
+pub struct Parcel {
+    pub notice: Rc<Notice>,
+    /// How often it was sent before.
+    pub attempts: u32,
+}
+
+/// A push that is to be sent again.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    pub user: Rc<str>,
+    pub registration: Rc<Registration>,
+    pub parcel: Parcel,
+}
+
+/// All that wait.
+#[derive(Default)]
+pub struct Retries {
+    /// By time, and a number that no other has.
+    waiting: BTreeMap<(Millis, u64), Waiting>,
+    number: u64,
+}
+
+impl Retries {
+    /// Takes a push that was sent for `attempts` times before this one failed: when it is sent again, if so.
+    pub fn put(&mut self, now: Millis, mut failed: Waiting) -> Option<Millis> {
+        let attempts = failed.parcel.attempts;
+        let of_device =
+            self.waiting.values().filter(|waiting| waiting.is_for(&failed.user, &failed.registration.identifier));
+        if attempts >= ATTEMPTS || self.waiting.len() >= FOR_ALL || of_device.count() >= FOR_ONE {
+            return None;
+        }
+        let delay = FIRST << attempts;
+        failed.parcel.attempts += 1;
+        self.number += 1;
+        self.waiting.insert((now + delay, self.number), failed);
+        Some(delay)
+    }
+
+    /// Those that are due by `until`.
+    pub fn due(&mut self, until: Millis) -> Vec<Waiting> {
+        let mut due = Vec::new();
+        while let Some(first) = self.waiting.first_entry()
+            && first.key().0 <= until
+        {
+            due.push(first.remove());
+        }
+        due
+    }
+
+    /// When [`due`](Retries::due) has something to give.
+    pub fn next_due(&self) -> Option<Millis> {
+        self.waiting.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    /// The client is back, or asks for something else: what waits for it says nothing any more.
+    pub fn drop_for(&mut self, user: &str, identifier: &str) {
+        self.waiting.retain(|_, waiting| !waiting.is_for(user, identifier));
+    }
+}
+
+impl Waiting {
+    fn is_for(&self, user: &str, identifier: &str) -> bool {
+        *self.user == *user && *self.registration.identifier == *identifier
+    }
+}
