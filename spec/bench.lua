@@ -172,6 +172,21 @@ local function encrypted(version)
 	end);
 end
 
+-- Push 2.0: ours, with a token for each push and with one for all, beside OpenSSL from Lua, with a token for each.
+local function push2(version)
+	if version.version ~= "13.0" or version.is_extra then return nil; end
+	local server = cases.start_push2();
+	local samples = { openssl = {}, signing = {}, ours = {} };
+	for i = 1, 2 * ROUNDS do
+		samples.openssl[i] = cases.run_push2(server, "openssl", 500, true);
+		samples.signing[i] = cases.run_push2(server, "ours", 500, true);
+		samples.ours[i] = cases.run_push2(server, "ours", 500, false);
+	end
+	server:stop();
+	progress("%s: pushes that carry their stanza", version.name);
+	return { openssl = stats.of(samples.openssl), signing = stats.of(samples.signing), ours = stats.of(samples.ours) };
+end
+
 local function queued(version)
 	return with_servers({ asleep = true }, version, function (servers)
 		local case = { name = "queued stanza", kind = "queued", user = "benvolio", node = "b1", important = true };
@@ -272,7 +287,8 @@ for _, version in ipairs(versions) do
 	table.insert(results, {
 		name = version.name; is_extra = version.is_extra;
 		growth = growth(version); ordinary = ordinary(version); devices = devices(version); nothing = nothing(version); queued = queued(version);
-		encrypted = encrypted(version); burst = burst(version); in_flight = in_flight(version); registered = registered(version);
+		encrypted = encrypted(version); push2 = push2(version); burst = burst(version);
+		in_flight = in_flight(version); registered = registered(version);
 		resident = resident(version);
 	});
 end

@@ -39,6 +39,16 @@ describe("the bench", function ()
 		end);
 	end
 
+	if VERSION == "13.0" then
+		it("counts pushes that carry their stanza", function ()
+			local server = cases.start_push2();
+			for _, side in ipairs({ "ours", "openssl" }) do
+				for _, sign in ipairs({ true, false }) do assert.is_true(cases.run_push2(server, side, 3, sign) > 0); end
+			end
+			server:stop();
+		end);
+	end
+
 	it("knows the middle and the spread", function ()
 		assert.same({ median = 3, low = 2, high = 4 }, stats.of({ 5, 1, 4, 2, 3 }));
 		assert.same({ median = 1.5, low = 1.25, high = 1.75 }, stats.of({ 2, 1 }));

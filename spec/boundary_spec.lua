@@ -219,6 +219,47 @@ describe("an engine", function ()
 		assert.is_true(made > 1000, made.." pushes");
 	end);
 
+	it("reads 5,000 random tables of a store, requests and stanzas of Push 2.0 without raising", function ()
+		local seed = os.time();
+		math.randomseed(seed);
+		local engine = new(nil, nil, "push2");
+		local made = 0;
+		for i = 1, 5000 do
+			local where = ("table %d of seed %d"):format(i, seed);
+			local rule = any.value(2);
+			if type(rule) == "table" then
+				rule.match = math.random(2) == 1 and "urn:xmpp:push2:match:all" or any.value(1);
+				rule.send = math.random(2) == 1 and "urn:xmpp:push2:send:notify-only:0" or any.value(1);
+				rule.chats, rule.grace = math.random(2) == 1 and any.value(2) or nil, math.random(2) == 1 and any.value(0) or nil;
+			end
+			local stored = {
+				[math.random(3) == 1 and {} or "phone"] = { service = "push.example.test", client = "c", matches = { rule, timestamp = 1 } };
+				tablet = { service = any.value(1), client = any.value(0), matches = any.value(2), timestamp = any.value(0) };
+				desktop = { service = "push.example.test", client = "c", matches = {
+					{ match = "urn:xmpp:push2:match:all", send = "urn:xmpp:push2:send:sce+rfc8291+rfc8292:0", jwt_alg = any.value(0),
+						jwt_key = any.value(0), jwt_claims = any.value(2), auth_secret = "BTBZMqHH6r4Tts7J_aSIgg",
+						ua_public = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4" } } };
+				laptop = any.value(3);
+			};
+			for _, step in ipairs({
+				{ engine.load, "romeo", stored }, { engine.admit, "romeo", stored, "phone", i }, { engine.of_client, "romeo", stored, "phone" },
+				{ engine.ask, any.stanza(), "romeo" }, { engine.matching, "romeo", stored, "push.example.test" },
+			}) do
+				local ok, err = pcall(step[1], engine, table.unpack(step, 2));
+				assert.is_true(ok, where..": "..tostring(err));
+			end
+			local ok, pushes = pcall(function ()
+				return (written(engine:on_offline("romeo", i, false, any.stanza(), 1, "juliet@example.test/x", "text", nil, nil, "a1 x\0n")));
+			end);
+			assert.is_true(ok, where..": "..tostring(pushes));
+			for _, push in ipairs(pushes) do
+				made = made + 1;
+				assert.equal("string", type(push.attr.to), where);
+			end
+		end
+		assert.is_true(made > 1000, made.." pushes");
+	end);
+
 	it("keeps what has to survive a reload as text", function ()
 		local engine = new();
 		engine:load("romeo", records);

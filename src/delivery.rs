@@ -35,6 +35,8 @@ pub const SERVICE_PATIENCE: Millis = 72 * HOUR;
 const HOUR: Millis = 3600 * 1000;
 /// Pushes whose content is kept while their errors may come, the newest.
 const PARCELS: usize = 1000;
+/// Pushes of Push 2.0 whose errors are waited for. Of more, the oldest have arrived, as far as anybody knows.
+const UNANSWERED: usize = 50_000;
 /// Users whose failures are remembered; the one whose failed least recently is forgotten first.
 const HISTORIES: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
@@ -139,6 +141,13 @@ impl Delivery {
     /// A push leaves.
     pub fn sent(&mut self, now: Millis, id: Id, user: Rc<str>, registration: &Rc<Registration>, plain: Option<bool>) {
         self.skip_answered();
+        if self.protocol == Protocol::Push2
+            && self.order.len() >= UNANSWERED
+            && let Some((_, oldest)) = self.order.pop_front()
+            && let Some(flight) = self.in_flight.remove(&oldest)
+        {
+            self.succeeded(&flight.user, &flight.registration.identifier);
+        }
         self.order.push_back((now, id));
         self.in_flight.insert(id, Flight { user, registration: registration.clone(), sent: now, plain, parcel: None });
     }

@@ -722,6 +722,19 @@ fn a_push_that_brings_no_error_is_a_break() {
 }
 
 #[test]
+fn pushes_whose_errors_are_waited_for_are_bounded() {
+    let mut host = host(vec![rule(Profile::All)]);
+    let first = host.offline(&CHAT).remove(0);
+    let second = host.offline(&CHAT).remove(0);
+    for _ in 0..49_999 {
+        host.offline(&CHAT);
+    }
+    assert_eq!(fail(&mut host, &first, "cancel"), Verdict::Stranger);
+    assert_eq!(fail(&mut host, &second, "cancel"), Verdict::Stays);
+    assert_eq!(fail(&mut host, &second, "cancel"), Verdict::Stranger, "it was heard");
+}
+
+#[test]
 fn failures_survive_a_reload() {
     let mut old = host(vec![rule(Profile::All)]);
     let push = old.offline(&CHAT).remove(0);

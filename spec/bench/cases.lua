@@ -2,6 +2,7 @@
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
 local prosody = require "spec.support.prosody";
+local push2 = require "spec.support.push2";
 local tigase = require "spec.support.tigase";
 local xml = require "util.xml";
 
@@ -74,6 +75,32 @@ cases.list = {
 -- With opts.encrypted; the community's module wants Prosody 13.0.
 cases.encrypted = { name = "offline message, 1 device, encrypted", kind = "offline", user = "romeo", n = 1000, encrypted = true,
 	pushes = { reference = 1, ours = 1 } };
+
+-- A server of 13.0 where romeo's device asks for pushes of Push 2.0 that are encrypted and signed.
+function cases.start_push2()
+	local server = prosody.start {
+		version = "13.0", module = "ours", log_level = "info", storage = "memory", enable = { "spec_webpush", "push2" },
+		disable = { "cloud_notify" };
+	};
+	local phone = client.connect(server, "romeo");
+	phone:iq(push2.iq(push2.enable { service = "pusher@push2.example.test",
+		push2.match("important", { send = push2.encrypted, jwt = "ES256" }) }));
+	phone:close();
+	return server;
+end
+
+-- CPU microseconds of each of `n` pushes that carry their stanza: of ours, or of OpenSSL from Lua; with a token that is
+-- signed for each, or by OpenSSL with none.
+function cases.run_push2(server, side, n, sign)
+	local spent, text = server:eval("return prosody.spec_webpush."..side.."(...)", n, sign,
+		push2.ua_public, push2.auth_secret, push2.jwt_key);
+	local push = push2.read(assert(xml.parse(text)));
+	assert(push2.decrypt(push.payload):get_child_text("body"):find("But soft", 1, true), text);
+	if sign or side == "ours" then
+		assert(push2.verify(push.jwt, "ES256", push.key).aud == "https://push.example.test", text);
+	end
+	return spent / n * 1e6;
+end
 
 -- Raises unless the pushes of a run are those of the case.
 local function check_push(case, text)

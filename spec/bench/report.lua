@@ -101,6 +101,16 @@ local bars = {
 		local ours, reference = version.encrypted.ours.median, version.encrypted.reference.median;
 		return ratio(ours, reference), ours <= reference / 4;
 	end };
+	{ "Push 2.0: a push with its stanza and a new token, to OpenSSL's from Lua", "1", function (version)
+		if not version.push2 then return NONE, true; end
+		local ours, openssl = version.push2.signing.median, version.push2.openssl.median;
+		return ratio(ours, openssl), ours <= openssl;
+	end };
+	{ "the same, with the token of the last", "2/3", function (version)
+		if not version.push2 then return NONE, true; end
+		local ours, openssl = version.push2.ours.median, version.push2.openssl.median;
+		return ratio(ours, openssl), ours <= openssl * 2 / 3;
+	end };
 	{ "burst of 500 messages, whole", "1/50", function (version)
 		local ours, reference = version.burst.ours.median, version.burst.reference.median;
 		return ratio(ours, reference), ours <= reference / 50;
@@ -174,6 +184,11 @@ local function tables(results, out)
 		end
 		row("one push, to a user with one device, µs", NONE, spread(version.devices.one));
 		row("one push, to a user with five devices, µs", NONE, spread(version.devices.five));
+		if version.push2 then
+			row("Push 2.0, a push with its stanza and a new token, µs (OpenSSL from Lua)",
+				spread(version.push2.openssl), spread(version.push2.signing));
+			row("the same with the token of the last, µs", NONE, spread(version.push2.ours));
+		end
 		if version.encrypted then
 			row("own, one encrypted push, µs", spread(version.encrypted.reference), spread(version.encrypted.ours));
 		end
