@@ -254,12 +254,13 @@ function Engine:max_hibernation() end
 ---@param seen boolean               whether other modules see each push
 ---@param whole nil
 ---@param records prosody_push.Records?
+---@param at_once boolean?           whatever was pushed a moment ago
 ---@return prosody_push.Details|false|nil details
 ---@return number? wait
 ---@return nil, nil
 ---@return table? stanza
 ---@return table[]? others
-function Engine:on_ping(user, now, seen, whole, records) end
+function Engine:on_ping(user, now, seen, whole, records, at_once) end
 
 ---The stanza with this id is not sent after all.
 ---@param id string
@@ -291,6 +292,33 @@ function Engine:on_timer(now) end
 ---@param now number
 ---@return table[] stanzas
 function Engine:release_all(now) end
+
+---The last decisions for a user, the newest first: when, which device, and what in words.
+---@param user string
+---@return { at: number, device: string, text: string }[]
+function Engine:decisions(user) end
+
+---What is known of a device: when a push arrived last, failures in a row, since when it could not be reached.
+---@param user string
+---@param identifier string
+---@return number? last
+---@return integer refusals
+---@return number? failing_since
+function Engine:health(user, identifier) end
+
+---Everything that is counted, from the start of the engine; `label` is the value of the metric's label, if it has one.
+---@return { name: string, label?: string, count: integer }[]
+function Engine:counts() end
+
+---How long answers took, in seconds: those since the last call.
+---@return number[]
+function Engine:take_times() end
+
+---Pushes that are not answered yet, registrations in memory, and users of whom they are.
+---@return integer in_flight
+---@return integer registrations
+---@return integer users
+function Engine:sizes() end
 
 ---Panics, as a bug would; for the specs, and only in a debug build.
 function Engine:panic() end

@@ -27,6 +27,11 @@ local function write(user, records)
 	return true;
 end
 
+-- All users who have registrations.
+local function users()
+	return store:users();
+end
+
 local function leave(exit, ok, ...)
 	exit();
 	if not ok then error((...), 0); end
@@ -50,6 +55,7 @@ end
 return {
 	read = read;
 	write = write;
+	users = users;
 	alone = alone;
 	waitable = waitable;
 };

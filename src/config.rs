@@ -34,6 +34,8 @@ pub struct Config {
     /// `push_cached_users`: users whose registrations are held in memory; the one asked for least recently goes first and
     /// is read again when the next message for them comes.
     pub cached_users: usize,
+    /// `push_explain`: decisions that are kept for each user, to be asked for; 0 for none.
+    pub explain: usize,
     /// `push_max_errors`: refusals in a row after which a registration goes.
     pub max_errors: u32,
     /// `push_max_hibernation_timeout`: seconds that a session with a registration may hibernate unpushed.
@@ -61,6 +63,7 @@ impl Default for Config {
             encrypted_body: "Encrypted message".into(),
             max_devices: 5,
             cached_users: 10_000,
+            explain: 20,
             max_errors: 16,
             max_hibernation: 72.0 * 3600.0,
             wake_before: 0.0,
@@ -86,6 +89,7 @@ impl Config {
                 .unwrap_or_default(),
             max_devices: reader.count("push_max_devices", default.max_devices as u32) as usize,
             cached_users: reader.count("push_cached_users", default.cached_users as u32) as usize,
+            explain: reader.count_or_off("push_explain", default.explain as u32) as usize,
             max_errors: reader.count("push_max_errors", default.max_errors),
             max_hibernation: reader.period("push_max_hibernation_timeout", default.max_hibernation),
             wake_before: reader.period_or_off("push_wake_before_timeout"),
@@ -128,6 +132,15 @@ impl<G: FnMut(&str) -> Value> Reader<G> {
         match number {
             Some(n) if n.fract() == 0.0 && (1.0..=f64::from(u32::MAX)).contains(&n) => n as u32,
             _ => self.unusable(name, &value, "a whole number from 1 up", default),
+        }
+    }
+
+    /// A whole number; `false` or 0 for none.
+    fn count_or_off(&mut self, name: &str, default: u32) -> u32 {
+        match (self.get)(name) {
+            Value::Bool(false) | Value::Number(0.0) => 0,
+            Value::Bool(true) => default,
+            _ => self.count(name, default),
         }
     }
 

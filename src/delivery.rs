@@ -64,7 +64,7 @@ pub struct Gone {
 pub struct Flight {
     pub user: Rc<str>,
     pub registration: Rc<Registration>,
-    sent: Millis,
+    pub sent: Millis,
     /// Whether it was important, if it had no content: the lane that it keeps.
     pub plain: Option<bool>,
     /// What it was, if it can be sent again.
@@ -76,8 +76,8 @@ pub struct Flight {
 pub enum Failure {
     /// The registration stays.
     Borne,
-    /// The registration has to go.
-    Ends(Gone),
+    /// The registration has to go: it refused, or could not be reached.
+    Ends { gone: Gone, refused: bool },
     /// The push may be sent again.
     Again(Waiting),
 }
@@ -112,6 +112,9 @@ type Histories = BTreeMap<Rc<str>, History>;
 pub struct State {
     in_flight: Vec<Saved>,
     failures: Vec<(Rc<str>, Histories)>,
+    /// The journal's.
+    #[serde(default)]
+    pub successes: Vec<(u64, Millis)>,
 }
 
 /// All pushes of a host that are under way, and the failures of those before.
@@ -166,8 +169,19 @@ impl Delivery {
     }
 
     /// A push was taken back before it left.
-    pub fn withdrawn(&mut self, id: Id) {
-        self.in_flight.remove(&id);
+    pub fn withdrawn(&mut self, id: Id) -> Option<Flight> {
+        self.in_flight.remove(&id)
+    }
+
+    /// Pushes that are not answered yet.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// Of a registration: refusals in a row, and since when its road has failed.
+    pub fn failures(&self, user: &str, identifier: &str) -> (u32, Option<Millis>) {
+        let history = self.failures.peek(user).and_then(|histories| histories.get(identifier));
+        history.map_or((0, None), |history| (history.refusals, history.road_fails_since))
     }
 
     /// An IQ result or error came from `from`: the push that it answers, which is in flight no longer.
@@ -239,7 +253,7 @@ impl Delivery {
             Some(Saved { id: *id, user, identifier, jid, sent, plain })
         });
         let failures = self.failures.iter().rev().map(|(user, histories)| (user.clone(), histories.clone()));
-        State { in_flight: in_flight.collect(), failures: failures.collect() }
+        State { in_flight: in_flight.collect(), failures: failures.collect(), successes: Vec::new() }
     }
 
     pub fn restore(&mut self, state: State) {
@@ -269,12 +283,14 @@ impl Delivery {
         let StanzaError { kind, condition, text } = error;
         let text = text.unwrap_or("no text");
         let failed_for = now.saturating_sub(*history.road_fails_since.get_or_insert(now));
+        let mut refused = true;
         match self.protocol {
             Protocol::Push if kind == "wait" || ROAD_FAILURES.contains(&condition) => {
                 debug!("Push for {user} to {device} failed on its way ({kind}/{condition}, {text}): not counted");
                 if failed_for < ROAD_PATIENCE {
                     return Failure::Borne;
                 }
+                refused = false;
                 info!(
                     "No push for {user} has reached {device} for {} days ({kind}/{condition}, {text}): registration removed",
                     ROAD_PATIENCE / (24 * HOUR)
@@ -311,7 +327,7 @@ impl Delivery {
                 );
             }
         }
-        Failure::Ends(Gone { user, identifier: device })
+        Failure::Ends { gone: Gone { user, identifier: device }, refused }
     }
 
     fn skip_answered(&mut self) {

@@ -17,6 +17,7 @@ use crate::facts::{
 };
 use crate::ids::{Id, Ids};
 use crate::importance::{Importance, judge};
+use crate::journal::{Answer, Cause, Decision, Journal, Outcome, condition};
 use crate::protocol::Protocol;
 use crate::push2::envelope::{ArchiveId, envelope};
 use crate::push2::matching::{self, Case, matched};
@@ -24,7 +25,9 @@ use crate::push2::notification::{Notice, Priority};
 use crate::push2::registration::{Send, WebPush};
 use crate::push2::retry::{Parcel, Retries, Waiting};
 use crate::push2::webpush;
+use crate::reason::Reason;
 use crate::registration::{Devices, Registration, Seconds, is_account};
+use crate::stats::{Count, Stats};
 use crate::summary::Summary;
 use crate::tigase::Extensions;
 use crate::tigase::encrypt::{Encrypted, Encryption};
@@ -90,8 +93,10 @@ enum Wish<'d> {
 }
 
 /// What all the devices of a user share of an event.
+#[derive(Clone, Copy)]
 struct Occasion<'a> {
     event: Event<'a>,
+    cause: Cause,
     message: Option<&'a Message<'a>>,
     importance: Importance,
 }
@@ -132,6 +137,8 @@ pub struct Engine {
     lanes: Lanes,
     delivery: Delivery,
     retries: Retries,
+    journal: Journal,
+    stats: Stats,
     ids: Ids,
 }
 
@@ -145,6 +152,7 @@ impl Engine {
         // Made without a size, and given one then: no memory is taken that is not used.
         let mut users = LruCache::unbounded();
         users.resize(NonZeroUsize::new(config.cached_users).unwrap_or(NonZeroUsize::MIN));
+        let journal = Journal::new(config.explain);
         Engine {
             host,
             protocol,
@@ -156,6 +164,8 @@ impl Engine {
             lanes: Lanes::default(),
             delivery,
             retries: Retries::default(),
+            journal,
+            stats: Stats::default(),
             ids: Ids::new(random),
         }
     }
@@ -219,12 +229,13 @@ impl Engine {
             self.retries.drop_for(user, &device.identifier);
         }
         self.delivery.retain(user, |_| false);
+        self.journal.forget(user);
     }
 
     /// No session took the message: all the user's devices are woken.
     pub fn on_offline(&mut self, event: Event, message: &Message) -> Result<Pushes, NotLoaded> {
         let (user, devices) = self.devices(event.user)?;
-        Ok(self.push(event, user, Some(message), devices.iter()))
+        Ok(self.push(event, Cause::Offline, user, Some(message), devices.iter()))
     }
 
     /// A message to `to` was archived for the user, or a call is on its way to him. Of one that the user sent, to
@@ -243,17 +254,19 @@ impl Engine {
         if !is_incoming && message.word & CALL_ENDS == 0 {
             return Ok(Pushes::default());
         }
-        let urgent = self.judge(user, message) == Importance::Urgent;
+        let importance = self.judge(user, message);
+        let urgent = importance == Importance::Urgent;
         let (name, devices) = self.devices(user)?;
+        let occasion = Occasion { event, cause: Cause::Addressed, message: Some(message), importance };
         let mut woken = Vec::new();
         for device in devices.iter() {
             if is_incoming && (urgent || !held(&device.identifier)) || self.rang(user, device, message) {
                 woken.push(device);
             } else {
-                debug!("No push for {user} to {}: its session is alive, or it is not concerned", device.identifier);
+                self.not_sent(&occasion, &name, device, Reason::SessionAlive);
             }
         }
-        Ok(self.push(event, name, Some(message), woken.into_iter()))
+        Ok(self.push(event, Cause::Addressed, name, Some(message), woken.into_iter()))
     }
 
     /// What to know a stanza by that is in no archive, and may be met again. Some senders give all their messages one id:
@@ -288,13 +301,15 @@ impl Engine {
         let important = importance.is_important();
         let none = Queued { pushes: Pushes::default(), alerted: important, done };
         let Some(own) = devices.get(identifier) else { return Ok(Queued { alerted: false, ..none }) };
-        let occasion = Occasion { event, message: Some(message), importance };
+        let occasion = Occasion { event, cause: Cause::Queued, message: Some(message), importance };
         let none = Queued { alerted: important && self.wish(&occasion, own).is_ok(), ..none };
         let is_call = message.word & (PROPOSE | CALL_ENDS) != 0;
         if !is_call && if important { done.important } else { done.unimportant } {
             if let Some(name) = message.name {
                 self.pushed.first_time(event.user, identifier, name);
             }
+            let own = own.clone();
+            self.not_sent(&occasion, &user, &own, Reason::WaitedTogether);
             return Ok(none);
         }
         let concerned: Vec<_> = devices
@@ -305,7 +320,7 @@ impl Engine {
                     || self.rang(event.user, device, message)
             })
             .collect();
-        let pushes = self.push(event, user, Some(message), concerned.into_iter());
+        let pushes = self.push(event, Cause::Queued, user, Some(message), concerned.into_iter());
         let told = !pushes.list.is_empty() || pushes.held;
         let done = Done {
             important: done.important || (important && told),
@@ -320,19 +335,28 @@ impl Engine {
         self.retries.drop_for(user, identifier);
     }
 
-    /// Another module wants the devices woken: all, or those it gives.
-    pub fn on_ping(&mut self, event: Event, given: Option<Vec<Registration>>) -> Result<Pushes, NotLoaded> {
+    /// Another module wants the devices woken: all, or those it gives. `at_once`, whatever was pushed a moment ago.
+    pub fn on_ping(
+        &mut self,
+        event: Event,
+        given: Option<Vec<Registration>>,
+        at_once: bool,
+    ) -> Result<Pushes, NotLoaded> {
         let (user, devices) = match given {
             Some(given) => (event.user.into(), Devices::new(given, usize::MAX)),
             None => self.devices(event.user)?,
         };
-        Ok(self.push(event, user, None, devices.iter()))
+        let cause = if at_once { Cause::Test } else { Cause::Ping };
+        Ok(self.push(event, cause, user, None, devices.iter()))
     }
 
     /// A handler of another module kept the push back.
     pub fn withdraw(&mut self, id: &str) {
-        if let Some(id) = Id::parse(id) {
-            self.delivery.withdrawn(id);
+        if let Some(id) = Id::parse(id)
+            && let Some(flight) = self.delivery.withdrawn(id)
+        {
+            self.stats.suppressed(Reason::Blocked);
+            self.journal.withdrawn(&flight.user, id);
         }
     }
 
@@ -344,7 +368,7 @@ impl Engine {
             None => Verdict::Stranger,
             Some((id, flight)) => match self.landed(now, id, flight, error) {
                 Failure::Borne => Verdict::Stays,
-                Failure::Ends(gone) => Verdict::Goes(gone),
+                Failure::Ends { gone, .. } => Verdict::Goes(gone),
                 Failure::Again(failed) => {
                     self.put_off(now, failed);
                     Verdict::Stays
@@ -357,7 +381,7 @@ impl Engine {
     pub fn on_timer(&mut self, now: Millis) -> Vec<Gone> {
         let (overdue, silence) = (self.delivery.overdue(now), self.delivery.silence());
         let landed = overdue.into_iter().map(|(id, flight)| self.landed(now, id, flight, silence));
-        landed.filter_map(|failure| if let Failure::Ends(gone) = failure { Some(gone) } else { None }).collect()
+        landed.filter_map(|failure| if let Failure::Ends { gone, .. } = failure { Some(gone) } else { None }).collect()
     }
 
     /// The pushes that were held and may leave now.
@@ -386,7 +410,12 @@ impl Engine {
                     Content::Notice(Notice::empty(Priority::new(importance, false)).into())
                 }
             };
-            leaving.push(Held { push: self.send(now, user, &registration, Some(lane), content), important });
+            let device = registration.identifier.clone();
+            let push = self.send(now, user.clone(), &registration, Some(lane), content);
+            self.stats.sent(if important { Importance::Important } else { Importance::Low });
+            let outcome = Outcome::Sent(push.id, None);
+            self.journal.add(&user, Decision { at: now, cause: Cause::Released, word: None, device, outcome });
+            leaving.push(Held { push, important });
         }
         for Waiting { user, registration, parcel } in self.retries.due(until) {
             if !stands(&self.users, &user, &registration.identifier) {
@@ -395,7 +424,12 @@ impl Engine {
             debug!("A push for {user} to {} failed and is sent again", registration.identifier);
             let (notice, attempts) = (parcel.notice, parcel.attempts);
             let important = notice.priority != Priority::Low;
-            leaving.push(Held { push: self.post(now, user, &registration, None, notice, attempts), important });
+            let device = registration.identifier.clone();
+            let push = self.post(now, user.clone(), &registration, None, notice, attempts);
+            self.stats.sent_again += 1;
+            let outcome = Outcome::Sent(push.id, None);
+            self.journal.add(&user, Decision { at: now, cause: Cause::Again, word: None, device, outcome });
+            leaving.push(Held { push, important });
         }
         leaving
     }
@@ -424,16 +458,50 @@ impl Engine {
 
     /// What has to survive a reload.
     pub fn save(&self) -> State {
-        self.delivery.save()
+        let mut state = self.delivery.save();
+        state.successes = self.journal.save();
+        state
     }
 
-    pub fn restore(&mut self, state: State) {
+    pub fn restore(&mut self, mut state: State) {
+        self.journal.restore(std::mem::take(&mut state.successes));
         self.delivery.restore(state);
+    }
+
+    /// The last decisions for a user, the newest first.
+    pub fn decisions(&self, user: &str) -> impl Iterator<Item = &Decision> {
+        self.journal.decisions(user)
+    }
+
+    /// What is known of a device: when a push arrived last, refusals in a row, and since when its road has failed.
+    pub fn health(&self, user: &str, identifier: &str) -> (Option<Millis>, u32, Option<Millis>) {
+        let (refusals, road_fails_since) = self.delivery.failures(user, identifier);
+        (self.journal.last_success(user, identifier), refusals, road_fails_since)
+    }
+
+    /// Everything that is counted.
+    pub fn counts(&self) -> Vec<Count> {
+        self.stats.counts()
+    }
+
+    /// The times to answer since the last call.
+    pub fn take_times(&mut self) -> Vec<Millis> {
+        self.stats.take_times()
+    }
+
+    /// Pushes that are not answered, and registrations and users in memory.
+    pub fn sizes(&self) -> (usize, usize, usize) {
+        let registrations = self.users.iter().map(|(_, devices)| devices.iter().len()).sum();
+        (self.delivery.in_flight(), registrations, self.users.len())
     }
 
     /// The user's name, to be shared by all that is kept of the pushes, and registrations.
     fn devices(&mut self, user: &str) -> Result<(Rc<str>, Devices), NotLoaded> {
-        let (user, devices) = self.users.get_key_value(user).ok_or(NotLoaded)?;
+        let Some((user, devices)) = self.users.get_key_value(user) else {
+            self.stats.cache_misses += 1;
+            return Err(NotLoaded);
+        };
+        self.stats.cache_hits += 1;
         Ok((user.clone(), devices.clone()))
     }
 
@@ -460,16 +528,17 @@ impl Engine {
     fn push<'d>(
         &mut self,
         event: Event,
+        cause: Cause,
         user: Rc<str>,
         message: Option<&Message>,
         devices: impl Iterator<Item = &'d Rc<Registration>>,
     ) -> Pushes {
         let Event { now, seen, .. } = event;
         let importance = message.map_or(Importance::Low, |message| self.judge(&user, message));
-        let occasion = Occasion { event, message, importance };
+        let occasion = Occasion { event, cause, message, importance };
         let important = importance.is_important();
         let is_call = message.is_some_and(|message| message.word & (PROPOSE | CALL_ENDS) != 0);
-        let may_wait = self.config.coalesce && !seen && !is_call;
+        let may_wait = self.config.coalesce && !seen && !is_call && cause != Cause::Test;
         let name = message.and_then(name);
         // The same for each device that wants it.
         let mut whole = None;
@@ -478,15 +547,15 @@ impl Engine {
             let device = &registration.identifier;
             let wish = match self.wish(&occasion, registration) {
                 Ok(wish) => wish,
-                Err(objection) => {
-                    debug!("No push for {user} to {device}: {objection}");
+                Err(reason) => {
+                    self.not_sent(&occasion, &user, registration, reason);
                     continue;
                 }
             };
             if let Some(name) = &name
                 && !self.pushed.first_time(&user, device, name)
             {
-                debug!("No push for {user} to {device}: message {name} was pushed there before");
+                self.not_sent(&occasion, &user, registration, Reason::PushedBefore);
                 continue;
             }
             let is_plain = match wish {
@@ -500,6 +569,8 @@ impl Engine {
                 && !self.lanes.admit(now, lane, registration)
             {
                 debug!("A push for {user} to {device} is held: the last one says it already");
+                self.stats.held += 1;
+                self.decided(&occasion, &user, device, Outcome::Held);
                 held = true;
                 continue;
             }
@@ -513,18 +584,33 @@ impl Engine {
                     Content::Notice(self.notice(now, priority, sealed).into())
                 }
             };
-            list.push(self.send(now, user.clone(), registration, lane, content));
+            let push = self.send(now, user.clone(), registration, lane, content);
+            self.stats.sent(importance);
+            self.decided(&occasion, &user, device, Outcome::Sent(push.id, None));
+            list.push(push);
         }
         Pushes { important, list, held }
     }
 
+    fn not_sent(&mut self, occasion: &Occasion, user: &Rc<str>, registration: &Registration, reason: Reason) {
+        debug!("No push for {user} to {}: {}", registration.identifier, reason.text());
+        self.stats.suppressed(reason);
+        self.decided(occasion, user, &registration.identifier, Outcome::NotSent(reason));
+    }
+
+    fn decided(&mut self, occasion: &Occasion, user: &Rc<str>, device: &Rc<str>, outcome: Outcome) {
+        let Occasion { event, cause, message, .. } = *occasion;
+        let word = message.map(|message| if self.is_own(user, message) { message.word | SENT } else { message.word });
+        self.journal.add(user, Decision { at: event.now, cause, word, device: device.clone(), outcome });
+    }
+
     /// What a device wants to get, or why it gets nothing.
-    fn wish<'d>(&self, occasion: &Occasion, registration: &'d Registration) -> Result<Wish<'d>, &'static str> {
-        let Occasion { event, message, importance } = *occasion;
+    fn wish<'d>(&self, occasion: &Occasion, registration: &'d Registration) -> Result<Wish<'d>, Reason> {
+        let Occasion { event, message, importance, .. } = *occasion;
         if let Some(settings) = &registration.push2 {
             let Some(message) = message else { return Ok(Wish::Notice(Priority::Low, None)) };
             if message.word & NOTIFICATION != 0 {
-                return Err("it is a push itself");
+                return Err(Reason::IsPush);
             }
             let rings = importance == Importance::Urgent || self.rang(event.user, registration, message);
             let identifier = &registration.identifier;
@@ -537,13 +623,14 @@ impl Engine {
             });
         }
         if importance == Importance::None {
-            return Err("nobody keeps the message (no-store), or it is a push itself");
+            let is_push = message.is_some_and(|message| message.word & NOTIFICATION != 0);
+            return Err(if is_push { Reason::IsPush } else { Reason::NobodyKeepsIt });
         }
         if let Some(objection) = message.and_then(|message| self.objection(event.user, registration, message)) {
             return Err(objection);
         }
         match self.encryption(registration) {
-            Some(Encryption::Unusable) => Err("it wants an encryption that is not known"),
+            Some(Encryption::Unusable) => Err(Reason::UnusableKeys),
             Some(encryption) => Ok(Wish::Encrypted(encryption)),
             None => Ok(Wish::Summary),
         }
@@ -573,7 +660,7 @@ impl Engine {
     }
 
     /// Why a device does not want to hear of a message.
-    fn objection(&self, user: &str, registration: &Registration, message: &Message) -> Option<&'static str> {
+    fn objection(&self, user: &str, registration: &Registration, message: &Message) -> Option<Reason> {
         let settings = registration.tigase.as_ref().filter(|_| self.extensions.filters)?;
         settings.filter.objection(user, &self.host, message)
     }
@@ -636,12 +723,20 @@ impl Engine {
                 Lane { user: flight.user.clone(), identifier: flight.registration.identifier.clone(), important };
             self.lanes.landed(now, &lane, id);
         }
-        let Flight { user, registration, .. } = &flight;
+        let Flight { user, registration, sent, .. } = &flight;
+        let after = now.saturating_sub(*sent);
+        let answer = Answer { after, error: error.map(condition) };
+        self.journal.answered(now, user, &registration.identifier, id, answer);
+        self.stats.answered(answer.error.unwrap_or("result"), after);
         if !stands(&self.users, user, &registration.identifier) {
             debug!("A push for {user} is answered whose registration {} is no more", registration.identifier);
             return Failure::Borne;
         }
-        self.delivery.settle(now, flight, error)
+        let failure = self.delivery.settle(now, flight, error);
+        if let Failure::Ends { refused, .. } = failure {
+            *(if refused { &mut self.stats.removed_refused } else { &mut self.stats.removed_unreachable }) += 1;
+        }
+        failure
     }
 }
 

@@ -5,7 +5,8 @@
 //! [`registration`]s, asks [`importance`] what the message is worth, [`dedup`] whether a device knows it already and
 //! [`coalesce`] whether a push would say anything new, and hands each push to [`delivery`], which waits for its answer;
 //! [`summary`] writes it, or [`tigase`] encrypts it for the device. A host has an engine for each [`protocol`] that it speaks;
-//! what is different in [`push2`] is there. Nothing but [`lua`] knows Lua, and nothing reads a
+//! what is different in [`push2`] is there. What was decided, and for which [`reason`], is in the [`journal`] and in the
+//! [`stats`], for the administrator. Nothing but [`lua`] knows Lua, and nothing reads a
 //! clock: both are arguments.
 
 pub mod coalesce;
@@ -18,12 +19,15 @@ pub mod engine;
 pub mod facts;
 pub mod ids;
 pub mod importance;
+pub mod journal;
 #[cfg(feature = "mlua")]
 pub mod lua;
 pub mod ns;
 pub mod protocol;
 pub mod push2;
+pub mod reason;
 pub mod registration;
+pub mod stats;
 pub mod summary;
 pub mod tigase;
 pub mod xml;

@@ -499,6 +499,18 @@ fn a_long_text_is_cut_between_characters() {
     assert!(exact.starts_with("> quoted"), "a text that only quotes is cut as it is");
 }
 
+#[test]
+fn whatever_cannot_be_trimmed_is_left_out() {
+    for (name, id) in [("x".repeat(5000), "a1".to_owned()), ("message".to_owned(), "x".repeat(5000))] {
+        let envelope = envelope(
+            &element(&name, &[("from", JULIET)], vec![body("hi")]),
+            Some(ArchiveId { by: "romeo@example.org", id: &id }),
+            not_random,
+        );
+        assert!(envelope.len() <= LARGEST && open(&envelope).name() == "message");
+    }
+}
+
 fn any_text() -> impl Strategy<Value = String> {
     prop_oneof!["\\PC{0,40}", "[a-z&<>'\"\n>é€𝄞]{0,4000}", Just(String::new()), any::<String>()]
 }

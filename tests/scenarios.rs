@@ -88,7 +88,7 @@ fn a_ping_wakes_all_devices_or_those_given() {
     assert_eq!(nodes(&host.ping()), ["phone", "tablet"]);
     assert_eq!(nodes(&host.ping()), ["phone", "tablet"], "a ping is not a message");
     let given = vec![registration("push.example", "tablet", 0)];
-    assert_eq!(nodes(&host.engine.on_ping(host.event(), Some(given)).expect("loaded").list), ["tablet"]);
+    assert_eq!(nodes(&host.engine.on_ping(host.event(), Some(given), false).expect("loaded").list), ["tablet"]);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn nobody_is_pushed_before_the_store_was_read() {
     let mut host = Host::with_devices(&["phone"]);
     assert_eq!(host.engine.on_offline(Event { user: "juliet", ..host.event() }, &CHAT).map(|_| ()), Err(NotLoaded));
     host.engine.forget("romeo");
-    assert_eq!(host.engine.on_ping(host.event(), None).map(|_| ()), Err(NotLoaded));
+    assert_eq!(host.engine.on_ping(host.event(), None, false).map(|_| ()), Err(NotLoaded));
 }
 
 #[test]

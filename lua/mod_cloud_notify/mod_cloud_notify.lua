@@ -10,6 +10,7 @@ local xmlns_push = "urn:xmpp:push:0";
 local xmlns_pubsub = "http://jabber.org/protocol/pubsub";
 
 module:require "prosody_push_hooks"(push);
+module:depends("push_admin");
 
 local function try_again(event)
 	event.origin.send(st.error_reply(event.stanza, "wait", "internal-server-error"));

@@ -9,6 +9,7 @@ if load_code("track_muc_joins", nil, {}) then module:depends("track_muc_joins");
 local push = module:require "prosody_push";
 local engine, guarded = push.engine, push.guarded;
 module:require "prosody_push_hooks"(push);
+module:depends("push_admin");
 
 local xmlns_push = "urn:xmpp:push2:0";
 local xmlns_sasl2 = "urn:xmpp:sasl:2";

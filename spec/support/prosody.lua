@@ -7,10 +7,10 @@
 -- opts: version "0.12" | "13.0"; module "ours" | "reference"; options (the host's configuration, where push_coalesce
 -- is off unless it is given); global (what is not for a host); enable, disable (lists of modules); host (its name); hosts
 -- (names of more, with the same configuration and accounts); components (JID -> module); s2s (true to reach out); log_level
--- (the lowest, "debug" unless given); storage ("internal" | "memory" | "sqlite" | "postgresql"; STORAGE unless given, or
--- "internal"); sql (that of another server, to share its database); modules and library, if ours are not to be taken from
--- the work tree; reference (the folder of another mod_cloud_notify than the version's own); community (names of modules of
--- Debian's prosody-modules that are found before ours).
+-- (the lowest, "debug" unless given); http (true for a port: http_port); storage ("internal" | "memory" | "sqlite" |
+-- "postgresql"; STORAGE unless given, or "internal"); sql (that of another server, to share its database); modules and
+-- library, if ours are not to be taken from the work tree; reference (the folder of another mod_cloud_notify than the version's
+-- own); community (names of modules of Debian's prosody-modules that are found before ours).
 local paths = require "spec.support.paths";
 local net = require "spec.support.net";
 local stream = require "spec.support.stream";
@@ -94,7 +94,8 @@ local function write_config(self)
 	set("c2s_direct_tls_ports", {});
 	set("s2s_ports", {});
 	set("component_ports", { self.component_port });
-	set("http_ports", {});
+	set("http_ports", self.http and { self.http_port } or {});
+	set("http_interfaces", { "127.0.0.1" });
 	set("https_ports", {});
 	set("network_settings", { nagle = false });
 	set("run_as_root", true);
@@ -106,7 +107,7 @@ local function write_config(self)
 	set("storage", { accounts = "internal" });
 	if self.sql then set("sql", self.sql); end
 	set("default_archive_policy", true);
-	local enabled, disabled = {}, { "posix", "http", "tls" };
+	local enabled, disabled = {}, { "posix", "tls", not self.http and "http" or nil };
 	for _, list in ipairs({ MODULES, self.enable or {} }) do
 		for _, name in ipairs(list) do table.insert(enabled, name); end
 	end
@@ -132,17 +133,17 @@ local function write_config(self)
 	write(self.dir.."/prosody.cfg.lua", table.concat(out, "\n").."\n");
 end
 
--- Debian's script has its folders near its top.
-local function write_script(self)
+-- Debian's scripts have their folders near their top.
+local function write_script(self, name_of_script)
 	local root = paths.server(self.version);
-	local script = read(root.."/usr/bin/prosody");
+	local script = read(root.."/usr/bin/"..name_of_script);
 	for name, dir in pairs({
 		CFG_SOURCEDIR = root.."/usr/lib/prosody"; CFG_PLUGINDIR = root.."/usr/lib/prosody/modules/";
 		CFG_CONFIGDIR = self.dir; CFG_DATADIR = self.dir;
 	}) do
 		script = script:gsub(name.."=[^;\n]+", function () return ("%s=%q"):format(name, dir); end, 1);
 	end
-	write(self.dir.."/prosody", script);
+	write(self.dir.."/"..name_of_script, script);
 end
 
 local function write_accounts(self)
@@ -199,8 +200,10 @@ function prosody.start(opts)
 	os.remove(self.dir);
 	assert(lfs.mkdir(self.dir));
 	self.c2s_port, self.component_port = net.free_port(), net.free_port();
+	self.http_port = self.http and net.free_port();
 	write_accounts(self);
-	write_script(self);
+	write_script(self, "prosody");
+	write_script(self, "prosodyctl");
 	write_config(self);
 	launch(self);
 	return self;
@@ -281,6 +284,19 @@ end
 
 function methods:store(user, data, store)
 	assert(self:eval("return module:open_store(select(3, ...)):set(...)", user, data, store or "cloud_notify"));
+end
+
+-- What prosodyctl prints, and whether it succeeded. It runs beside us: what it asks for may need our clients.
+function methods:prosodyctl(...)
+	local words = {};
+	for i, word in ipairs({ ... }) do words[i] = "'"..word:gsub("'", "'\\''").."'"; end
+	local out = os.tmpname();
+	os.execute(("cd %s && (LUA_CPATH='%s;;' lua5.4 ./prosodyctl --config ./prosody.cfg.lua %s >%s 2>&1; echo \"exit $?\" >>%s) &")
+		:format(self.dir, self.library or paths.library, table.concat(words, " "), out, out));
+	local status = net.wait(function () return read(out):match("exit (%d+)\n$"); end, "the end of prosodyctl "..table.concat(words, " "), 40);
+	local text = read(out):gsub("exit %d+\n$", "");
+	os.remove(out);
+	return text, status == "0";
 end
 
 local function manage(action)

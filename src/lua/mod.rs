@@ -268,11 +268,11 @@ impl LuaUserData for Host {
         method(methods, "hibernates_past_push", |_, host, ()| Ok(host.engine.hibernates_past_push()));
         method(methods, "wake_before", |_, host, ()| Ok(host.engine.config().wake_before));
         // It brings no stanza.
-        type Ping = (Text, f64, bool, LuaValue, Option<LuaTable>);
-        method(methods, "on_ping", |lua, host, (user, now, seen, _, given): Ping| {
+        type Ping = (Text, f64, bool, LuaValue, Option<LuaTable>, Option<bool>);
+        method(methods, "on_ping", |lua, host, (user, now, seen, _, given, at_once): Ping| {
             let given = given.map(|given| records::read(host.engine.protocol(), &user, Some(given)));
             let event = Event { now: millis(now), user: &user, seen };
-            let pushes = host.engine.on_ping(event, given);
+            let pushes = host.engine.on_ping(event, given, at_once.unwrap_or(false));
             host.write(lua, event, pushes, None)
         });
         method(methods, "withdraw", |_, host, id: Text| {
@@ -311,6 +311,36 @@ impl LuaUserData for Host {
         // A bug, for the specs.
         #[cfg(debug_assertions)]
         method(methods, "panic", |_, _, ()| -> LuaResult<()> { panic!("a bug in Rust") });
+
+        // For the administrator.
+        method(methods, "decisions", |lua, host, user: Text| {
+            let rows = host.engine.decisions(&user).map(|decision| {
+                let row = lua.create_table()?;
+                row.raw_set("at", seconds(decision.at))?;
+                row.raw_set("device", &*decision.device)?;
+                row.raw_set("text", decision.text())?;
+                Ok(row)
+            });
+            lua.create_sequence_from(rows.collect::<LuaResult<Vec<_>>>()?)
+        });
+        method(methods, "health", |_, host, (user, identifier): (Text, Text)| {
+            let (last, refusals, since) = host.engine.health(&user, &identifier);
+            Ok((last.map(seconds), refusals, since.map(seconds)))
+        });
+        method(methods, "counts", |lua, host, ()| {
+            let rows = host.engine.counts().into_iter().map(|(name, label, n)| {
+                let row = lua.create_table()?;
+                row.raw_set("name", name)?;
+                row.raw_set("label", Some(label).filter(|label| !label.is_empty()))?;
+                row.raw_set("count", n)?;
+                Ok(row)
+            });
+            lua.create_sequence_from(rows.collect::<LuaResult<Vec<_>>>()?)
+        });
+        method(methods, "take_times", |lua, host, ()| {
+            lua.create_sequence_from(host.engine.take_times().into_iter().map(seconds))
+        });
+        method(methods, "sizes", |_, host, ()| Ok(host.engine.sizes()));
 
         // Reload.
         method(methods, "save", |_, host, ()| serde_json::to_string(&host.engine.save()).map_err(LuaError::external));

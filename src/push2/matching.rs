@@ -4,6 +4,7 @@ use crate::delivery::Millis;
 use crate::facts::{ARCHIVED, BODY, CORRECTED, ENCRYPTED, Message, RETRACT, Word};
 use crate::importance::{Importance, judge};
 use crate::push2::registration::{Chat, Match, Profile, Send, Settings};
+use crate::reason::Reason;
 use crate::registration::is_account;
 use crate::tigase::filter::{bare, has_word};
 
@@ -33,8 +34,8 @@ pub struct Case<'a> {
 
 /// How the stanza is to be sent to a client with such settings, or why not. Where several rules match, none is sent twice,
 /// and the content goes along if one of them wants it.
-pub fn matched<'s>(settings: &'s Settings, case: &Case) -> Result<&'s Send, &'static str> {
-    let mut objection = "nothing is to be matched";
+pub fn matched<'s>(settings: &'s Settings, case: &Case) -> Result<&'s Send, Reason> {
+    let mut objection = Reason::NothingAsked;
     let mut send = None;
     for rule in &settings.matches {
         match rule.objection(case) {
@@ -48,9 +49,9 @@ pub fn matched<'s>(settings: &'s Settings, case: &Case) -> Result<&'s Send, &'st
 
 impl Match {
     /// Why the rule does not match.
-    fn objection(&self, case: &Case) -> Option<&'static str> {
+    fn objection(&self, case: &Case) -> Option<Reason> {
         if matches!(self.send, Send::Unusable) {
-            return Some("its keys cannot be read");
+            return Some(Reason::UnusableKeys);
         }
         if case.rings {
             return None;
@@ -59,19 +60,19 @@ impl Match {
         match self.profile {
             Profile::All => {}
             Profile::Important if case.importance.is_important() => {}
-            Profile::Important => return Some("it is not important"),
-            Profile::Archived | Profile::ArchivedWithBody if !has(ARCHIVED) => return Some("it is in no archive"),
+            Profile::Important => return Some(Reason::NotImportant),
+            Profile::Archived | Profile::ArchivedWithBody if !has(ARCHIVED) => return Some(Reason::NotArchived),
             Profile::Archived => {}
             Profile::ArchivedWithBody if has(BODY | ENCRYPTED) => {}
-            Profile::ArchivedWithBody => return Some("it has no body"),
-            Profile::Unknown => return Some("the match profile is not known"),
+            Profile::ArchivedWithBody => return Some(Reason::NoBody),
+            Profile::Unknown => return Some(Reason::UnknownProfile),
         }
         if self.grace.is_some_and(|grace| case.is_active_elsewhere(grace)) {
-            return Some("the user was active elsewhere a moment ago");
+            return Some(Reason::ActiveElsewhere);
         }
         match self.chat(case) {
             Some(chat) if !(chat.mention && case.is_mention() || chat.reply && case.is_reply()) => {
-                Some("the client filters what comes from there")
+                Some(Reason::Filtered)
             }
             _ => None,
         }

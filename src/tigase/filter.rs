@@ -1,6 +1,7 @@
 //! What a device does not want to be woken for: `tigase:push:filter:{ignore-unknown,muted,groupchat}:0`.
 
 use crate::facts::{GROUPCHAT, Message, STRANGER};
+use crate::reason::Reason;
 use crate::registration::is_account;
 
 /// The filters of one registration.
@@ -35,21 +36,21 @@ pub enum Allow {
 
 impl Filter {
     /// Why the device is not woken for a message to `user` on `host`; nothing if it is.
-    pub fn objection(&self, user: &str, host: &str, message: &Message) -> Option<&'static str> {
+    pub fn objection(&self, user: &str, host: &str, message: &Message) -> Option<Reason> {
         let sender = bare(message.from?);
         let is_groupchat = message.word & GROUPCHAT != 0;
         if self.ignore_unknown && message.word & STRANGER != 0 && !is_groupchat && !is_account(sender, user, host) {
-            return Some("the sender is not in the roster");
+            return Some(Reason::UnknownSender);
         }
         if self.muted.iter().any(|muted| **muted == *sender) {
-            return Some("the sender is muted");
+            return Some(Reason::SenderMuted);
         }
         let room = self.rooms.iter().filter(|_| is_groupchat).find(|room| *room.jid == *sender)?;
         match room.allow {
             Allow::Always => None,
-            Allow::Never => Some("the room is muted"),
+            Allow::Never => Some(Reason::RoomMuted),
             Allow::Mentioned if room.is_mention(user, host, message) => None,
-            Allow::Mentioned => Some("the room's message does not mention the user"),
+            Allow::Mentioned => Some(Reason::NotMentioned),
         }
     }
 }

@@ -97,7 +97,7 @@ impl Host {
     }
 
     pub fn ping(&mut self) -> Vec<Push> {
-        self.engine.on_ping(self.event(), None).expect("romeo is loaded").list
+        self.engine.on_ping(self.event(), None, false).expect("romeo is loaded").list
     }
 
     pub fn answer(&mut self, push: &Push, from: &str, error: Option<(&str, &str)>) -> Verdict {

@@ -1,0 +1,64 @@
+-- The modules that push, by host: each puts a desk here where it can be asked (prosody_push.lib.lua).
+
+local desks = module:shared("/*/prosody_push/desks");
+
+local ORDER = { "cloud_notify", "push2" };
+
+-- Those of a host, in order.
+local function of_host(host)
+	local found = {};
+	for _, name in ipairs(ORDER) do
+		found[#found + 1] = desks[host.."/"..name];
+	end
+	return found;
+end
+
+local function hosts()
+	local found = {};
+	for host in pairs(prosody.hosts) do
+		if of_host(host)[1] then found[#found + 1] = host; end
+	end
+	table.sort(found);
+	return found;
+end
+
+-- All devices of a user, the oldest first, each with the desk that it belongs to; nil and an error if they cannot be read.
+local function devices(host, user)
+	local found = {};
+	for _, desk in ipairs(of_host(host)) do
+		local list, err = desk.devices(user);
+		if not list then return nil, err; end
+		for _, device in ipairs(list) do
+			device.desk = desk;
+			found[#found + 1] = device;
+		end
+	end
+	table.sort(found, function (a, b)
+		if a.made ~= b.made then return a.made < b.made; end
+		return a.identifier < b.identifier;
+	end);
+	return found;
+end
+
+-- "3 hours"
+local function duration(seconds)
+	for _, unit in ipairs({ { 86400, "day" }, { 3600, "hour" }, { 60, "minute" }, { 1, "second" } }) do
+		local n = math.floor(seconds / unit[1]);
+		if n > 0 then return ("%d %s%s"):format(n, unit[2], n == 1 and "" or "s"); end
+	end
+	return "0 seconds";
+end
+
+-- In words: protocol, app server, age, and how it fares.
+local function describe(device, now)
+	local parts = {
+		("%s at %s"):format(device.desk.title, device.service), "made "..duration(math.max(now - device.made, 0)).." ago";
+		device.last and ("last push taken %s ago"):format(duration(now - device.last)) or "no push taken since the server started";
+	};
+	if device.refusals > 0 then parts[#parts + 1] = device.refusals.." failures in a row"; end
+	if device.failing_since then parts[#parts + 1] = "unreachable for "..duration(now - device.failing_since); end
+	parts[#parts + 1] = device.session or "no session";
+	return table.concat(parts, ", ");
+end
+
+return { of_host = of_host, hosts = hosts, devices = devices, describe = describe };

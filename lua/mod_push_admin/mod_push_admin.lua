@@ -1,0 +1,18 @@
+-- For whoever runs the server: commands for Prosody's shell, an ad-hoc command for users, and a look at the configuration.
+-- Loaded by mod_cloud_notify and mod_push2; what these know is in their desks.
+
+module:set_global();
+
+module:require "shell";
+local check = module:require "check";
+local offer_devices = module:require "devices";
+
+function module.add_host(host_module)
+	offer_devices(host_module);
+	-- Not before all modules have been loaded.
+	if prosody.start_time then
+		check(host_module);
+	else
+		host_module:hook_global("server-started", function () check(host_module); end);
+	end
+end

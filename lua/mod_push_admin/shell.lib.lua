@@ -1,0 +1,159 @@
+-- Commands for Prosody's shell: `prosodyctl shell push …`, or push:… in the shell itself.
+
+local jid_prepped_split = require "util.jid".prepped_split;
+local now = require "util.time".now;
+local promise = require "util.promise";
+
+local desks = module:require "desks";
+
+-- The user's name and host, or nil and what is wrong.
+local function user_of(jid)
+	if type(jid) ~= "string" then return nil, "Whose? Give the user's address: user@host"; end
+	local user, host = jid_prepped_split(jid);
+	if not user then return nil, jid.." is not a user's address"; end
+	if not prosody.hosts[host] then return nil, "There is no host "..host; end
+	if not desks.of_host(host)[1] then return nil, "Neither cloud_notify nor push2 is loaded on "..host; end
+	return user, host;
+end
+
+-- The device that is meant by its number in the list or its name.
+local function device_of(list, which)
+	local number = tonumber(which);
+	if number then return list[number]; end
+	for _, device in ipairs(list) do
+		if device.identifier == which then return device; end
+	end
+end
+
+-- What the shell shows for `list`; the number of devices, or nil and an error.
+local function show(print, host, user)
+	local list, err = desks.devices(host, user);
+	if not list then return nil, err; end
+	if list[1] then print(user.."@"..host); end
+	for i, device in ipairs(list) do
+		print(("  %d  %s"):format(i, device.identifier));
+		print("     "..desks.describe(device, now()));
+	end
+	return #list;
+end
+
+local commands = {};
+
+function commands.list(self, jid)
+	local print, total = self.session.print, 0;
+	if jid then
+		local user, host = user_of(jid);
+		if not user then return nil, host; end
+		local n, err = show(print, host, user);
+		if not n then return nil, err; end
+		return true, n.." devices";
+	end
+	for _, host in ipairs(desks.hosts()) do
+		local seen = {};
+		for _, desk in ipairs(desks.of_host(host)) do
+			for user in desk.users() do seen[user] = true; end
+		end
+		local users = {};
+		for user in pairs(seen) do users[#users + 1] = user; end
+		table.sort(users);
+		for _, user in ipairs(users) do
+			local n, err = show(print, host, user);
+			if not n then return nil, err; end
+			total = total + n;
+		end
+	end
+	return true, total.." devices";
+end
+
+function commands.explain(self, jid)
+	local user, host = user_of(jid);
+	if not user then return nil, host; end
+	local all = {};
+	for _, desk in ipairs(desks.of_host(host)) do
+		for _, decision in ipairs(desk.decisions(user)) do all[#all + 1] = decision; end
+	end
+	if not all[1] then
+		local list, err = desks.devices(host, user);
+		if not list then return nil, err; end
+		if not list[1] then return true, "No client of this user has asked to be woken: there are no registrations"; end
+		return true, "Nothing has happened for this user since the server started, or so much for others that it is forgotten, or "
+			.."push_explain is off";
+	end
+	table.sort(all, function (a, b) return a.at > b.at; end);
+	for _, decision in ipairs(all) do
+		self.session.print(("%s  %s"):format(os.date("%Y-%m-%d %H:%M:%S", math.floor(decision.at)), decision.device));
+		self.session.print("    "..decision.text);
+	end
+	return true, #all.." decisions, the newest first";
+end
+
+function commands.test(self, jid, which)
+	local user, host = user_of(jid);
+	if not user then return nil, host; end
+	local list, err = desks.devices(host, user);
+	if not list then return nil, err; end
+	if which then
+		local device = device_of(list, which);
+		if not device then return nil, "There is no such device: see push:list(\""..jid.."\")"; end
+		list = { device };
+	end
+	if not list[1] then return true, "No client of this user has asked to be woken: there are no registrations"; end
+	local print, waits = self.session.print, {};
+	for i, device in ipairs(list) do
+		waits[i] = device.desk.test(user, device.identifier):next(function (said)
+			print(("%s: %s"):format(device.identifier, said));
+		end);
+	end
+	return promise.all(waits):next(function () return #list.." devices tested"; end);
+end
+
+function commands.remove(_, jid, which)
+	local user, host = user_of(jid);
+	if not user then return nil, host; end
+	local list, err = desks.devices(host, user);
+	if not list then return nil, err; end
+	local device = which and device_of(list, which);
+	if not device then return nil, "There is no such device: see push:list(\""..jid.."\")"; end
+	local removed, remove_err = device.desk.remove(user, device.identifier);
+	if removed == nil then return nil, remove_err; end
+	return true, "Removed "..device.identifier;
+end
+
+function commands.stats(self)
+	local print = self.session.print;
+	for _, host in ipairs(desks.hosts()) do
+		for _, desk in ipairs(desks.of_host(host)) do
+			print(("%s, %s"):format(host, desk.title));
+			for _, row in ipairs(desk.counts()) do
+				if row.count > 0 then print(("  %-40s %d"):format(row.label and row.name.." "..row.label or row.name, row.count)); end
+			end
+			local in_flight, devices, users = desk.sizes();
+			print(("  %-40s %d"):format("in flight", in_flight));
+			print(("  %-40s %d of %d users"):format("registrations in memory", devices, users));
+		end
+	end
+	return true, "since the modules were loaded";
+end
+
+local DESCRIPTIONS = {
+	{ "list", "Devices that a user's clients have registered, or all", { "jid" } };
+	{ "explain", "Why a user's devices were woken, or not: the last decisions", { "jid" } };
+	{ "test", "Wake a user's devices, or one, and say what the app servers answer", { "jid", "device" } };
+	{ "remove", "End the registration of a device, by its number in the list or its name", { "jid", "device" } };
+	{ "stats", "How many pushes were sent, not sent, and what became of them", {} };
+};
+
+for _, description in ipairs(DESCRIPTIONS) do
+	local name, desc, names = description[1], description[2], description[3];
+	local args = {};
+	for i, arg in ipairs(names) do args[i] = { name = arg, type = "string" }; end
+	module:add_item("shell-command", {
+		section = "push"; section_desc = "Push notifications: devices, and why they were woken or not";
+		name = name; desc = desc; args = args; handler = commands[name];
+	});
+end
+
+-- COMPAT 0.12 knows no such items, but lends its environment.
+if not pcall(require, "prosody.util.stanza") then
+	module:shared("/*/admin_shell/env").push = commands;
+end

@@ -1,0 +1,36 @@
+-- What the library counts, as Prosody's metrics: mod_http_openmetrics and other reporters show them. They are read when
+-- somebody asks; nothing is done for them while a push is made. Labels never name a user or a device.
+
+return function (engine)
+	local families = {
+		pushes = module:metric("counter", "pushes", "", "Pushes that were sent, by kind", { "kind" });
+		suppressed = module:metric("counter", "suppressed", "", "Pushes that were not sent, by reason", { "reason" });
+		answers = module:metric("counter", "answers", "", "What became of pushes, by condition of the error, or result", { "condition" });
+		removed = module:metric("counter", "removed", "", "Registrations that ended because pushes failed, by reason", { "reason" });
+		cache = module:metric("counter", "cache", "", "Look-ups of a user's registrations in memory, by result", { "result" });
+		held = module:metric("counter", "held", "", "Pushes that waited for the one before them", {}):with_labels();
+		sent_again = module:metric("counter", "sent_again", "", "Pushes that were sent once more after an error", {}):with_labels();
+	};
+	local answer_time = module:metric("histogram", "answer", "seconds", "How long answers to pushes took", {}, {
+		buckets = { 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 120 };
+	}):with_labels();
+	local in_flight = module:metric("gauge", "in_flight", "", "Pushes that are not answered yet", {}):with_labels();
+	local registrations = module:metric("gauge", "registrations", "", "Registrations in memory", {}):with_labels();
+
+	-- What has been handed on, by name and label.
+	local known = {};
+
+	module:hook_global("stats-update", function ()
+		for _, row in ipairs(engine:counts()) do
+			local key = row.label and row.name.."/"..row.label or row.name;
+			local family = families[row.name];
+			local counter = row.label and family:with_labels(row.label) or family;
+			counter:add(row.count - (known[key] or 0));
+			known[key] = row.count;
+		end
+		for _, seconds in ipairs(engine:take_times()) do answer_time:sample(seconds); end
+		local pushes, devices = engine:sizes();
+		in_flight:set(pushes);
+		registrations:set(devices);
+	end);
+end

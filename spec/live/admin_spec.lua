@@ -1,0 +1,273 @@
+-- What the administrator, and a user, can ask and do: by the shell, by ad-hoc command; and what the log says at the start.
+local prosody = require "spec.support.prosody";
+local appserver = require "spec.support.appserver";
+local client = require "spec.support.client";
+local net = require "spec.support.net";
+local push2 = require "spec.support.push2";
+local registered = require "spec.support.registered";
+local st = require "util.stanza";
+
+local PUSH = "push.example.test";
+
+local server, app, service, juliet;
+
+local function start(options, more)
+	local opts = {
+		version = os.getenv("PROSODY"), module = "ours", options = options, enable = { "admin_shell", "push2", "adhoc" },
+	};
+	for name, value in pairs(more or {}) do opts[name] = value; end
+	server = prosody.start(opts);
+	app = appserver.connect(server, PUSH);
+	service = appserver.connect(server, "push2.example.test");
+	juliet = client.connect(server, "juliet");
+end
+
+-- As an administrator types it: prosodyctl shell push …
+local function shell(...)
+	return (server:prosodyctl("shell", "push", ...));
+end
+
+-- romeo's phone of XEP-0357, and his tablet of Push 2.0.
+local function two_devices()
+	local phone = client.connect(server, "romeo", { resource = "phone" });
+	phone:enable_push { jid = PUSH, node = "n" };
+	phone:close();
+	local tablet = client.connect(server, "romeo", { resource = "tablet" });
+	tablet:iq(push2.iq(push2.enable { service = service.jid, push2.match("important") }));
+	tablet:close();
+end
+
+local function write(text)
+	juliet:message { to = "romeo@example.test", body = text };
+end
+
+describe("prosodyctl shell push", function ()
+	setup(function () start(); end);
+	teardown(function () server:stop(); end);
+	before_each(function ()
+		server:store("romeo", nil);
+		server:store("romeo", nil, "push2_registrations");
+		server:reload();
+		server:reload("push2");
+		app.pushes, service.pushes, app.answer, service.answer = {}, {}, "result", "result";
+		two_devices();
+	end);
+
+	it("list shows the devices of a user, or of all", function ()
+		local phone = client.connect(server, "romeo", { resource = "mobile", smacks = true });
+		phone:enable_push { jid = PUSH, node = "m" };
+		phone:acked();
+		phone:sleep();
+		write("Romeo?");
+		net.wait(function () return #app.pushes >= 2 end, "two pushes");
+		app:settled();
+		for _, text in ipairs({ shell("list", "romeo@example.test"), shell("list") }) do
+			assert.matches("romeo@example.test", text, 1, true);
+			assert.matches("push.example.test<n\n%s+XEP%-0357 at push.example.test, made %d+ seconds? ago, "
+				.."last push taken %d+ seconds? ago, no session", text);
+			assert.matches("push.example.test<m\n.*session mobile hibernates", text);
+			assert.matches("tablet\n%s+Push 2.0 at push2.example.test, .*no push taken since the server started", text);
+			assert.matches("3 devices", text, 1, true);
+		end
+		client.resume(server, "romeo", phone):close();
+	end);
+
+	it("list says how a device fails", function ()
+		app.answer = { "cancel", "item-not-found" };
+		write("Romeo?");
+		app:settled();
+		assert.matches("1 failures in a row", shell("list", "romeo@example.test"), 1, true);
+	end);
+
+	it("explain says what was decided, the newest first, and never what was written", function ()
+		write("a private word");
+		app:settled();
+		app.answer = { "cancel", "item-not-found", "no such token" };
+		juliet:message { to = "romeo@example.test", st.stanza("active", { xmlns = "http://jabber.org/protocol/chatstates" }) };
+		juliet:message { to = "romeo@example.test", st.stanza("no-store", { xmlns = "urn:xmpp:hints" }) };
+		app:settled();
+		local text = shell("explain", "romeo@example.test");
+		local found = {};
+		for line in text:gmatch("[^\n]+") do
+			for _, pattern in ipairs({ "not sent: nobody keeps", "not sent: it is not important", "sent, item%-not%-found after %d+ ms",
+				"message %(no client took it%): sent, taken after %d+ ms", "message %(no client took it%): sent, no answer yet" }) do
+				if line:find(pattern) then found[#found + 1] = pattern; end
+			end
+		end
+		assert.equal("not sent: nobody keeps", found[1]);
+		local has = {};
+		for _, pattern in ipairs(found) do has[pattern] = true; end
+		assert.is_true(has["not sent: it is not important"] and has["sent, item%-not%-found after %d+ ms"], text);
+		assert.is_true(has["message %(no client took it%): sent, taken after %d+ ms"], text);
+		assert.is_true(has["message %(no client took it%): sent, no answer yet"], "Push 2.0 is not answered: "..text);
+		assert.not_matches("private", text, 1, true);
+		assert.matches("%d%d%d%d%-%d%d%-%d%d %d%d:%d%d:%d%d  push.example.test<n", text);
+	end);
+
+	it("explain says why there is nothing to say", function ()
+		assert.matches("There are no registrations", (shell("explain", "mercutio@example.test"):gsub("there", "There")), 1, true);
+		local phone = client.connect(server, "benvolio");
+		phone:enable_push { jid = PUSH, node = "b" };
+		phone:close();
+		assert.matches("Nothing has happened for this user", shell("explain", "benvolio@example.test"), 1, true);
+	end);
+
+	it("test wakes the devices and says what came back", function ()
+		local text = shell("test", "romeo@example.test");
+		assert.matches("push.example.test<n: taken after %d+ ms", text);
+		assert.matches("tablet: sent, and no error came back within 5 seconds", text, 1, true);
+		assert.equal(1, #app.pushes);
+		assert.equal(1, #service.pushes);
+		app.answer = { "cancel", "item-not-found", "no such token" };
+		text = shell("test", "romeo@example.test", "1");
+		assert.matches("push.example.test<n: cancel/item%-not%-found %(no such token%) after %d+ ms", text);
+		assert.matches("1 devices tested", text, 1, true);
+		service.answer = { "wait", "resource-constraint" };
+		assert.matches("tablet: wait/resource%-constraint %(no text%) after", shell("test", "romeo@example.test", "tablet"));
+	end);
+
+	it("remove ends one registration", function ()
+		local phone = client.connect(server, "romeo", { resource = "phone" });
+		phone:enable_push { jid = PUSH, node = "n" };
+		assert.matches("Removed tablet", shell("remove", "romeo@example.test", "tablet"), 1, true);
+		assert.is_nil(server:stored("romeo", "push2_registrations"));
+		assert.matches("Removed push.example.test<n", shell("remove", "romeo@example.test", "1"), 1, true);
+		assert.is_nil(server:stored("romeo"));
+		assert.same({ phone = "none" }, registered.bound(server, "romeo"));
+		phone:close();
+	end);
+
+	it("stats counts", function ()
+		write("Romeo?");
+		app:settled();
+		local text = shell("stats");
+		assert.matches("example.test, XEP-0357", text, 1, true);
+		assert.matches("pushes important +1\n", text);
+		assert.matches("answers result +1\n", text);
+		assert.matches("example.test, Push 2.0", text, 1, true);
+		assert.matches("in flight +%d+\n", text);
+	end);
+
+	it("says what is wrong with what was asked", function ()
+		for _, case in ipairs({
+			{ "There is no host nowhere.test", "list", "romeo@nowhere.test" };
+			{ "is not a user's address", "explain", "example.test" };
+			{ "Give the user's address", "explain" };
+			{ "There is no such device", "test", "romeo@example.test", "9" };
+			{ "There is no such device", "remove", "romeo@example.test" };
+			{ "Neither cloud_notify nor push2 is loaded", "list", "romeo@push.example.test" };
+		}) do
+			assert.matches(case[1], shell(table.unpack(case, 2)), 1, true);
+		end
+		assert.is_truthy(server:stored("romeo"));
+	end);
+end);
+
+describe("push_explain", function ()
+	it("bounds what is kept for a user, or switches it off", function ()
+		for value, n in pairs({ [3] = 3, [false] = 0 }) do
+			start({ push_explain = value });
+			two_devices();
+			for _ = 1, 5 do write("Romeo?"); end
+			app:settled();
+			local count = server:eval([[return #module:shared("/*/prosody_push/desks")["example.test/cloud_notify"].decisions("romeo")]]);
+			assert.equal(n, count);
+			server:stop();
+		end
+	end);
+end);
+
+describe("the ad-hoc command of a user", function ()
+	setup(function () start(); end);
+	teardown(function () server:stop(); end);
+
+	local NODE = "urn:prosody-push:devices";
+
+	local function command(who, attr, fields)
+		attr.xmlns, attr.node = "http://jabber.org/protocol/commands", NODE;
+		local iq = st.stanza("iq", { type = "set", to = server.host }):tag("command", attr);
+		if fields then
+			iq:tag("x", { xmlns = "jabber:x:data", type = "submit" }):tag("field", { var = "devices" });
+			for _, value in ipairs(fields) do iq:text_tag("value", value); end
+		end
+		return who:iq(iq:reset()).tags[1];
+	end
+
+	it("lists the own devices and removes those that are chosen", function ()
+		two_devices();
+		local romeo = client.connect(server, "romeo", { resource = "desktop" });
+		local items = romeo:iq(st.stanza("iq", { type = "get", to = server.host })
+			:tag("query", { xmlns = "http://jabber.org/protocol/disco#items", node = "http://jabber.org/protocol/commands" }));
+		local found;
+		for item in items.tags[1]:childtags("item") do if item.attr.node == NODE then found = item.attr.name; end end
+		assert.equal("Devices with push notifications", found);
+		local reply = command(romeo, { action = "execute" });
+		assert.equal("executing", reply.attr.status);
+		local options = {};
+		for field in reply:get_child("x", "jabber:x:data"):childtags("field") do
+			for option in field:childtags("option") do options[#options + 1] = option:get_child_text("value"); end
+		end
+		table.sort(options);
+		assert.same({ "push.example.test<n", "tablet" }, options);
+		reply = command(romeo, { action = "complete", sessionid = reply.attr.sessionid }, { "push.example.test<n", "another's" });
+		assert.equal("completed", reply.attr.status);
+		assert.equal("Removed: push.example.test<n", reply:get_child_text("note"));
+		assert.is_nil(server:stored("romeo"));
+		assert.is_truthy(server:stored("romeo", "push2_registrations").tablet);
+		romeo:close();
+	end);
+
+	it("shows nobody another's devices", function ()
+		two_devices();
+		local reply = command(juliet, { action = "execute" });
+		assert.equal("completed", reply.attr.status);
+		assert.equal("No device is woken for this account.", reply:get_child_text("note"));
+		reply = command(juliet, { action = "execute" }, { "tablet" });
+		assert.equal("No device is woken for this account.", reply:get_child_text("note"));
+		assert.is_truthy(server:stored("romeo", "push2_registrations").tablet);
+	end);
+end);
+
+describe("the log at the start", function ()
+	-- Warnings of ours.
+	local function warnings(options, more)
+		more = more or {};
+		more.log_level = "warn";
+		start(options, more);
+		local found = {};
+		for line in server:log():gmatch("Push: ([^\n]+)") do found[#found + 1] = line; end
+		server:stop();
+		return found;
+	end
+
+	it("is silent where all is well", function ()
+		assert.same({}, warnings({ smacks_hibernation_time = 300 }, { s2s = true }));
+	end);
+
+	it("says once what is missing, and what to do", function ()
+		local found = warnings({}, { disable = { "smacks", "mam", "carbons" } });
+		assert.equal(4, #found);
+		for i, name in ipairs({ "smacks", "mam", "carbons" }) do
+			assert.matches("^mod_"..name.." is not loaded: .* Add \""..name.."\" to modules_enabled%.$", found[i]);
+		end
+		assert.matches("^mod_s2s is not loaded: .*modules_disabled", found[4]);
+	end);
+
+	it("names options that contradict each other", function ()
+		local found = warnings({ push_wake_before_timeout = 400, push_max_hibernation_timeout = 300, smacks_hibernation_time = 600 },
+			{ s2s = true });
+		assert.equal(2, #found);
+		assert.matches("^push_wake_before_timeout %(400 seconds%) is not shorter than push_max_hibernation_timeout %(300 seconds%)", found[1]);
+		assert.matches("^smacks_hibernation_time %(600 seconds%) is longer", found[2]);
+	end);
+
+	if os.getenv("PROSODY") ~= "0.12" then it("names a module of others that does the same", function ()
+		local found = warnings({}, { s2s = true, enable = { "cloud_notify_priority_tag" }, community = { "cloud_notify_priority_tag" } });
+		assert.equal(1, #found);
+		assert.matches("^mod_cloud_notify_priority_tag is not the one of prosody%-push", found[1]);
+	end); end
+
+	it("is silent where the extensions are ours", function ()
+		assert.same({}, warnings({}, { s2s = true, enable = { "cloud_notify_extensions" } }));
+	end);
+end);

@@ -1,0 +1,224 @@
+//! What was decided of late, for whom, and what came of it: the answer to "why did my phone not ring?".
+//!
+//! Of a stanza it keeps what kind it was, never what it said or who said it.
+
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+
+use lru::LruCache;
+
+use crate::delivery::{Millis, StanzaError};
+use crate::facts::{
+    BODY, CALL_ENDS, CORRECTED, ENCRYPTED, ERROR, GROUPCHAT, HEADLINE, PROPOSE, SENT, SUBJECT, SUBSCRIBE, Word,
+};
+use crate::ids::Id;
+use crate::reason::Reason;
+
+/// Users whose decisions are kept; the one to whom nothing has happened for longest goes first.
+const USERS: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
+/// Devices whose last success is kept.
+const DEVICES: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
+
+/// What led to a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    Offline,
+    Addressed,
+    Queued,
+    Ping,
+    Test,
+    Released,
+    Again,
+}
+
+impl Cause {
+    fn text(self) -> &'static str {
+        match self {
+            Cause::Offline => "no client took it",
+            Cause::Addressed => "it was archived or is on its way",
+            Cause::Queued => "it waits for a client that does not answer",
+            Cause::Ping => "a module asked for it",
+            Cause::Test => "the administrator asked for it",
+            Cause::Released => "it had been held",
+            Cause::Again => "the push service could not take it before",
+        }
+    }
+}
+
+/// What was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Sent(Id, Option<Answer>),
+    Held,
+    NotSent(Reason),
+}
+
+/// What a push came to, and after how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub after: Millis,
+    /// Nothing, if the app server took it.
+    pub error: Option<&'static str>,
+}
+
+/// One device, one stanza.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    pub at: Millis,
+    pub cause: Cause,
+    /// Facts of the stanza, if there was one.
+    pub word: Option<Word>,
+    pub device: Rc<str>,
+    pub outcome: Outcome,
+}
+
+impl Decision {
+    /// In words: what, why, and what came of it.
+    pub fn text(&self) -> String {
+        let what =
+            self.word.map_or(if matches!(self.cause, Cause::Ping | Cause::Test) { "ping" } else { "push" }, kind);
+        let why = self.cause.text();
+        match self.outcome {
+            Outcome::Sent(_, None) => format!("{what} ({why}): sent, no answer yet"),
+            Outcome::Sent(_, Some(Answer { after, error: None })) => {
+                format!("{what} ({why}): sent, taken after {after} ms")
+            }
+            Outcome::Sent(_, Some(Answer { after, error: Some(error) })) => {
+                format!("{what} ({why}): sent, {error} after {after} ms")
+            }
+            Outcome::Held => format!("{what} ({why}): held, the last push says it already; one for all follows"),
+            Outcome::NotSent(reason) => format!("{what} ({why}): not sent: {}", reason.text()),
+        }
+    }
+}
+
+/// What kind of stanza it is.
+fn kind(word: Word) -> &'static str {
+    let has = |bits| word & bits != 0;
+    match () {
+        () if has(SUBSCRIBE) => "request for a subscription",
+        () if has(ERROR) => "error",
+        () if has(PROPOSE) => "call",
+        () if has(CALL_ENDS) => "end of a call",
+        () if has(SENT) => "own message, from another client",
+        () if has(HEADLINE) => "headline",
+        () if has(CORRECTED) => "correction",
+        () if has(ENCRYPTED) => "encrypted message",
+        () if has(GROUPCHAT) && has(SUBJECT) => "subject of a room",
+        () if has(GROUPCHAT) && has(BODY) => "message of a room",
+        () if has(BODY) => "message",
+        () => "stanza without a text",
+    }
+}
+
+/// Decisions and successes, in bounded memory.
+pub struct Journal {
+    /// Decisions for one user; 0 for none.
+    each: usize,
+    users: LruCache<Rc<str>, VecDeque<Decision>>,
+    successes: LruCache<u64, Millis>,
+}
+
+impl Journal {
+    pub fn new(each: usize) -> Self {
+        Journal { each, users: LruCache::new(USERS), successes: LruCache::new(DEVICES) }
+    }
+
+    pub fn add(&mut self, user: &Rc<str>, decision: Decision) {
+        if self.each == 0 {
+            return;
+        }
+        let decisions = self.users.get_or_insert_mut_ref(user, VecDeque::new);
+        if decisions.len() >= self.each {
+            decisions.pop_front();
+        }
+        decisions.push_back(decision);
+    }
+
+    /// What became of a push that was sent.
+    pub fn answered(&mut self, now: Millis, user: &Rc<str>, device: &str, id: Id, answer: Answer) {
+        if answer.error.is_none() {
+            self.successes.put(key(user, device), now);
+        }
+        self.change(user, id, Outcome::Sent(id, Some(answer)));
+    }
+
+    /// A push was taken back before it left.
+    pub fn withdrawn(&mut self, user: &Rc<str>, id: Id) {
+        self.change(user, id, Outcome::NotSent(Reason::Blocked));
+    }
+
+    fn change(&mut self, user: &Rc<str>, id: Id, outcome: Outcome) {
+        let of_id = |decision: &&mut Decision| matches!(decision.outcome, Outcome::Sent(sent, None) if sent == id);
+        if let Some(decision) = self.users.peek_mut(user).and_then(|decisions| decisions.iter_mut().rev().find(of_id)) {
+            decision.outcome = outcome;
+        }
+    }
+
+    /// The newest first.
+    pub fn decisions(&self, user: &str) -> impl Iterator<Item = &Decision> {
+        self.users.peek(user).into_iter().flat_map(|decisions| decisions.iter().rev())
+    }
+
+    /// When a push to the device arrived last, as far as is known.
+    pub fn last_success(&self, user: &str, device: &str) -> Option<Millis> {
+        self.successes.peek(&key(user, device)).copied()
+    }
+
+    /// The account is no more.
+    pub fn forget(&mut self, user: &str) {
+        self.users.pop(user);
+    }
+
+    /// What survives a reload.
+    pub fn save(&self) -> Vec<(u64, Millis)> {
+        self.successes.iter().rev().map(|(key, at)| (*key, *at)).collect()
+    }
+
+    pub fn restore(&mut self, successes: Vec<(u64, Millis)>) {
+        for (key, at) in successes {
+            self.successes.put(key, at);
+        }
+    }
+}
+
+/// The same after a reload. Who finds another with the same makes a list wrong that nobody but the administrator reads.
+fn key(user: &str, device: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (user, device).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Conditions of RFC 6120 §8.3.3, the values of a metric's label; all others are one.
+const CONDITIONS: [&str; 22] = [
+    "bad-request",
+    "conflict",
+    "feature-not-implemented",
+    "forbidden",
+    "gone",
+    "internal-server-error",
+    "item-not-found",
+    "jid-malformed",
+    "not-acceptable",
+    "not-allowed",
+    "not-authorized",
+    "policy-violation",
+    "recipient-unavailable",
+    "redirect",
+    "registration-required",
+    "remote-server-not-found",
+    "remote-server-timeout",
+    "resource-constraint",
+    "service-unavailable",
+    "subscription-required",
+    "undefined-condition",
+    "unexpected-request",
+];
+
+/// The name of an error that may be kept.
+pub fn condition(error: StanzaError) -> &'static str {
+    let known = CONDITIONS.iter().find(|known| **known == error.condition);
+    known.copied().unwrap_or("undefined-condition")
+}

@@ -1,0 +1,110 @@
+//! Why a device is not woken for a stanza.
+
+/// A reason, for the administrator and for the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    SessionAlive,
+    NobodyKeepsIt,
+    IsPush,
+    PushedBefore,
+    WaitedTogether,
+    UnknownSender,
+    SenderMuted,
+    RoomMuted,
+    NotMentioned,
+    UnusableKeys,
+    NothingAsked,
+    UnknownProfile,
+    NotImportant,
+    NotArchived,
+    NoBody,
+    ActiveElsewhere,
+    Filtered,
+    /// By a handler of `cloud_notify/push`.
+    Blocked,
+}
+
+impl Reason {
+    pub const ALL: [Reason; 18] = [
+        Reason::SessionAlive,
+        Reason::NobodyKeepsIt,
+        Reason::IsPush,
+        Reason::PushedBefore,
+        Reason::WaitedTogether,
+        Reason::UnknownSender,
+        Reason::SenderMuted,
+        Reason::RoomMuted,
+        Reason::NotMentioned,
+        Reason::UnusableKeys,
+        Reason::NothingAsked,
+        Reason::UnknownProfile,
+        Reason::NotImportant,
+        Reason::NotArchived,
+        Reason::NoBody,
+        Reason::ActiveElsewhere,
+        Reason::Filtered,
+        Reason::Blocked,
+    ];
+
+    /// The value of a metric's label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Reason::SessionAlive => "session_alive",
+            Reason::NobodyKeepsIt => "nobody_keeps_it",
+            Reason::IsPush => "is_push",
+            Reason::PushedBefore => "pushed_before",
+            Reason::WaitedTogether => "waited_together",
+            Reason::UnknownSender => "unknown_sender",
+            Reason::SenderMuted => "sender_muted",
+            Reason::RoomMuted => "room_muted",
+            Reason::NotMentioned => "not_mentioned",
+            Reason::UnusableKeys => "unusable_keys",
+            Reason::NothingAsked => "nothing_asked",
+            Reason::UnknownProfile => "unknown_profile",
+            Reason::NotImportant => "not_important",
+            Reason::NotArchived => "not_archived",
+            Reason::NoBody => "no_body",
+            Reason::ActiveElsewhere => "active_elsewhere",
+            Reason::Filtered => "filtered",
+            Reason::Blocked => "blocked",
+        }
+    }
+
+    /// In words.
+    pub fn text(self) -> &'static str {
+        match self {
+            Reason::SessionAlive => "its session is alive, or it is not concerned",
+            Reason::NobodyKeepsIt => "nobody keeps the message (no-store)",
+            Reason::IsPush => "it is a push itself",
+            Reason::PushedBefore => "it was pushed there before",
+            Reason::WaitedTogether => "it waited together with one that was pushed",
+            Reason::UnknownSender => "the sender is not in the roster",
+            Reason::SenderMuted => "the sender is muted",
+            Reason::RoomMuted => "the room is muted",
+            Reason::NotMentioned => "the room's message does not mention the user",
+            Reason::UnusableKeys => "it wants an encryption that is not known, or its keys cannot be read",
+            Reason::NothingAsked => "the client asks for nothing",
+            Reason::UnknownProfile => "the match profile is not known",
+            Reason::NotImportant => "it is not important",
+            Reason::NotArchived => "it is in no archive",
+            Reason::NoBody => "it has no body",
+            Reason::ActiveElsewhere => "the user was active elsewhere a moment ago (grace)",
+            Reason::Filtered => "the client filters what comes from there",
+            Reason::Blocked => "another module blocked it",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_is_told_from_every_other() {
+        let unique = |text: fn(Reason) -> &'static str| {
+            Reason::ALL.map(text).into_iter().collect::<std::collections::HashSet<_>>().len()
+        };
+        assert_eq!((unique(Reason::label), unique(Reason::text)), (Reason::ALL.len(), Reason::ALL.len()));
+        assert!(Reason::ALL.iter().enumerate().all(|(i, reason)| *reason as usize == i), "in order, and all");
+    }
+}

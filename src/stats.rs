@@ -1,0 +1,72 @@
+//! Counts for the metrics: plain numbers, which are read when somebody asks.
+
+use std::collections::BTreeMap;
+
+use crate::delivery::Millis;
+use crate::importance::Importance;
+use crate::reason::Reason;
+
+/// Times to answer that wait to be read; more are not kept.
+const ANSWERS: usize = 10_000;
+
+/// Everything that is counted, from the start of the engine.
+#[derive(Default)]
+pub struct Stats {
+    pub calls: u64,
+    pub important: u64,
+    pub unimportant: u64,
+    pub held: u64,
+    pub sent_again: u64,
+    suppressed: [u64; Reason::ALL.len()],
+    /// By condition; `result` for none.
+    answers: BTreeMap<&'static str, u64>,
+    times: Vec<Millis>,
+    pub removed_refused: u64,
+    pub removed_unreachable: u64,
+    pub cache_hits: u64,
+    pub cache_misses: u64,
+}
+
+/// A number with its name, and the value of its label if it has one.
+pub type Count = (&'static str, &'static str, u64);
+
+impl Stats {
+    pub fn sent(&mut self, importance: Importance) {
+        *match importance {
+            Importance::Urgent => &mut self.calls,
+            Importance::Important => &mut self.important,
+            Importance::Low | Importance::None => &mut self.unimportant,
+        } += 1;
+    }
+
+    pub fn suppressed(&mut self, reason: Reason) {
+        self.suppressed[reason as usize] += 1;
+    }
+
+    /// `condition` is that of an error, or `result`.
+    pub fn answered(&mut self, condition: &'static str, after: Millis) {
+        *self.answers.entry(condition).or_default() += 1;
+        if self.times.len() < ANSWERS {
+            self.times.push(after);
+        }
+    }
+
+    /// The times to answer since the last call.
+    pub fn take_times(&mut self) -> Vec<Millis> {
+        std::mem::take(&mut self.times)
+    }
+
+    pub fn counts(&self) -> Vec<Count> {
+        let pushes = [("call", self.calls), ("important", self.important), ("unimportant", self.unimportant)];
+        let removed = [("refused", self.removed_refused), ("unreachable", self.removed_unreachable)];
+        let cache = [("hit", self.cache_hits), ("miss", self.cache_misses)];
+        let labelled = [("pushes", &pushes[..]), ("removed", &removed), ("cache", &cache)];
+        let labelled =
+            labelled.into_iter().flat_map(|(name, values)| values.iter().map(move |(label, n)| (name, *label, *n)));
+        let suppressed =
+            Reason::ALL.iter().map(|reason| ("suppressed", reason.label(), self.suppressed[*reason as usize]));
+        let answers = self.answers.iter().map(|(condition, n)| ("answers", *condition, *n));
+        let plain = [("held", "", self.held), ("sent_again", "", self.sent_again)];
+        labelled.chain(suppressed).chain(answers).chain(plain).collect()
+    }
+}
