@@ -9,15 +9,18 @@ PREFIX ?= /usr/local
 PLUGINDIR ?= $(PREFIX)/lib/prosody/modules
 LUA_CMOD ?= $(PREFIX)/lib/lua/$(LUA_VERSION)
 PROSODY ?= 0.12
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 # Kept per version, so that what is installed is never another Lua's.
 LIBRARY = $(TARGET)/release/lua$(LUA_VERSION)/prosody_push.so
+ROCK = prosody-push-$(VERSION)
+ROCKS = $(TARGET)/rock
 CARGO_LUA = --locked --no-default-features --features lua$(subst .,,$(LUA_VERSION))
 BUSTED = /usr/bin/busted -o spec/support/output.lua
 
 # Specs that need no server of a certain version, and those that run on each; spec/live on each storage.
-SPECS = spec/boundary_spec.lua spec/support_spec.lua spec/install_spec.lua
+SPECS = spec/boundary_spec.lua spec/support_spec.lua spec/install_spec.lua spec/rocks_spec.lua
 SERVER_SPECS = spec/faults_spec.lua spec/parity_spec.lua spec/tigase_parity_spec.lua spec/bench_spec.lua spec/reliability_spec.lua
 SERVERS = 0.12 13.0
 STORAGES = internal sqlite postgresql
@@ -35,13 +38,14 @@ DENY = $(TOOLS)/deny-$(DENY_VERSION)/bin/cargo-deny
 
 # What is built last lies where the suites look for it.
 .NOTPARALLEL:
-.PHONY: help build files install deps dev demo serve test core luas specs lint bench soak clean
+.PHONY: help build files install rock deps dev demo serve test core luas specs lint bench soak clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
+# LuaRocks has a CC of its own, for which cargo would build aws-lc anew.
 build: ## the library for LUA_VERSION (default 5.4)
-	cargo build --release $(CARGO_LUA)
+	$(if $(LUA),env -u CC )cargo build --release $(CARGO_LUA)
 	@install -D -m 755 "$(TARGET)/release/libprosody_push.so" "$(LIBRARY)"
 
 # Under sudo there is often no cargo: then what `make build` left is installed.
@@ -60,6 +64,18 @@ install: files ## library and modules; DESTDIR, PREFIX, PLUGINDIR, LUA_CMOD say 
 	@echo "    plugin_paths = { \"$(PLUGINDIR)\" }"
 	@echo "    modules_enabled = { …; \"cloud_notify\" }"
 	@echo "Then restart Prosody."
+
+# The rockspec of the work tree with a version, and with the archive that lies beside it in the source rock. What is built
+# runs on one Lua.
+rock: ## for luarocks and prosodyctl install, source and built for LUA_VERSION: target/rock/prosody-push-VERSION-1.*.rock
+	rm -rf "$(ROCKS)"
+	mkdir -p "$(ROCKS)"
+	tar --create --gzip --transform='s,^,$(ROCK)/,' --file="$(ROCKS)/$(ROCK).tar.gz" Cargo.* LICENSE Makefile *.md benches lua src
+	sed 's,"scm-1","$(VERSION)-1",; s,git+file://\.,file://$(ROCK).tar.gz,' prosody-push-scm-1.rockspec >"$(ROCKS)/$(ROCK)-1.rockspec"
+	cd "$(ROCKS)" && zip -q "$(ROCK)-1.src.rock" "$(ROCK)-1.rockspec" "$(ROCK).tar.gz"
+	sed -i 's/lua >= .*"/lua ~> $(LUA_VERSION)"/' "$(ROCKS)/$(ROCK)-1.rockspec"
+	luarocks --lua-version=$(LUA_VERSION) --tree="$(ROCKS)/tree" make "$(ROCKS)/$(ROCK)-1.rockspec"
+	cd "$(ROCKS)" && luarocks --lua-version=$(LUA_VERSION) --tree=tree pack prosody-push $(VERSION)-1
 
 deps: ## what demo and tests run on: Debian packages, both Prosodys in .prosody
 	spec/support/deps

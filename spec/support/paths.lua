@@ -16,6 +16,7 @@ local target = absolute(os.getenv("CARGO_TARGET_DIR") or "target");
 
 return {
 	root = root;
+	target = target;
 	-- Of a server version: the unpacked packages.
 	server = function (version) return root.."/.prosody/"..version; end;
 	-- Of a package that `deps` unpacked: what `dpkg` calls the upstream version.

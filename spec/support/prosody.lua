@@ -9,8 +9,9 @@
 -- (names of more, with the same configuration and accounts); components (JID -> module); s2s (true to reach out); log_level
 -- (the lowest, "debug" unless given); http (true for a port: http_port); storage ("internal" | "memory" | "sqlite" |
 -- "postgresql"; STORAGE unless given, or "internal"); sql (that of another server, to share its database); modules and
--- library, if ours are not to be taken from the work tree; reference (the folder of another mod_cloud_notify than the version's
--- own); community (names of modules of Debian's prosody-modules that are found before ours).
+-- library, if ours are not to be taken from the work tree (false: the server is told of none); reference (the folder of
+-- another mod_cloud_notify than the version's own); community (names of modules of Debian's prosody-modules that are found
+-- before ours).
 local paths = require "spec.support.paths";
 local net = require "spec.support.net";
 local stream = require "spec.support.stream";
@@ -64,7 +65,7 @@ local function plugin_paths(self)
 		table.insert(dirs, dir);
 	end
 	if self.module == "ours" then
-		table.insert(dirs, self.modules or paths.root.."/lua");
+		if self.modules ~= false then table.insert(dirs, self.modules or paths.root.."/lua"); end
 	elseif self.version == "0.12" or self.reference then
 		local dir = self.dir.."/reference";
 		lfs.mkdir(dir);
@@ -134,16 +135,16 @@ local function write_config(self)
 end
 
 -- Debian's scripts have their folders near their top.
-local function write_script(self, name_of_script)
+local function write_script(self, program)
 	local root = paths.server(self.version);
-	local script = read(root.."/usr/bin/"..name_of_script);
+	local script = read(root.."/usr/bin/"..program);
 	for name, dir in pairs({
 		CFG_SOURCEDIR = root.."/usr/lib/prosody"; CFG_PLUGINDIR = root.."/usr/lib/prosody/modules/";
 		CFG_CONFIGDIR = self.dir; CFG_DATADIR = self.dir;
 	}) do
 		script = script:gsub(name.."=[^;\n]+", function () return ("%s=%q"):format(name, dir); end, 1);
 	end
-	write(self.dir.."/"..name_of_script, script);
+	write(self.dir.."/"..program, script);
 end
 
 local function write_accounts(self)
@@ -173,7 +174,7 @@ if [ "$KEEP" ]; then echo "kept DIR"; else rm -rf DIR; fi
 ]];
 
 local function launch(self)
-	local command = MINDER:gsub("%u+", { DIR = self.dir, LIBRARY = self.library or paths.library });
+	local command = MINDER:gsub("%u+", { DIR = self.dir, LIBRARY = self.library == false and "" or self.library or paths.library });
 	self.process = assert(io.popen(command, "w"));
 	local ok, err = pcall(function ()
 		local answers = self.answers;
@@ -231,6 +232,15 @@ end
 
 function methods:pid()
 	return tonumber(read(self.dir.."/pid"));
+end
+
+-- What prosodyctl says to a command; `environment` is as in a shell.
+function methods:ctl(command, environment)
+	local process = io.popen(("cd %s && %s lua5.4 ./prosodyctl --config ./prosody.cfg.lua %s </dev/null 2>&1")
+		:format(self.dir, environment or "", command));
+	local output = process:read("a");
+	if not process:close() then error(command..": "..output, 2); end
+	return output;
 end
 
 -- Resident memory, in bytes.

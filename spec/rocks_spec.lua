@@ -1,0 +1,85 @@
+-- Rocks of `make rock`, and Debian's LuaRocks: into the tree where `prosodyctl install` puts things, which Prosody knows
+-- without being told.
+local prosody = require "spec.support.prosody";
+local appserver = require "spec.support.appserver";
+local client = require "spec.support.client";
+local net = require "spec.support.net";
+local paths = require "spec.support.paths";
+
+local VERSIONS = { "0.12", "13.0" };
+local OURS = "Push notifications by prosody%-push";
+
+local function run(command)
+	local process = io.popen(command.." </dev/null 2>&1");
+	local output = process:read("a");
+	if not process:close() then error(command.."\n"..output, 2); end
+	return output;
+end
+
+-- `install` gets a server that knows nothing of us. What it leaves, and says, is all that the server needs.
+local function pushes_after(version, install)
+	local server = prosody.start { version = version, module = "ours", modules = false, library = false };
+	assert.not_matches(OURS, server:log());
+	assert.is_nil((package.searchpath("prosody_push", package.cpath)), "this machine has a library of its own");
+	local output = install(server);
+	assert.matches("prosody%-push [%w.-]+ is now installed in "..server.dir.."/custom_plugins", output);
+	server:restart();
+	server:wait_log(OURS);
+	local app = appserver.connect(server, "push.example.test");
+	local phone = client.connect(server, "romeo");
+	phone:enable_push({ jid = app.jid, node = "n" });
+	phone:close();
+	client.connect(server, "juliet"):message { to = "romeo@example.test", body = "Romeo?" };
+	assert.equal("n", appserver.read(app:expect(1)).node);
+	server:stop();
+end
+
+describe("luarocks make", function ()
+	-- As good as no network, and needs no rights.
+	local OFFLINE = "CARGO_NET_OFFLINE=true all_proxy=http://127.0.0.1:1 http_proxy=http://127.0.0.1:1 https_proxy=http://127.0.0.1:1";
+
+	for _, version in ipairs(VERSIONS) do
+		it("needs no network, for Prosody "..version, function ()
+			pushes_after(version, function (server)
+				return run(("%s luarocks --lua-version=5.4 make --tree=%s/custom_plugins prosody-push-scm-1.rockspec")
+					:format(OFFLINE, server.dir));
+			end);
+		end);
+	end
+end);
+
+describe("prosodyctl install", function ()
+	setup(function () run("make -s rock"); end);
+
+	-- A LuaRocks server with one kind of rock.
+	local function from_server(kind, environment)
+		return function (server)
+			local dir, port = server.dir.."/rocks", net.free_port();
+			run(("mkdir %s && cp %s/rock/*.%s.rock %s"):format(dir, paths.target, kind, dir));
+			run("luarocks-admin --lua-version=5.4 make_manifest "..dir);
+			-- In the place of luarocks.org, which nobody is to ask.
+			run(("echo 'rocks_servers = { \"http://127.0.0.1:%d\" }' >%s/config.lua"):format(port, dir));
+			-- Ends with this process.
+			local http = io.popen(("python3 -m http.server --bind 127.0.0.1 --directory %s %d >/dev/null 2>&1 & read -r _; kill $!")
+				:format(dir, port), "w");
+			net.connect(port):close();
+			local ok, output = pcall(server.ctl, server, ("install --server=http://127.0.0.1:%d prosody-push"):format(port),
+				("LUAROCKS_CONFIG=%s/config.lua %s"):format(dir, environment or ""));
+			http:close();
+			return ok and output or error(output, 0);
+		end;
+	end
+
+	for _, version in ipairs(VERSIONS) do
+		it("takes what is built from a LuaRocks server, without cargo, for Prosody "..version, function ()
+			pushes_after(version, from_server("linux-*", "PATH=/usr/bin:/bin"));
+		end);
+	end
+
+	it("builds from source, for who has cargo", function ()
+		-- prosodyctl has another HOME: Prosody's.
+		local home = os.getenv("HOME");
+		pushes_after("13.0", from_server("src", ("CARGO_TARGET_DIR=%s CARGO_HOME=%s RUSTUP_HOME=%s"):format(
+			paths.target, os.getenv("CARGO_HOME") or home.."/.cargo", os.getenv("RUSTUP_HOME") or home.."/.rustup")));
+	end);
+end);
