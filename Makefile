@@ -16,6 +16,7 @@ TARGET = $(or $(CARGO_TARGET_DIR),target)
 LIBRARY = $(TARGET)/release/lua$(LUA_VERSION)/prosody_push.so
 ROCK = prosody-push-$(VERSION)
 ROCKS = $(TARGET)/rock
+DEB = $(TARGET)/prosody-push_$(VERSION)_$(shell dpkg --print-architecture).deb
 CARGO_LUA = --locked --no-default-features --features lua$(subst .,,$(LUA_VERSION))
 BUSTED = /usr/bin/busted -o spec/support/output.lua
 
@@ -38,7 +39,7 @@ DENY = $(TOOLS)/deny-$(DENY_VERSION)/bin/cargo-deny
 
 # What is built last lies where the suites look for it.
 .NOTPARALLEL:
-.PHONY: help build files install rock deps dev demo serve test core luas specs lint bench soak clean
+.PHONY: help build files install deb rock deps dev demo serve test core luas specs lint bench soak clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -64,6 +65,12 @@ install: files ## library and modules; DESTDIR, PREFIX, PLUGINDIR, LUA_CMOD say 
 	@echo "    plugin_paths = { \"$(PLUGINDIR)\" }"
 	@echo "    modules_enabled = { …; \"cloud_notify\" }"
 	@echo "Then restart Prosody."
+
+deb: ## a package for Debian's Prosody, 0.12 and 13.0: target/prosody-push_VERSION_ARCH.deb
+	rm -rf "$(TARGET)/deb"
+	$(MAKE) files LUA_VERSION=5.4 DESTDIR="$(TARGET)/deb" PLUGINDIR=/usr/lib/prosody/modules \
+		LUA_CMOD="/usr/lib/$$(cc -print-multiarch)/lua/5.4"
+	packaging/deb "$(TARGET)/deb" "$(DEB)"
 
 # The rockspec of the work tree with a version, and with the archive that lies beside it in the source rock. What is built
 # runs on one Lua.
