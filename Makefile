@@ -39,7 +39,7 @@ DENY = $(TOOLS)/deny-$(DENY_VERSION)/bin/cargo-deny
 
 # What is built last lies where the suites look for it.
 .NOTPARALLEL:
-.PHONY: help build files install deb rock deps dev demo serve test core luas specs lint bench soak clean
+.PHONY: help build files install deb rock deps dev demo serve test core luas specs lint bench soak debian clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -154,6 +154,11 @@ soak: ## faults, load and hostile input beside the reference; writes docs/reliab
 	$(MAKE) build
 	PROPTEST_CASES=$(CASES) cargo test --release --locked --no-default-features --test properties | tee "$(TARGET)/properties.txt"
 	PROPTEST_CASES=$(CASES) PROFILE=release lua5.4 spec/soak.lua "$(TARGET)/properties.txt"
+
+debian: ## package and rock on clean Debians with either Prosody; wants root, or sudo (some 3 minutes)
+	spec/support/deps debian
+	$(MAKE) deb rock LUA_VERSION=5.4
+	$(if $(filter-out 0,$(shell id -u)),sudo )env PACKAGE="$(DEB)" ROCK="$$(ls $(ROCKS)/*.linux-*.rock)" lua5.4 $(BUSTED) spec/debian_spec.lua
 
 clean: ## removes all that was made
 	cargo clean

@@ -1,0 +1,103 @@
+-- A clean Debian in a folder of its own; the network is the machine's. Wants root.
+--
+--   local debian = root.bootstrap()      local other = debian:copy()
+--   debian:run("apt-get install …")      its output, which is raised when it fails
+--   debian:start("prosody", "prosody -F")      as that user, until debian:stop(); what it prints goes to /output
+--   debian:read(path)  debian:write(path, text)  debian:add(file)      a file of the machine, to its root
+--   debian:remove()
+--
+-- All runs in namespaces of its own, whose processes and mounts go with their first process. And that goes, and the folder,
+-- when this process does, however it ends.
+local root = {};
+local methods = {};
+local mt = { __index = methods };
+
+local NAMESPACES = "unshare --mount --pid --fork --kill-child ";
+local ENVIRONMENT = "PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/ LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive";
+-- Twice: what is killed at the same time may still write.
+local REMOVER = "trap '' INT; read -r _; rm -rf --one-file-system %s || rm -rf --one-file-system %s";
+-- With `unshare`'s child, which has ten seconds to end, all in its namespaces ends.
+local MINDER = [[
+trap '' INT
+COMMAND </dev/null >DIR/output 2>&1 &
+unshare=$!
+read -r _
+child=$(cat /proc/$unshare/task/$unshare/children 2>/dev/null) && kill $child
+timeout 10 tail --pid=$unshare -f /dev/null || kill -9 $child
+wait
+]];
+
+local function run(command)
+	local process = assert(io.popen("exec setpriv --pdeathsig KILL "..command.." </dev/null 2>&1"));
+	local output = process:read("a");
+	if not process:close() then error(command.."\n"..output, 0); end
+	return output;
+end
+
+local function new()
+	local dir = run("mktemp -d"):match("%S+");
+	-- Its root: others than root must see what is in it.
+	run("chmod 755 "..dir);
+	return setmetatable({ dir = dir, remover = assert(io.popen(REMOVER:gsub("%%s", dir), "w")) }, mt);
+end
+
+local function try(self, what, ...)
+	local ok, err = pcall(what, ...);
+	if ok then return self; end
+	self:remove();
+	error(err, 0);
+end
+
+function root.bootstrap()
+	local self = new();
+	return try(self, run, NAMESPACES.."--mount-proc spec/support/bootstrap "..self.dir);
+end
+
+function methods:copy()
+	local other = new();
+	return try(other, run, ("cp -a --reflink=auto %s/. %s"):format(self.dir, other.dir));
+end
+
+local function inside(self, command, user)
+	return NAMESPACES..("--mount-proc=%s/proc env -i %s chroot --userspec=%s %s sh -euc '%s'")
+		:format(self.dir, ENVIRONMENT, user or "root", self.dir, command:gsub("'", "'\\''"));
+end
+
+function methods:run(command)
+	return run(inside(self, command));
+end
+
+function methods:start(user, command)
+	local places = { COMMAND = inside(self, "exec "..command, user), DIR = self.dir };
+	self.process = assert(io.popen(MINDER:gsub("%u+", places), "w"));
+end
+
+function methods:stop()
+	if not self.process then return; end
+	self.process:close();
+	self.process = nil;
+end
+
+function methods:remove()
+	self:stop();
+	self.remover:close();
+end
+
+function methods:add(file)
+	run(("cp %s %s/"):format(file, self.dir));
+end
+
+function methods:read(path)
+	local file = io.open(self.dir..path);
+	local text = file and file:read("a") or "";
+	if file then file:close(); end
+	return text;
+end
+
+function methods:write(path, text)
+	local file = assert(io.open(self.dir..path, "w"));
+	file:write(text);
+	file:close();
+end
+
+return root;
