@@ -4,14 +4,14 @@
 --   server:eval("return module.host")       runs in the server, in the host's environment
 --   server:stop()  server:restart(options)  server:kill()
 --
--- opts: version "0.12" | "13.0"; module "ours" | "reference"; options (the host's configuration, where push_coalesce
--- is off unless it is given); global (what is not for a host); enable, disable (lists of modules); host (its name); hosts
--- (names of more, with the same configuration and accounts); components (JID -> module); s2s (true to reach out); log_level
--- (the lowest, "debug" unless given); http (true for a port: http_port); storage ("internal" | "memory" | "sqlite" |
--- "postgresql"; STORAGE unless given, or "internal"); sql (that of another server, to share its database); modules and
--- library, if ours are not to be taken from the work tree (false: the server is told of none); reference (the folder of
--- another mod_cloud_notify than the version's own); community (names of modules of Debian's prosody-modules that are found
--- before ours).
+-- opts: version "0.12" | "13.0"; module "ours" | "reference"; options (the host's configuration, where push_coalesce is off
+-- unless it is given); global (what is not for a host); enable, disable (lists of modules); host (its name); hosts (names
+-- of more, with the same configuration and accounts); components (JID -> module); s2s (true to reach out); log_level (the
+-- lowest, "debug" unless given); http (true for a port: http_port); data (a folder to start with a copy of); storage
+-- ("internal" | "memory" | "sqlite" | "postgresql"; STORAGE unless given, or "internal"); sql (that of another server, to
+-- share its database); modules and library, if ours are not to be taken from the work tree (false: the server is told of
+-- none); reference (the folder of another mod_cloud_notify than the version's own); community (names of modules of Debian's
+-- prosody-modules that are found before ours).
 local paths = require "spec.support.paths";
 local net = require "spec.support.net";
 local stream = require "spec.support.stream";
@@ -148,6 +148,7 @@ local function write_script(self, program)
 end
 
 local function write_accounts(self)
+	if self.data then assert(os.execute(("cp -r %s %s/data"):format(self.data, self.dir))); end
 	lfs.mkdir(self.dir.."/data");
 	for _, host in ipairs(hosts(self)) do
 		local dir = self.dir.."/data/"..host:gsub("%.", "%%2e");

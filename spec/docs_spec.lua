@@ -1,0 +1,160 @@
+-- What the documents show is true: every block of configuration is loaded, every command is run, every file is there.
+local paths = require "spec.support.paths";
+local prosody = require "spec.support.prosody";
+local appserver = require "spec.support.appserver";
+local client = require "spec.support.client";
+local lfs = require "lfs";
+
+local VERSION = os.getenv("PROSODY") or "0.12";
+local DOCUMENTS = {
+	"README.md", "SECURITY.md", "CHANGELOG.md", "docs/operators.md", "docs/developers.md", "docs/contributing.md", "docs/bench.md",
+	"docs/reliability.md",
+};
+-- Commands that change the machine, and the specs that run them.
+local ELSEWHERE = {
+	["^sudo apt install %./prosody%-push_[%d.]+_amd64%.deb$"] = { "spec/debian_spec.lua", "apt%-get install" };
+	["^PROSODY=13%.0 lua5%.4 /usr/bin/busted "] = { "Makefile", "busted %-o spec/support/output%.lua" };
+};
+
+local function read(name)
+	local file = assert(io.open(paths.root.."/"..name), name.." is not there");
+	local text = file:read("a");
+	file:close();
+	return text;
+end
+
+-- The blocks of a language in all documents: name of the document, text.
+local function blocks(language)
+	local found = {};
+	for _, name in ipairs(DOCUMENTS) do
+		for text in read(name):gmatch("\n```"..language.."\n(.-)\n```") do found[#found + 1] = { name, text }; end
+	end
+	return found;
+end
+
+describe("the documents", function ()
+	it("name files that are there", function ()
+		local n = 0;
+		for _, name in ipairs(DOCUMENTS) do
+			local folder = name:match("^.*/") or "";
+			for target in read(name):gmatch("%]%(([^)#]+)%)") do
+				if not target:find("^https?:") then
+					n = n + 1;
+					assert.is_truthy(lfs.attributes(paths.root.."/"..folder..target), name.." names "..target);
+				end
+			end
+		end
+		assert.is_true(n > 20);
+	end);
+
+	it("have every option in the README's table, and no other", function ()
+		local options, shown = {}, {};
+		for option in read("src/config.rs"):match("pub fn read(.-)\n    }\n"):gmatch('"([%w_]+)"') do options[option] = true; end
+		for option in read("README.md"):gmatch("\n| `([%w_]+)` | [^|]+ | ") do shown[option] = true; end
+		assert.same(options, shown);
+		assert.is_true(options.push_explain and options.contact_uri);
+	end);
+
+	it("have every reason and metric that an administrator may meet", function ()
+		local metrics, operators = read("lua/prosody_push_metrics.lib.lua"), read("docs/operators.md");
+		for name in metrics:gmatch('module:metric%("%a+", "([%w_]+)"') do
+			assert.is_truthy(operators:find("__"..name, 1, true), name);
+		end
+	end);
+
+	it("show commands of make that there are", function ()
+		local n = 0;
+		for _, block in ipairs(blocks("sh")) do
+			for line in block[2]:gmatch("[^\n]+") do
+				local target = line:gsub("%s*#.*", ""):match("^s?u?d?o? ?make (.+)$");
+				if target then
+					n = n + 1;
+					assert.is_true(os.execute(("cd %s && make -n %s >/dev/null 2>&1"):format(paths.root, target)), line);
+				end
+			end
+		end
+		assert.is_true(n > 10);
+	end);
+
+	it("show commands that run", function ()
+		local server = prosody.start {
+			version = VERSION, module = "ours", host = "example.org", enable = { "admin_shell" },
+		};
+		local app = appserver.connect(server, "push.example.test");
+		local phone = client.connect(server, "romeo");
+		local function enable() assert.equal("result", phone:enable_push({ jid = app.jid, node = "n" }).attr.type); end
+		local n = 0;
+		for _, block in ipairs(blocks("sh")) do
+			for line in block[2]:gmatch("[^\n]+") do
+				local words, known = {}, line:find("^make ") or line:find("^sudo make ");
+				for word in line:gmatch("%S+") do words[#words + 1] = word; end
+				if words[1] == "prosodyctl" then
+					enable();
+					n = n + 1;
+					local text = server:prosodyctl(table.unpack(words, 2));
+					assert.is_truthy(text:find("OK: ") or text:find("Result: "), line..": "..text);
+					assert.is_nil(text:find("Error"), line..": "..text);
+					known = true;
+				end
+				for pattern, where in pairs(ELSEWHERE) do
+					if line:find(pattern) then known = read(where[1]):find(where[2]); end
+				end
+				assert.is_truthy(known, block[1].." shows a command that no test runs: "..line);
+			end
+		end
+		server:stop();
+		assert.is_true(n > 7);
+	end);
+
+	it("show configuration that works", function ()
+		local n = 0;
+		for _, block in ipairs(blocks("lua")) do
+			local options = {};
+			local chunk = assert(load(block[2], "="..block[1], "t", setmetatable(options, { __index = { module = false } })));
+			-- A module's code is run in a server.
+			if not block[2]:find("module:", 1, true) then
+				n = n + 1;
+				chunk();
+				setmetatable(options, nil);
+				local modules, global = options.modules_enabled or {}, {};
+				options.modules_enabled, options.plugin_paths = nil, nil;
+				for name, value in pairs(options) do global[name] = value; end
+				local has = {};
+				for _, name in ipairs(modules) do has[name] = true; end
+				local server = prosody.start { version = VERSION, module = "ours", enable = modules, global = global, http = has.http_openmetrics };
+				for _, name in ipairs(modules) do
+					assert.is_true(server:eval([[
+						local is_loaded = require "core.modulemanager".is_loaded;
+						return is_loaded(module.host, ...) or is_loaded("*", ...);
+					]], name), block[1]..": "..name);
+				end
+				server:stop();
+			end
+		end
+		assert.is_true(n > 3);
+	end);
+
+	it("show code for modules that works", function ()
+		local n = 0;
+		local server = prosody.start { version = VERSION, module = "ours" };
+		local app = appserver.connect(server, "push.example.test");
+		for _, block in ipairs(blocks("lua")) do
+			if block[2]:find("module:", 1, true) then
+				n = n + 1;
+				server:eval(block[2]);
+			end
+		end
+		assert.equal(3, n);
+		local phone = client.connect(server, "romeo");
+		phone:enable_push { jid = app.jid, node = "n" };
+		assert.equal("my value", server:stored("romeo")["push.example.test<n"].my_key);
+		phone:close();
+		local juliet = client.connect(server, "juliet");
+		server:eval([[module:fire_event("cloud-notify-ping", { user = "romeo" })]]);
+		assert.equal(0, app:settled(), "what is not important is stopped");
+		juliet:message { to = "romeo@example.test", body = "Romeo?" };
+		app:expect(1);
+		server:wait_log("No push for romeo to push.example.test<n: romeo sleeps");
+		server:stop();
+	end);
+end);
