@@ -44,6 +44,57 @@ const HISTORIES: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 const ROAD_FAILURES: [&str; 4] =
     ["remote-server-not-found", "remote-server-timeout", "resource-constraint", "internal-server-error"];
 
+/// Conditions of RFC 6120 §8.3.3, of which one stands for all others.
+pub const CONDITIONS: [&str; 22] = [
+    "bad-request",
+    "conflict",
+    "feature-not-implemented",
+    "forbidden",
+    "gone",
+    "internal-server-error",
+    "item-not-found",
+    "jid-malformed",
+    "not-acceptable",
+    "not-allowed",
+    "not-authorized",
+    "policy-violation",
+    "recipient-unavailable",
+    "redirect",
+    "registration-required",
+    "remote-server-not-found",
+    "remote-server-timeout",
+    "resource-constraint",
+    "service-unavailable",
+    "subscription-required",
+    "undefined-condition",
+    "unexpected-request",
+];
+
+/// One of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Condition(u8);
+
+impl Condition {
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+
+    pub fn name(self) -> &'static str {
+        CONDITIONS[self.index()]
+    }
+}
+
+impl StanzaError<'_> {
+    /// What may be kept of it, and counted: others choose the words.
+    pub fn known_condition(&self) -> Condition {
+        let known = CONDITIONS.iter().position(|known| *known == self.condition);
+        Condition(known.unwrap_or(UNDEFINED) as u8)
+    }
+}
+
+/// `undefined-condition`
+const UNDEFINED: usize = 20;
+
 /// A stanza error, RFC 6120 §8.3.
 #[derive(Clone, Copy, Debug)]
 pub struct StanzaError<'a> {
@@ -112,9 +163,9 @@ type Histories = BTreeMap<Rc<str>, History>;
 pub struct State {
     in_flight: Vec<Saved>,
     failures: Vec<(Rc<str>, Histories)>,
-    /// The journal's.
+    /// When pushes arrived last: user, identifier, time.
     #[serde(default)]
-    pub successes: Vec<(u64, Millis)>,
+    pub successes: Vec<(Rc<str>, Rc<str>, Millis)>,
 }
 
 /// All pushes of a host that are under way, and the failures of those before.

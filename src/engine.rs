@@ -1,6 +1,7 @@
 //! One host's rules: what happened and when goes in, what has to be sent comes out.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 
@@ -17,7 +18,7 @@ use crate::facts::{
 };
 use crate::ids::{Id, Ids};
 use crate::importance::{Importance, judge};
-use crate::journal::{Answer, Cause, Decision, Journal, Outcome, condition};
+use crate::journal::{Answer, Cause, Decision, Journal, Outcome};
 use crate::protocol::Protocol;
 use crate::push2::envelope::{ArchiveId, envelope};
 use crate::push2::matching::{self, Case, matched};
@@ -98,6 +99,8 @@ struct Occasion<'a> {
     event: Event<'a>,
     cause: Cause,
     message: Option<&'a Message<'a>>,
+    /// Its facts, with what the user himself sent marked.
+    word: Option<Word>,
     importance: Importance,
 }
 
@@ -139,6 +142,8 @@ pub struct Engine {
     retries: Retries,
     journal: Journal,
     stats: Stats,
+    /// When pushes arrived last at devices that have not been loaded since a reload.
+    successes: HashMap<(Rc<str>, Rc<str>), Millis>,
     ids: Ids,
 }
 
@@ -166,6 +171,7 @@ impl Engine {
             retries: Retries::default(),
             journal,
             stats: Stats::default(),
+            successes: HashMap::new(),
             ids: Ids::new(random),
         }
     }
@@ -212,7 +218,14 @@ impl Engine {
         let limit = if self.protocol == Protocol::Push { self.config.max_devices } else { usize::MAX };
         let devices = Devices::new(registrations, limit);
         self.delivery.retain(user, |identifier| devices.get(identifier).is_some());
-        self.users.put(user.into(), devices);
+        let user: Rc<str> = user.into();
+        for device in devices.iter() {
+            let known = self.users.peek(&user).and_then(|known| known.get(&device.identifier));
+            let known = known.map(|known| known.last_success.get());
+            let known = known.or_else(|| self.successes.remove(&(user.clone(), device.identifier.clone())));
+            device.last_success.set(known.unwrap_or(0));
+        }
+        self.users.put(user, devices);
     }
 
     /// `identifier` was enabled, anew or again: its failures so far do not count.
@@ -254,10 +267,11 @@ impl Engine {
         if !is_incoming && message.word & CALL_ENDS == 0 {
             return Ok(Pushes::default());
         }
-        let importance = self.judge(user, message);
+        let (word, importance) = self.judge(user, message);
         let urgent = importance == Importance::Urgent;
         let (name, devices) = self.devices(user)?;
-        let occasion = Occasion { event, cause: Cause::Addressed, message: Some(message), importance };
+        let occasion =
+            Occasion { event, cause: Cause::Addressed, message: Some(message), word: Some(word), importance };
         let mut woken = Vec::new();
         for device in devices.iter() {
             if is_incoming && (urgent || !held(&device.identifier)) || self.rang(user, device, message) {
@@ -297,11 +311,11 @@ impl Engine {
         message: &Message,
     ) -> Result<Queued, NotLoaded> {
         let (user, devices) = self.devices(event.user)?;
-        let importance = self.judge(event.user, message);
+        let (word, importance) = self.judge(event.user, message);
         let important = importance.is_important();
         let none = Queued { pushes: Pushes::default(), alerted: important, done };
         let Some(own) = devices.get(identifier) else { return Ok(Queued { alerted: false, ..none }) };
-        let occasion = Occasion { event, cause: Cause::Queued, message: Some(message), importance };
+        let occasion = Occasion { event, cause: Cause::Queued, message: Some(message), word: Some(word), importance };
         let none = Queued { alerted: important && self.wish(&occasion, own).is_ok(), ..none };
         let is_call = message.word & (PROPOSE | CALL_ENDS) != 0;
         if !is_call && if important { done.important } else { done.unimportant } {
@@ -459,12 +473,16 @@ impl Engine {
     /// What has to survive a reload.
     pub fn save(&self) -> State {
         let mut state = self.delivery.save();
-        state.successes = self.journal.save();
+        let devices = self.users.iter().flat_map(|(user, devices)| devices.iter().map(move |device| (user, device)));
+        let successes =
+            devices.map(|(user, device)| (user.clone(), device.identifier.clone(), device.last_success.get()));
+        state.successes = successes.filter(|(_, _, at)| *at > 0).collect();
         state
     }
 
     pub fn restore(&mut self, mut state: State) {
-        self.journal.restore(std::mem::take(&mut state.successes));
+        let successes = std::mem::take(&mut state.successes).into_iter();
+        self.successes = successes.map(|(user, device, at)| ((user, device), at)).collect();
         self.delivery.restore(state);
     }
 
@@ -476,7 +494,12 @@ impl Engine {
     /// What is known of a device: when a push arrived last, refusals in a row, and since when its road has failed.
     pub fn health(&self, user: &str, identifier: &str) -> (Option<Millis>, u32, Option<Millis>) {
         let (refusals, road_fails_since) = self.delivery.failures(user, identifier);
-        (self.journal.last_success(user, identifier), refusals, road_fails_since)
+        let device = self.users.peek(user).and_then(|devices| devices.get(identifier));
+        let last = match device {
+            Some(device) => Some(device.last_success.get()).filter(|at| *at > 0),
+            None => self.successes.get(&(user.into(), identifier.into())).copied(),
+        };
+        (last, refusals, road_fails_since)
     }
 
     /// Everything that is counted.
@@ -505,13 +528,14 @@ impl Engine {
         Ok((user.clone(), devices.clone()))
     }
 
-    /// What a message is worth to the user; nobody has to be told of what he says himself.
-    fn judge(&self, user: &str, message: &Message) -> Importance {
+    /// What is known of a message, and what it is worth to the user; nobody has to be told of what he says himself.
+    fn judge(&self, user: &str, message: &Message) -> (Word, Importance) {
         let word = if self.is_own(user, message) { message.word | SENT } else { message.word };
-        match self.protocol {
+        let importance = match self.protocol {
             Protocol::Push => judge(word),
             Protocol::Push2 => matching::importance(word),
-        }
+        };
+        (word, importance)
     }
 
     /// Whether the user sent the message, with another client. A carbon of one that was received is not.
@@ -534,8 +558,10 @@ impl Engine {
         devices: impl Iterator<Item = &'d Rc<Registration>>,
     ) -> Pushes {
         let Event { now, seen, .. } = event;
-        let importance = message.map_or(Importance::Low, |message| self.judge(&user, message));
-        let occasion = Occasion { event, cause, message, importance };
+        let judged = message.map(|message| self.judge(&user, message));
+        let (word, importance) =
+            (judged.map(|(word, _)| word), judged.map_or(Importance::Low, |(_, importance)| importance));
+        let occasion = Occasion { event, cause, message, word, importance };
         let important = importance.is_important();
         let is_call = message.is_some_and(|message| message.word & (PROPOSE | CALL_ENDS) != 0);
         let may_wait = self.config.coalesce && !seen && !is_call && cause != Cause::Test;
@@ -599,8 +625,7 @@ impl Engine {
     }
 
     fn decided(&mut self, occasion: &Occasion, user: &Rc<str>, device: &Rc<str>, outcome: Outcome) {
-        let Occasion { event, cause, message, .. } = *occasion;
-        let word = message.map(|message| if self.is_own(user, message) { message.word | SENT } else { message.word });
+        let Occasion { event, cause, word, .. } = *occasion;
         self.journal.add(user, Decision { at: event.now, cause, word, device: device.clone(), outcome });
     }
 
@@ -724,13 +749,16 @@ impl Engine {
             self.lanes.landed(now, &lane, id);
         }
         let Flight { user, registration, sent, .. } = &flight;
-        let after = now.saturating_sub(*sent);
-        let answer = Answer { after, error: error.map(condition) };
-        self.journal.answered(now, user, &registration.identifier, id, answer);
-        self.stats.answered(answer.error.unwrap_or("result"), after);
-        if !stands(&self.users, user, &registration.identifier) {
-            debug!("A push for {user} is answered whose registration {} is no more", registration.identifier);
-            return Failure::Borne;
+        let answer = Answer { after: now.saturating_sub(*sent), error: error.map(|error| error.known_condition()) };
+        self.journal.answered(user, id, answer);
+        self.stats.answered(answer.error, answer.after);
+        match self.users.peek(user).map(|devices| devices.get(&registration.identifier)) {
+            Some(None) => {
+                debug!("A push for {user} is answered whose registration {} is no more", registration.identifier);
+                return Failure::Borne;
+            }
+            Some(Some(device)) if error.is_none() => device.last_success.set(now),
+            _ => {}
         }
         let failure = self.delivery.settle(now, flight, error);
         if let Failure::Ends { refused, .. } = failure {

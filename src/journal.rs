@@ -3,13 +3,12 @@
 //! Of a stanza it keeps what kind it was, never what it said or who said it.
 
 use std::collections::VecDeque;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 
 use lru::LruCache;
 
-use crate::delivery::{Millis, StanzaError};
+use crate::delivery::{Condition, Millis};
 use crate::facts::{
     BODY, CALL_ENDS, CORRECTED, ENCRYPTED, ERROR, GROUPCHAT, HEADLINE, PROPOSE, SENT, SUBJECT, SUBSCRIBE, Word,
 };
@@ -18,8 +17,6 @@ use crate::reason::Reason;
 
 /// Users whose decisions are kept; the one to whom nothing has happened for longest goes first.
 const USERS: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
-/// Devices whose last success is kept.
-const DEVICES: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
 /// What led to a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +57,7 @@ pub enum Outcome {
 pub struct Answer {
     pub after: Millis,
     /// Nothing, if the app server took it.
-    pub error: Option<&'static str>,
+    pub error: Option<Condition>,
 }
 
 /// One device, one stanza.
@@ -86,7 +83,7 @@ impl Decision {
                 format!("{what} ({why}): sent, taken after {after} ms")
             }
             Outcome::Sent(_, Some(Answer { after, error: Some(error) })) => {
-                format!("{what} ({why}): sent, {error} after {after} ms")
+                format!("{what} ({why}): sent, {} after {after} ms", error.name())
             }
             Outcome::Held => format!("{what} ({why}): held, the last push says it already; one for all follows"),
             Outcome::NotSent(reason) => format!("{what} ({why}): not sent: {}", reason.text()),
@@ -113,17 +110,16 @@ fn kind(word: Word) -> &'static str {
     }
 }
 
-/// Decisions and successes, in bounded memory.
+/// Decisions, in bounded memory.
 pub struct Journal {
     /// Decisions for one user; 0 for none.
     each: usize,
     users: LruCache<Rc<str>, VecDeque<Decision>>,
-    successes: LruCache<u64, Millis>,
 }
 
 impl Journal {
     pub fn new(each: usize) -> Self {
-        Journal { each, users: LruCache::new(USERS), successes: LruCache::new(DEVICES) }
+        Journal { each, users: LruCache::new(USERS) }
     }
 
     pub fn add(&mut self, user: &Rc<str>, decision: Decision) {
@@ -138,10 +134,7 @@ impl Journal {
     }
 
     /// What became of a push that was sent.
-    pub fn answered(&mut self, now: Millis, user: &Rc<str>, device: &str, id: Id, answer: Answer) {
-        if answer.error.is_none() {
-            self.successes.put(key(user, device), now);
-        }
+    pub fn answered(&mut self, user: &Rc<str>, id: Id, answer: Answer) {
         self.change(user, id, Outcome::Sent(id, Some(answer)));
     }
 
@@ -162,63 +155,8 @@ impl Journal {
         self.users.peek(user).into_iter().flat_map(|decisions| decisions.iter().rev())
     }
 
-    /// When a push to the device arrived last, as far as is known.
-    pub fn last_success(&self, user: &str, device: &str) -> Option<Millis> {
-        self.successes.peek(&key(user, device)).copied()
-    }
-
     /// The account is no more.
     pub fn forget(&mut self, user: &str) {
         self.users.pop(user);
     }
-
-    /// What survives a reload.
-    pub fn save(&self) -> Vec<(u64, Millis)> {
-        self.successes.iter().rev().map(|(key, at)| (*key, *at)).collect()
-    }
-
-    pub fn restore(&mut self, successes: Vec<(u64, Millis)>) {
-        for (key, at) in successes {
-            self.successes.put(key, at);
-        }
-    }
-}
-
-/// The same after a reload. Who finds another with the same makes a list wrong that nobody but the administrator reads.
-fn key(user: &str, device: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (user, device).hash(&mut hasher);
-    hasher.finish()
-}
-
-/// Conditions of RFC 6120 §8.3.3, the values of a metric's label; all others are one.
-const CONDITIONS: [&str; 22] = [
-    "bad-request",
-    "conflict",
-    "feature-not-implemented",
-    "forbidden",
-    "gone",
-    "internal-server-error",
-    "item-not-found",
-    "jid-malformed",
-    "not-acceptable",
-    "not-allowed",
-    "not-authorized",
-    "policy-violation",
-    "recipient-unavailable",
-    "redirect",
-    "registration-required",
-    "remote-server-not-found",
-    "remote-server-timeout",
-    "resource-constraint",
-    "service-unavailable",
-    "subscription-required",
-    "undefined-condition",
-    "unexpected-request",
-];
-
-/// The name of an error that may be kept.
-pub fn condition(error: StanzaError) -> &'static str {
-    let known = CONDITIONS.iter().find(|known| **known == error.condition);
-    known.copied().unwrap_or("undefined-condition")
 }

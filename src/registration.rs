@@ -1,5 +1,6 @@
 //! A registration: what a client enabled so that its device is woken. And a user's registrations.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use jid::Jid;
@@ -27,6 +28,8 @@ pub struct Registration {
     pub options: Option<Packed>,
     /// When it was enabled last; orders a user's registrations.
     pub timestamp: Seconds,
+    /// When a push arrived last, in milliseconds since 1970; 0 if that is not known.
+    pub last_success: Cell<u64>,
 }
 
 /// Where the app server's JID and the node are.
@@ -51,7 +54,16 @@ impl Registration {
         };
         let options = options.map(Packed::new);
         let identifier = stored_as.into();
-        Registration { identifier, address, client_id: None, tigase: None, push2: None, options, timestamp }
+        Registration {
+            identifier,
+            address,
+            client_id: None,
+            tigase: None,
+            push2: None,
+            options,
+            timestamp,
+            last_success: Cell::new(0),
+        }
     }
 
     /// The app server, in the normal form (RFC 7622) that its answers have.

@@ -1,8 +1,6 @@
 //! Counts for the metrics: plain numbers, which are read when somebody asks.
 
-use std::collections::BTreeMap;
-
-use crate::delivery::Millis;
+use crate::delivery::{CONDITIONS, Condition, Millis};
 use crate::importance::Importance;
 use crate::reason::Reason;
 
@@ -18,8 +16,8 @@ pub struct Stats {
     pub held: u64,
     pub sent_again: u64,
     suppressed: [u64; Reason::ALL.len()],
-    /// By condition; `result` for none.
-    answers: BTreeMap<&'static str, u64>,
+    taken: u64,
+    errors: [u64; CONDITIONS.len()],
     times: Vec<Millis>,
     pub removed_refused: u64,
     pub removed_unreachable: u64,
@@ -43,9 +41,12 @@ impl Stats {
         self.suppressed[reason as usize] += 1;
     }
 
-    /// `condition` is that of an error, or `result`.
-    pub fn answered(&mut self, condition: &'static str, after: Millis) {
-        *self.answers.entry(condition).or_default() += 1;
+    /// The app server took a push, or answered with an error.
+    pub fn answered(&mut self, error: Option<Condition>, after: Millis) {
+        match error {
+            None => self.taken += 1,
+            Some(condition) => self.errors[condition.index()] += 1,
+        }
         if self.times.len() < ANSWERS {
             self.times.push(after);
         }
@@ -65,7 +66,9 @@ impl Stats {
             labelled.into_iter().flat_map(|(name, values)| values.iter().map(move |(label, n)| (name, *label, *n)));
         let suppressed =
             Reason::ALL.iter().map(|reason| ("suppressed", reason.label(), self.suppressed[*reason as usize]));
-        let answers = self.answers.iter().map(|(condition, n)| ("answers", *condition, *n));
+        let errors = CONDITIONS.iter().zip(self.errors).filter(|(_, n)| *n > 0);
+        let answers =
+            [("answers", "result", self.taken)].into_iter().chain(errors.map(|(name, n)| ("answers", *name, n)));
         let plain = [("held", "", self.held), ("sent_again", "", self.sent_again)];
         labelled.chain(suppressed).chain(answers).chain(plain).collect()
     }
