@@ -1,6 +1,7 @@
 -- prosody-push: what all modules share. Carries facts of Prosody to the Rust library and does what it answers; it
 -- knows no rule of push. The library's side is typed in prosody_push.meta.lua.
 
+local modulemanager = require "core.modulemanager";
 local cache = require "util.cache";
 local logger = require "util.logger";
 local now = require "util.time".now;
@@ -208,11 +209,7 @@ local function is_blocked(user, iq, details, record, stanza)
 	return ret;
 end
 
--- While a test is made: the stanzas that it has sent.
-local sent_for_test;
-
 local function send(iq)
-	if sent_for_test then table.insert(sent_for_test, iq); end
 	local ok, err = pcall(module.send, module, iq);
 	if not ok then
 		module:log("error", "Sending a push to %s failed: %s", iq.attr.to, err);
@@ -317,13 +314,14 @@ local function test(user, identifier)
 	local record = records and records[identifier];
 	if not record then return promise.resolve(err or "its registration is gone"); end
 	local given = { [identifier] = record };
-	sent_for_test = {};
-	push(engine.on_ping, user, nil, given, given, true);
-	local iq = sent_for_test[1];
-	sent_for_test = nil;
-	if not iq then return promise.resolve("not sent: "..(engine:decisions(user)[1] or {}).text); end
+	local is_seen = fires_events and handlers["cloud_notify/push"] ~= nil;
+	local details, _, _, _, iq = engine:on_ping(user, now(), is_seen, nil, given, true);
+	if not iq then
+		local decision = engine:decisions(user)[1];
+		return promise.resolve(decision and decision.text or "not sent: the log says why, at level debug");
+	end
 	local id, start = iq.attr.id, now();
-	-- A promise begins its work on the server's next turn: the answer may be there before.
+	-- Somebody on this server answers at once, and a promise begins its work on the server's next turn.
 	local said, resolve, silence;
 	local function say(text)
 		said, waiting_for_answer[id] = text, nil;
@@ -335,6 +333,7 @@ local function test(user, identifier)
 		local answer = kind and ("%s/%s (%s)"):format(kind, condition, text or "no text") or "taken";
 		say(("%s after %d ms"):format(answer, math.floor((now() - start) * 1000)));
 	end;
+	if perform(user, nil, given, details, iq) then say("not sent: another module blocked it"); end
 	return promise.new(function (resolve_it)
 		resolve = resolve_it;
 		if said then resolve(said); end
@@ -499,7 +498,15 @@ end
 
 ---- For the administrator ----
 
-module:require "prosody_push_metrics"(engine);
+module:require "prosody_push_metrics"(engine, guarded);
+
+-- The administrator's module is loaded by itself. Pushes do not depend on it, nor end with it.
+local function load_admin()
+	if modulemanager.is_loaded(host, "push_admin") then return; end
+	if module:get_option_inherited_set("modules_disabled", {}):contains("push_admin") then return; end
+	local ok, err = pcall(modulemanager.load, host, "push_admin");
+	if not ok then module:log("error", "Push: mod_push_admin could not be loaded, its commands are not there: %s", err); end
+end
 
 -- The user's devices, as mod_push_admin shows them; nil and an error if they cannot be read.
 local function devices(user)
@@ -598,6 +605,7 @@ return {
 	resumed = resumed;
 	binds = binds;
 	sent = sent;
+	load_admin = load_admin;
 	extend = extend;
 	save = save;
 	restore = restore;

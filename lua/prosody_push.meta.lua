@@ -31,9 +31,9 @@ local Engine = {};
 ---@class prosody_push.Rule
 ---@field bit? integer               set in the word if the element is there
 ---@field text? integer              set in the word if it has text
----@field keep? "body"|"call"|"archive_id"|"more"  the text to pass on; the id of a call; the id to pass on as name if `by`
----is the user's account; what there can be several of: `kind` and `attr`, of elements of type `of_type` if that is there;
----with `whole`, and the text, or the text alone
+---@field keep? "body"|"call"|"sender"|"archive_id"|"more"  the text to pass on; the id of a call; whose message a carbon has;
+---the id to pass on as name if `by` is the user's account; what there can be several of: `kind` and `attr`, of elements of type
+---`of_type` if that is there; with `whole`, and the text, or the text alone
 ---@field kind? string
 ---@field attr? string
 ---@field whole? true
@@ -107,10 +107,11 @@ function Engine:refusal(identifier, record, enable) end
 ---What a client of Push 2.0 asks for in <enable>, as the store is to have it; or condition and text of the error for it.
 ---@param enable table
 ---@param user string
+---@param identifier string          of the client
 ---@return { service: string, client: string, matches: table[] }? record
 ---@return string? condition
 ---@return string? text
-function Engine:ask(enable, user) end
+function Engine:ask(enable, user, identifier) end
 
 ---What an account announces for Push 2.0.
 ---@return string[]

@@ -12,7 +12,7 @@ return function (engine, sessions)
 	local known = engine:known();
 	local at_host = "@"..module.host;
 	-- What the walk under way is about and keeps.
-	local account, archive_id, body, call, more;
+	local account, archive_id, body, call, more, sender;
 
 	-- COMPAT Lua 5.2 has no operator for it
 	local function add(word, bit)
@@ -48,6 +48,8 @@ return function (engine, sessions)
 					end
 				elseif keep == "call" then
 					call = call or child.attr.id;
+				elseif keep == "sender" then
+					sender = child.attr.from;
 				elseif keep == "archive_id" and child.attr.by == account..at_host then
 					-- Senders forge it, and mod_mam lets that stand before its own.
 					archive_id = child.attr.id;
@@ -108,7 +110,7 @@ return function (engine, sessions)
 	-- word, sender, body, name, id of a call, what there can be several of; `id` is the archive's where the message itself
 	-- does not have it yet
 	local function facts(user, stanza, id)
-		account, archive_id, body, call, more = user, nil, nil, nil, nil;
+		account, archive_id, body, call, more, sender = user, nil, nil, nil, nil, nil;
 		local attr, word = stanza.attr, 0;
 		local rule = known.stanzas[stanza.name];
 		if rule then word = walk(stanza, rule, 0, "jabber:client"); end
@@ -117,7 +119,10 @@ return function (engine, sessions)
 			if id or archive_id then word = add(word, known.archived); end
 			note_sessions(user, stanza);
 		end
-		return word, attr.from, body, id or archive_id or names[stanza], call, more;
+		local from = attr.from;
+		-- Others forge carbons (XEP-0280 §11).
+		if sender and from == user..at_host then from = sender; end
+		return word, from, body, id or archive_id or names[stanza], call, more;
 	end
 
 	-- The word, with whether the sender is in the user's roster.

@@ -1,7 +1,7 @@
 -- What the library counts, as Prosody's metrics: mod_http_openmetrics and other reporters show them. They are read when
 -- somebody asks; nothing is done for them while a push is made. Labels never name a user or a device.
 
-return function (engine)
+return function (engine, guarded)
 	local families = {
 		pushes = module:metric("counter", "pushes", "", "Pushes that were sent, by kind", { "kind" });
 		suppressed = module:metric("counter", "suppressed", "", "Pushes that were not sent, by reason", { "reason" });
@@ -20,7 +20,7 @@ return function (engine)
 	-- What has been handed on, by name and label.
 	local known = {};
 
-	module:hook_global("stats-update", function ()
+	module:hook_global("stats-update", guarded("the metrics", function ()
 		for _, row in ipairs(engine:counts()) do
 			local key = row.label and row.name.."/"..row.label or row.name;
 			local family = families[row.name];
@@ -32,5 +32,5 @@ return function (engine)
 		local pushes, devices = engine:sizes();
 		in_flight:set(pushes);
 		registrations:set(devices);
-	end);
+	end));
 end

@@ -258,7 +258,7 @@ describe("an engine", function ()
 			};
 			for _, step in ipairs({
 				{ engine.load, "romeo", stored }, { engine.admit, "romeo", stored, "phone", i }, { engine.of_client, "romeo", stored, "phone" },
-				{ engine.ask, any.stanza(), "romeo" }, { engine.matching, "romeo", stored, "push.example.test" },
+				{ engine.ask, any.stanza(), "romeo", "phone" }, { engine.matching, "romeo", stored, "push.example.test" },
 			}) do
 				local ok, err = pcall(step[1], engine, table.unpack(step, 2));
 				assert.is_true(ok, where..": "..tostring(err));

@@ -108,6 +108,11 @@ impl Lanes {
         }
     }
 
+    /// The account is no more.
+    pub fn drop_user(&mut self, user: &str) {
+        self.lanes.retain(|lane, _| *lane.user != *user);
+    }
+
     /// The held pushes that are due by `until`. Each is to be told as [`sent`](Lanes::sent) again.
     pub fn release(&mut self, now: Millis, until: Millis) -> Vec<Released> {
         self.forget_idle(now);

@@ -19,15 +19,15 @@ use crate::ids::Id;
 use crate::protocol::Protocol;
 use crate::push2::retry::{Parcel, Waiting};
 use crate::registration::Registration;
+use crate::stanza_error::{NO_ANSWER, StanzaError};
 
 /// Milliseconds since 1970.
 pub type Millis = u64;
 
 /// How long an answer may take.
 pub const ANSWER_TIMEOUT: Millis = 120 * 1000;
-/// Stands for the answer that did not come.
-pub const NO_ANSWER: StanzaError =
-    StanzaError { kind: "wait", condition: "remote-server-timeout", text: Some("no answer") };
+/// How long an error of Push 2.0 may take. Prosody tries several addresses of a server before it gives up.
+pub const ERROR_TIMEOUT: Millis = 600 * 1000;
 /// How long the road may fail without a break before the registration goes.
 pub const ROAD_PATIENCE: Millis = 30 * 24 * HOUR;
 /// How long a push service of Push 2.0 may fail without a break: the draft's least.
@@ -39,69 +39,6 @@ const PARCELS: usize = 1000;
 const UNANSWERED: usize = 50_000;
 /// Users whose failures are remembered; the one whose failed least recently is forgotten first.
 const HISTORIES: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
-
-/// Conditions (RFC 6120 §8.3.3) that tell of the road, not of the registration, whatever their type.
-const ROAD_FAILURES: [&str; 4] =
-    ["remote-server-not-found", "remote-server-timeout", "resource-constraint", "internal-server-error"];
-
-/// Conditions of RFC 6120 §8.3.3, of which one stands for all others.
-pub const CONDITIONS: [&str; 22] = [
-    "bad-request",
-    "conflict",
-    "feature-not-implemented",
-    "forbidden",
-    "gone",
-    "internal-server-error",
-    "item-not-found",
-    "jid-malformed",
-    "not-acceptable",
-    "not-allowed",
-    "not-authorized",
-    "policy-violation",
-    "recipient-unavailable",
-    "redirect",
-    "registration-required",
-    "remote-server-not-found",
-    "remote-server-timeout",
-    "resource-constraint",
-    "service-unavailable",
-    "subscription-required",
-    "undefined-condition",
-    "unexpected-request",
-];
-
-/// One of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Condition(u8);
-
-impl Condition {
-    pub fn index(self) -> usize {
-        usize::from(self.0)
-    }
-
-    pub fn name(self) -> &'static str {
-        CONDITIONS[self.index()]
-    }
-}
-
-impl StanzaError<'_> {
-    /// What may be kept of it, and counted: others choose the words.
-    pub fn known_condition(&self) -> Condition {
-        let known = CONDITIONS.iter().position(|known| *known == self.condition);
-        Condition(known.unwrap_or(UNDEFINED) as u8)
-    }
-}
-
-/// `undefined-condition`
-const UNDEFINED: usize = 20;
-
-/// A stanza error, RFC 6120 §8.3.
-#[derive(Clone, Copy, Debug)]
-pub struct StanzaError<'a> {
-    pub kind: &'a str,
-    pub condition: &'a str,
-    pub text: Option<&'a str>,
-}
 
 /// Names a registration that has to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,8 +88,6 @@ struct History {
     refusals: u32,
     /// Since when the road has failed without a break.
     road_fails_since: Option<Millis>,
-    /// When the registration was made, if pushes were in flight: they say nothing of it.
-    made: Millis,
 }
 
 /// A user's registrations with failures.
@@ -249,12 +184,20 @@ impl Delivery {
     pub fn overdue(&mut self, now: Millis) -> Vec<(Id, Flight)> {
         let mut overdue = Vec::new();
         while let Some(&(sent, id)) = self.order.front()
-            && sent + ANSWER_TIMEOUT <= now
+            && sent + self.timeout() <= now
         {
             self.order.pop_front();
             overdue.extend(self.in_flight.remove(&id).map(|flight| (id, flight)));
         }
         overdue
+    }
+
+    /// How long to wait for an answer.
+    pub fn timeout(&self) -> Millis {
+        match self.protocol {
+            Protocol::Push => ANSWER_TIMEOUT,
+            Protocol::Push2 => ERROR_TIMEOUT,
+        }
     }
 
     /// What it means that no answer has come.
@@ -275,16 +218,13 @@ impl Delivery {
     /// When [`overdue`](Delivery::overdue) has something to give, at the earliest.
     pub fn next_due(&mut self) -> Option<Millis> {
         self.skip_answered();
-        self.order.front().map(|(sent, _)| sent + ANSWER_TIMEOUT)
+        self.order.front().map(|(sent, _)| sent + self.timeout())
     }
 
-    /// The registration was made, anew or again: nothing counts that happened before.
-    pub fn made(&mut self, now: Millis, user: &str, identifier: &str) {
-        self.succeeded(user, identifier);
-        if !self.in_flight.is_empty() {
-            let histories = self.failures.get_or_insert_mut(user.into(), Histories::new);
-            histories.insert(identifier.into(), History { made: now, ..History::default() });
-        }
+    /// The account is no more, and what was sent for it concerns nobody.
+    pub fn forget(&mut self, user: &str) {
+        self.in_flight.retain(|_, flight| *flight.user != *user);
+        self.failures.pop(user);
     }
 
     /// Forgets the failures of registrations that are no more.
@@ -318,30 +258,26 @@ impl Delivery {
         }
     }
 
-    fn succeeded(&mut self, user: &str, identifier: &str) {
+    /// A push has arrived, or the registration was made anew: nothing counts that happened before.
+    pub fn succeeded(&mut self, user: &str, identifier: &str) {
         self.retain(user, |failed| failed != identifier);
     }
 
     fn failed(&mut self, now: Millis, flight: Flight, error: StanzaError) -> Failure {
         let histories = self.failures.get_or_insert_mut(flight.user.clone(), Histories::new);
-        let Flight { user, registration, sent, parcel, .. } = flight;
+        let Flight { user, registration, parcel, .. } = flight;
         let device = registration.identifier.clone();
         let history = histories.entry(device.clone()).or_default();
-        if sent <= history.made {
-            debug!("Push for {user} to {device} failed, but the registration was made anew since: not counted");
-            return Failure::Borne;
-        }
         let StanzaError { kind, condition, text } = error;
+        let refused = !error.is_of_the_road();
         let text = text.unwrap_or("no text");
         let failed_for = now.saturating_sub(*history.road_fails_since.get_or_insert(now));
-        let mut refused = true;
         match self.protocol {
-            Protocol::Push if kind == "wait" || ROAD_FAILURES.contains(&condition) => {
+            Protocol::Push if !refused => {
                 debug!("Push for {user} to {device} failed on its way ({kind}/{condition}, {text}): not counted");
                 if failed_for < ROAD_PATIENCE {
                     return Failure::Borne;
                 }
-                refused = false;
                 info!(
                     "No push for {user} has reached {device} for {} days ({kind}/{condition}, {text}): registration removed",
                     ROAD_PATIENCE / (24 * HOUR)

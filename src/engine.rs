@@ -11,23 +11,24 @@ use tracing::debug;
 use crate::coalesce::{Lane, Lanes, Released};
 use crate::config::Config;
 use crate::dedup::Pushed;
-use crate::delivery::{Delivery, Failure, Flight, Gone, Millis, StanzaError, State};
+use crate::delivery::{Delivery, Failure, Flight, Gone, Millis, State};
 use crate::facts::{
-    ARCHIVED, BODY, CALL_ENDS, CHAT_STATE, CONTACT, ENCRYPTED, Message, NOTIFICATION, PROPOSE, RECEIVED, RETRACT, SENT,
-    STRANGER, Word,
+    ARCHIVED, BODY, CALL_ENDS, CHAT_STATE, CONTACT, ENCRYPTED, ERROR, Message, NOTIFICATION, PROPOSE, RECEIVED,
+    RETRACT, SENT, STRANGER, Word,
 };
 use crate::ids::{Id, Ids};
 use crate::importance::{Importance, judge};
 use crate::journal::{Answer, Cause, Decision, Journal, Outcome};
 use crate::protocol::Protocol;
-use crate::push2::envelope::{ArchiveId, envelope};
+use crate::push2::envelope::envelope;
 use crate::push2::matching::{self, Case, matched};
 use crate::push2::notification::{Notice, Priority};
-use crate::push2::registration::{Send, WebPush};
+use crate::push2::registration::WebPush;
 use crate::push2::retry::{Parcel, Retries, Waiting};
 use crate::push2::webpush;
 use crate::reason::Reason;
 use crate::registration::{Devices, Registration, Seconds, is_account};
+use crate::stanza_error::StanzaError;
 use crate::stats::{Count, Stats};
 use crate::summary::Summary;
 use crate::tigase::Extensions;
@@ -148,7 +149,7 @@ pub struct Engine {
 }
 
 /// Registrations of one user that a Push 2.0 client may make; with XEP-0357 an option says so.
-const CLIENTS: usize = 50;
+const CLIENTS: usize = 20;
 
 impl Engine {
     /// `random` fills a slice with random bytes.
@@ -219,29 +220,31 @@ impl Engine {
         let devices = Devices::new(registrations, limit);
         self.delivery.retain(user, |identifier| devices.get(identifier).is_some());
         let user: Rc<str> = user.into();
-        for device in devices.iter() {
-            let known = self.users.peek(&user).and_then(|known| known.get(&device.identifier));
-            let known = known.map(|known| known.last_success.get());
-            let known = known.or_else(|| self.successes.remove(&(user.clone(), device.identifier.clone())));
-            device.last_success.set(known.unwrap_or(0));
+        let known = self.users.peek(&user).cloned().unwrap_or_default();
+        let devices = devices.keeping(&known);
+        for device in devices.iter().filter(|device| known.get(&device.identifier).is_none()) {
+            let last = self.successes.remove(&(user.clone(), device.identifier.clone()));
+            device.last_success.set(last.unwrap_or(0));
         }
         self.users.put(user, devices);
     }
 
     /// `identifier` was enabled, anew or again: its failures so far do not count.
     pub fn enabled(&mut self, now: Millis, user: &str, identifier: &str) {
-        self.delivery.made(now, user, identifier);
+        self.delivery.succeeded(user, identifier);
         self.retries.drop_for(user, identifier);
+        if let Some(device) = self.users.peek(user).and_then(|devices| devices.get(identifier)) {
+            device.made.set(now);
+        }
     }
 
     /// The account is no more, and nothing that is held for it leaves.
     pub fn forget(&mut self, user: &str) {
-        let name = user.into();
-        for device in self.users.pop(user).unwrap_or_default().iter() {
-            self.lanes.drop_held(&name, &device.identifier);
-            self.retries.drop_for(user, &device.identifier);
-        }
-        self.delivery.retain(user, |_| false);
+        self.users.pop(user);
+        self.lanes.drop_user(user);
+        self.retries.drop_user(user);
+        self.delivery.forget(user);
+        self.successes.retain(|(of, _), _| **of != *user);
         self.journal.forget(user);
     }
 
@@ -297,7 +300,7 @@ impl Engine {
 
     /// Whether a message that the user sends tells that he is there: `<grace>` counts from then.
     pub fn is_activity(word: Word) -> bool {
-        word & (BODY | ENCRYPTED | CHAT_STATE) != 0
+        word & (BODY | ENCRYPTED | CHAT_STATE) != 0 && word & ERROR == 0
     }
 
     /// A stanza waits in the stream-management queue of a session that holds the registration `identifier`. Of those
@@ -380,7 +383,7 @@ impl Engine {
         let flight = id.zip(from).and_then(|(id, from)| self.delivery.land(id, from));
         match id.zip(flight) {
             None => Verdict::Stranger,
-            Some((id, flight)) => match self.landed(now, id, flight, error) {
+            Some((id, flight)) => match self.landed(now, id, flight, error, false) {
                 Failure::Borne => Verdict::Stays,
                 Failure::Ends { gone, .. } => Verdict::Goes(gone),
                 Failure::Again(failed) => {
@@ -394,7 +397,7 @@ impl Engine {
     /// Time has passed: the registrations that have to go because no answer came.
     pub fn on_timer(&mut self, now: Millis) -> Vec<Gone> {
         let (overdue, silence) = (self.delivery.overdue(now), self.delivery.silence());
-        let landed = overdue.into_iter().map(|(id, flight)| self.landed(now, id, flight, silence));
+        let landed = overdue.into_iter().map(|(id, flight)| self.landed(now, id, flight, silence, true));
         landed.filter_map(|failure| if let Failure::Ends { gone, .. } = failure { Some(gone) } else { None }).collect()
     }
 
@@ -642,10 +645,7 @@ impl Engine {
             let case =
                 Case { now: event.now, user: event.user, host: &self.host, identifier, message, importance, rings };
             let priority = Priority::new(importance, rings || message.word & RETRACT != 0);
-            return matched(settings, &case).map(|send| match send {
-                Send::Encrypted(keys) => Wish::Notice(priority, Some(keys)),
-                Send::NotifyOnly | Send::Unusable => Wish::Notice(priority, None),
-            });
+            return matched(settings, &case).map(|keys| Wish::Notice(priority, keys));
         }
         if importance == Importance::None {
             let is_push = message.is_some_and(|message| message.word & NOTIFICATION != 0);
@@ -667,7 +667,7 @@ impl Engine {
         let by = format!("{user}@{}", self.host);
         let id = message.name.filter(|_| message.word & ARCHIVED != 0);
         let stanza = message.stanza.and_then(|read| read())?;
-        Some(envelope(&stanza, id.map(|id| ArchiveId { by: &by, id }), self.random))
+        Some(envelope(&stanza, &by, id, self.random))
     }
 
     fn notice(&self, now: Millis, priority: Priority, sealed: Option<(&WebPush, &mut Option<String>)>) -> Notice {
@@ -742,23 +742,38 @@ impl Engine {
         Push { id, registration: registration.clone(), content: Content::Summary }
     }
 
-    fn landed(&mut self, now: Millis, id: Id, flight: Flight, error: Option<StanzaError>) -> Failure {
+    fn landed(&mut self, now: Millis, id: Id, flight: Flight, error: Option<StanzaError>, is_silence: bool) -> Failure {
         if let Some(important) = flight.plain {
             let lane =
                 Lane { user: flight.user.clone(), identifier: flight.registration.identifier.clone(), important };
             self.lanes.landed(now, &lane, id);
         }
         let Flight { user, registration, sent, .. } = &flight;
-        let answer = Answer { after: now.saturating_sub(*sent), error: error.map(|error| error.known_condition()) };
+        let after = now.saturating_sub(*sent);
+        let answer = match error {
+            Some(error) => Answer::Error(after, error.known_condition()),
+            None if is_silence => Answer::Silence,
+            None => Answer::Taken(after),
+        };
         self.journal.answered(user, id, answer);
-        self.stats.answered(answer.error, answer.after);
+        self.stats.answered(answer);
+        let mut made = 0;
         match self.users.peek(user).map(|devices| devices.get(&registration.identifier)) {
             Some(None) => {
                 debug!("A push for {user} is answered whose registration {} is no more", registration.identifier);
                 return Failure::Borne;
             }
-            Some(Some(device)) if error.is_none() => device.last_success.set(now),
-            _ => {}
+            Some(Some(device)) => {
+                made = device.made.get();
+                if error.is_none() {
+                    device.last_success.set(now);
+                }
+            }
+            None => {}
+        }
+        if made > *sent && error.is_some() {
+            debug!("A push for {user} failed whose registration was made anew since: not counted");
+            return Failure::Borne;
         }
         let failure = self.delivery.settle(now, flight, error);
         if let Failure::Ends { refused, .. } = failure {

@@ -94,6 +94,8 @@ pub enum Keep {
     ArchiveId,
     /// The `id` of a call (XEP-0353).
     CallId,
+    /// The `from` of the message in a carbon, which only the user's own account may send (XEP-0280 §11).
+    Sender,
     /// For [`Message::more`].
     More(More),
 }
@@ -125,9 +127,9 @@ const OUTSIDE: &[Child] = &[
 
 /// The message in a carbon. A carbon within a carbon means nothing.
 const FORWARDING: &[Child] = &[child(ns::FORWARD, "forwarded", with(&[FORWARDED]))];
-const FORWARDED: &[Child] = &[child(ns::CLIENT, "message", message(&[CONTENT]))];
+const FORWARDED: &[Child] = &[child(ns::CLIENT, "message", forwarded(&[CONTENT]))];
 const FORWARDING_PUSH2: &[Child] = &[child(ns::FORWARD, "forwarded", with(&[FORWARDED_PUSH2]))];
-const FORWARDED_PUSH2: &[Child] = &[child(ns::CLIENT, "message", message(&[CONTENT, CONTENT_PUSH2]))];
+const FORWARDED_PUSH2: &[Child] = &[child(ns::CLIENT, "message", forwarded(&[CONTENT, CONTENT_PUSH2]))];
 
 const TYPES: &[(&str, Word)] = &[("groupchat", GROUPCHAT), ("headline", HEADLINE), ("error", ERROR)];
 
@@ -179,6 +181,10 @@ const fn message(children: &'static [&'static [Child]]) -> Element {
     Element { types: TYPES, children, ..PLAIN }
 }
 
+const fn forwarded(children: &'static [&'static [Child]]) -> Element {
+    Element { keep: Keep::Sender, ..message(children) }
+}
+
 const fn received(children: &'static [&'static [Child]]) -> Child {
     child(ns::CARBONS, "received", Element { bit: RECEIVED, children, ..PLAIN })
 }
@@ -219,7 +225,7 @@ const fn child(ns: &'static str, name: &'static str, element: Element) -> Child 
 #[derive(Clone, Copy, Default)]
 pub struct Message<'a> {
     pub word: Word,
-    /// Sender, as the server stamped it.
+    /// Sender, as the server stamped it; of a carbon, that of the message in it.
     pub from: Option<&'a str>,
     /// Only where an option or an extension asks for it.
     pub body: Option<&'a str>,

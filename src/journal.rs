@@ -8,12 +8,14 @@ use std::rc::Rc;
 
 use lru::LruCache;
 
-use crate::delivery::{Condition, Millis};
+use crate::delivery::Millis;
 use crate::facts::{
     BODY, CALL_ENDS, CORRECTED, ENCRYPTED, ERROR, GROUPCHAT, HEADLINE, PROPOSE, SENT, SUBJECT, SUBSCRIBE, Word,
 };
 use crate::ids::Id;
+use crate::protocol::Protocol;
 use crate::reason::Reason;
+use crate::stanza_error::Condition;
 
 /// Users whose decisions are kept; the one to whom nothing has happened for longest goes first.
 const USERS: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
@@ -54,10 +56,11 @@ pub enum Outcome {
 
 /// What a push came to, and after how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Answer {
-    pub after: Millis,
-    /// Nothing, if the app server took it.
-    pub error: Option<Condition>,
+pub enum Answer {
+    Taken(Millis),
+    Error(Millis, Condition),
+    /// Push 2.0: no error has come back.
+    Silence,
 }
 
 /// One device, one stanza.
@@ -73,21 +76,19 @@ pub struct Decision {
 
 impl Decision {
     /// In words: what, why, and what came of it.
-    pub fn text(&self) -> String {
+    pub fn text(&self, protocol: Protocol) -> String {
         let what =
             self.word.map_or(if matches!(self.cause, Cause::Ping | Cause::Test) { "ping" } else { "push" }, kind);
-        let why = self.cause.text();
-        match self.outcome {
-            Outcome::Sent(_, None) => format!("{what} ({why}): sent, no answer yet"),
-            Outcome::Sent(_, Some(Answer { after, error: None })) => {
-                format!("{what} ({why}): sent, taken after {after} ms")
-            }
-            Outcome::Sent(_, Some(Answer { after, error: Some(error) })) => {
-                format!("{what} ({why}): sent, {} after {after} ms", error.name())
-            }
-            Outcome::Held => format!("{what} ({why}): held, the last push says it already; one for all follows"),
-            Outcome::NotSent(reason) => format!("{what} ({why}): not sent: {}", reason.text()),
-        }
+        let outcome = match self.outcome {
+            Outcome::Sent(_, None) if protocol == Protocol::Push => "sent, no answer yet".into(),
+            Outcome::Sent(_, None) => "sent, no error so far".into(),
+            Outcome::Sent(_, Some(Answer::Taken(after))) => format!("sent, taken after {after} ms"),
+            Outcome::Sent(_, Some(Answer::Error(after, error))) => format!("sent, {} after {after} ms", error.name()),
+            Outcome::Sent(_, Some(Answer::Silence)) => "sent, and no error came back".into(),
+            Outcome::Held => "held, the last push says it already; one for all follows".into(),
+            Outcome::NotSent(reason) => format!("not sent: {}", reason.text()),
+        };
+        format!("{what} ({}): {outcome}", self.cause.text())
     }
 }
 

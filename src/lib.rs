@@ -27,6 +27,7 @@ pub mod protocol;
 pub mod push2;
 pub mod reason;
 pub mod registration;
+pub mod stanza_error;
 pub mod stats;
 pub mod summary;
 pub mod tigase;

@@ -13,7 +13,7 @@ use crate::tigase::Settings;
 pub type Seconds = i64;
 
 /// One device's registration, the part of the stored record that rules need.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Registration {
     /// Key in the store, and in a session's `push_identifier`.
     pub identifier: Rc<str>,
@@ -29,7 +29,30 @@ pub struct Registration {
     /// When it was enabled last; orders a user's registrations.
     pub timestamp: Seconds,
     /// When a push arrived last, in milliseconds since 1970; 0 if that is not known.
-    pub last_success: Cell<u64>,
+    pub last_success: Moment,
+    /// When it was made, as long as that matters to pushes that are under way.
+    pub made: Moment,
+}
+
+/// Something that happened to a registration, in milliseconds since 1970; it is the same registration all the same.
+#[derive(Debug, Default)]
+pub struct Moment(Cell<u64>);
+
+impl Moment {
+    /// 0 if that is not known.
+    pub fn get(&self) -> u64 {
+        self.0.get()
+    }
+
+    pub fn set(&self, at: u64) {
+        self.0.set(at);
+    }
+}
+
+impl PartialEq for Moment {
+    fn eq(&self, _: &Moment) -> bool {
+        true
+    }
 }
 
 /// Where the app server's JID and the node are.
@@ -54,6 +77,7 @@ impl Registration {
         };
         let options = options.map(Packed::new);
         let identifier = stored_as.into();
+        let (last_success, made) = Default::default();
         Registration {
             identifier,
             address,
@@ -62,7 +86,8 @@ impl Registration {
             push2: None,
             options,
             timestamp,
-            last_success: Cell::new(0),
+            last_success,
+            made,
         }
     }
 
@@ -97,6 +122,19 @@ impl Devices {
         registrations.sort_by(|a, b| (a.timestamp, &a.identifier).cmp(&(b.timestamp, &b.identifier)));
         let surplus = registrations.len().saturating_sub(limit);
         Devices(registrations.into_iter().skip(surplus).map(Rc::new).collect())
+    }
+
+    /// The same, with those of `known` in the place of equal ones: what has been made of them is not made again.
+    pub fn keeping(&self, known: &Devices) -> Devices {
+        let keep = |new: &Rc<Registration>| match known.get(&new.identifier) {
+            Some(old) if old == new => old.clone(),
+            Some(old) => {
+                new.last_success.set(old.last_success.get());
+                new.clone()
+            }
+            None => new.clone(),
+        };
+        Devices(self.iter().map(keep).collect())
     }
 
     pub fn iter(&self) -> std::slice::Iter<'_, Rc<Registration>> {

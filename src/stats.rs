@@ -1,8 +1,10 @@
 //! Counts for the metrics: plain numbers, which are read when somebody asks.
 
-use crate::delivery::{CONDITIONS, Condition, Millis};
+use crate::delivery::Millis;
 use crate::importance::Importance;
+use crate::journal::Answer;
 use crate::reason::Reason;
+use crate::stanza_error::CONDITIONS;
 
 /// Times to answer that wait to be read; more are not kept.
 const ANSWERS: usize = 10_000;
@@ -41,12 +43,22 @@ impl Stats {
         self.suppressed[reason as usize] += 1;
     }
 
-    /// The app server took a push, or answered with an error.
-    pub fn answered(&mut self, error: Option<Condition>, after: Millis) {
-        match error {
-            None => self.taken += 1,
-            Some(condition) => self.errors[condition.index()] += 1,
-        }
+    /// What a push came to. Silence takes no time.
+    pub fn answered(&mut self, answer: Answer) {
+        let after = match answer {
+            Answer::Taken(after) => {
+                self.taken += 1;
+                after
+            }
+            Answer::Error(after, condition) => {
+                self.errors[condition.index()] += 1;
+                after
+            }
+            Answer::Silence => {
+                self.taken += 1;
+                return;
+            }
+        };
         if self.times.len() < ANSWERS {
             self.times.push(after);
         }

@@ -10,7 +10,7 @@ use minidom::Element as Dom;
 use proptest::prelude::*;
 use prosody_push::config::Config;
 use prosody_push::crypto::hkdf_sha256;
-use prosody_push::delivery::{ANSWER_TIMEOUT, Gone, SERVICE_PATIENCE};
+use prosody_push::delivery::{ERROR_TIMEOUT, Gone, SERVICE_PATIENCE};
 use prosody_push::element::{Element, Node};
 use prosody_push::engine::{Content, Event, Push, Verdict};
 use prosody_push::facts::{
@@ -19,10 +19,12 @@ use prosody_push::facts::{
 };
 use prosody_push::ns;
 use prosody_push::protocol::Protocol;
-use prosody_push::push2::envelope::{ArchiveId, LARGEST, envelope};
+use prosody_push::push2::envelope::{LARGEST, envelope};
 use prosody_push::push2::jwt::Identity;
 use prosody_push::push2::notification::{Notice, Priority};
-use prosody_push::push2::registration::{Chat, Match, Profile, Refusal, Send, Settings, WebPush, decode, service};
+use prosody_push::push2::registration::{
+    Chat, Keys, Match, Profile, Refusal, Send, Settings, Signing, WebPush, decode, service,
+};
 use prosody_push::registration::Registration;
 use serde_json::{Value, json};
 use support::{DAY, Host, SECOND, not_random, one_by_one};
@@ -250,9 +252,8 @@ impl Reader {
         self.private.compute_public_key().expect("a public key").as_ref().to_vec()
     }
 
-    fn sends(&self, identity: Option<Identity>) -> Send {
-        let keys = WebPush::new(&BASE64_URL.encode(self.point()), &BASE64.encode(AUTH), identity);
-        Send::Encrypted(keys.expect("keys").into())
+    fn sends(&self, signing: Option<Signing>) -> Send {
+        Send::Encrypted(Keys::new(&BASE64_URL.encode(self.point()), &BASE64.encode(AUTH), signing).into())
     }
 
     /// RFC 8188 and RFC 8291 from the other end.
@@ -334,6 +335,38 @@ fn a_client_reads_the_stanza_with_its_id_in_the_archive() {
 }
 
 #[test]
+fn an_archive_id_that_a_sender_has_made_up_is_left_out() {
+    let forged = element("stanza-id", &[("xmlns", ns::STANZA_ID), ("by", "romeo@example.org"), ("id", "x")], vec![]);
+    let rooms = element("stanza-id", &[("xmlns", ns::STANZA_ID), ("by", "verona@rooms.example"), ("id", "y")], vec![]);
+    let stanza = message(vec![body("hi"), Node::Element(forged), Node::Element(rooms)]);
+    assert_eq!(
+        archive_ids(&open(&envelope(&stanza, "romeo@example.org", None, not_random))),
+        [("verona@rooms.example", "y")]
+    );
+}
+
+#[test]
+fn keys_are_parsed_once_and_kept_while_the_registration_is_the_same() {
+    let reader = Reader::new();
+    let (key, _) = es256();
+    let signing = || Signing { algorithm: "ES256".into(), key: (&*key).into(), claims: vec![] };
+    let devices =
+        |grace| vec![client("phone", vec![Match { send: reader.sends(Some(signing())), grace, ..rule(Profile::All) }])];
+    let stanza = || Some(message(vec![body("Romeo?")]));
+    let token = |host: &mut Host| {
+        let pushes = host.offline(&Message { stanza: Some(&stanza), ..CHAT });
+        notices(&pushes)[0].token.clone().expect("a token").jws.clone()
+    };
+    let mut host = Host::speaking(Protocol::Push2, one_by_one(), devices(None));
+    let first = token(&mut host);
+    // ECDSA signs no text twice in the same way.
+    host.engine.load("romeo", devices(None));
+    assert_eq!(token(&mut host), first, "as it was");
+    host.engine.load("romeo", devices(Some(1)));
+    assert_ne!(token(&mut host), first, "another");
+}
+
+#[test]
 fn no_two_pushes_share_key_or_salt() {
     let reader = Reader::new();
     let mut host = host(vec![Match { send: reader.sends(None), ..rule(Profile::All) }]);
@@ -352,8 +385,14 @@ fn no_two_pushes_share_key_or_salt() {
 
 #[test]
 fn keys_that_cannot_be_read_push_nothing_in_the_clear() {
-    let mut host = host(vec![Match { send: Send::Unusable, ..rule(Profile::All) }]);
-    assert_eq!(pushed(&mut host, &CHAT), None);
+    let point = BASE64.encode(Reader::new().point());
+    let signing = Signing { algorithm: "ES256".into(), key: "AAAA".into(), claims: vec![] };
+    for keys in [Keys::new("AAAA", "AAAA", None), Keys::new(&point, &BASE64.encode(AUTH), Some(signing))] {
+        let broken = Match { send: Send::Encrypted(keys.into()), ..rule(Profile::All) };
+        assert_eq!(pushed(&mut host(vec![broken]), &CHAT), None);
+    }
+    let unknown = Match { send: Send::Unknown, ..rule(Profile::All) };
+    assert_eq!(pushed(&mut host(vec![unknown]), &CHAT), None);
 }
 
 #[test]
@@ -452,15 +491,14 @@ fn keys_that_cannot_sign_are_refused() {
 // Trimming.
 
 fn sized(text: &str) -> Dom {
-    open(&envelope(&message(vec![body(text)]), Some(ArchiveId { by: "romeo@example.org", id: "a1" }), not_random))
+    open(&envelope(&message(vec![body(text)]), "romeo@example.org", Some("a1"), not_random))
 }
 
 #[test]
 fn a_large_stanza_is_trimmed_in_steps() {
-    let archive = Some(ArchiveId { by: "romeo@example.org", id: "a1" });
     let large =
         |xmlns: &str, name: &str, size| element(name, &[("xmlns", xmlns)], vec![Node::Text("x".repeat(size).into())]);
-    let read = |children: Vec<Node>| open(&envelope(&message(children), archive, not_random));
+    let read = |children: Vec<Node>| open(&envelope(&message(children), "romeo@example.org", Some("a1"), not_random));
     let names = |stanza: &Dom| stanza.children().map(|child| child.name().to_owned()).collect::<Vec<_>>();
 
     let whole = read(vec![body("hi"), Node::Element(large("urn:x", "needless", 1000))]);
@@ -504,7 +542,8 @@ fn whatever_cannot_be_trimmed_is_left_out() {
     for (name, id) in [("x".repeat(5000), "a1".to_owned()), ("message".to_owned(), "x".repeat(5000))] {
         let envelope = envelope(
             &element(&name, &[("from", JULIET)], vec![body("hi")]),
-            Some(ArchiveId { by: "romeo@example.org", id: &id }),
+            "romeo@example.org",
+            Some(&id),
             not_random,
         );
         assert!(envelope.len() <= LARGEST && open(&envelope).name() == "message");
@@ -564,7 +603,7 @@ proptest! {
         let bodies = texts.iter().map(|text| body(text));
         let stanza = element(name, &attrs, bodies.chain(children).collect());
         let by = format!("{user}@example.org");
-        let envelope = envelope(&stanza, Some(ArchiveId { by: &by, id: &id }), not_random);
+        let envelope = envelope(&stanza, &by, Some(&id), not_random);
         prop_assert!(envelope.len() <= LARGEST, "{} bytes", envelope.len());
         let read = open(&envelope);
         prop_assert!(archive_ids(&read).contains(&(&*by, &*id)));
@@ -587,7 +626,8 @@ proptest! {
 #[test]
 fn the_size_tells_little_of_a_short_message() {
     let stanza = message(vec![body("hi")]);
-    let sizes: std::collections::HashSet<_> = (0..500).map(|_| envelope(&stanza, None, not_random).len()).collect();
+    let sizes: std::collections::HashSet<_> =
+        (0..500).map(|_| envelope(&stanza, "romeo@example.org", None, not_random).len()).collect();
     assert!(sizes.len() > 100, "{} sizes", sizes.len());
     let (least, most) = (sizes.iter().min().expect("one"), sizes.iter().max().expect("one"));
     assert!(most - least > 150 && most - least <= 213, "{least} to {most}");
@@ -703,6 +743,14 @@ fn what_waits_is_bounded() {
         fail(&mut host, push, "wait");
     }
     assert_eq!(again(host.after(DAY)).len(), 10);
+    let devices = (0..5).map(|i| client(&i.to_string(), vec![rule(Profile::All)])).collect();
+    let mut host = Host::speaking(Protocol::Push2, one_by_one(), devices);
+    for _ in 0..10 {
+        for push in host.offline(&CHAT) {
+            fail(&mut host, &push, "wait");
+        }
+    }
+    assert_eq!(again(host.after(DAY)).len(), 20, "for one user");
 }
 
 #[test]
@@ -726,7 +774,7 @@ fn a_push_that_brings_no_error_is_a_break() {
     let push = host.offline(&CHAT).remove(0);
     fail(&mut host, &push, "cancel");
     host.after(DAY).offline(&CHAT);
-    assert!(host.after(ANSWER_TIMEOUT).timer().is_empty(), "silence is no failure");
+    assert!(host.after(ERROR_TIMEOUT).timer().is_empty(), "silence is no failure");
     let push = host.after(2 * DAY).offline(&CHAT).remove(0);
     assert_eq!(fail(&mut host, &push, "cancel"), Verdict::Stays);
     let push = host.after(SERVICE_PATIENCE).offline(&CHAT).remove(0);
@@ -744,6 +792,35 @@ fn pushes_whose_errors_are_waited_for_are_bounded() {
     assert_eq!(fail(&mut host, &first, "cancel"), Verdict::Stranger);
     assert_eq!(fail(&mut host, &second, "cancel"), Verdict::Stays);
     assert_eq!(fail(&mut host, &second, "cancel"), Verdict::Stranger, "it was heard");
+}
+
+#[test]
+fn nothing_is_left_of_an_account_that_is_deleted() {
+    let mut host = host(vec![rule(Profile::All)]);
+    let push = host.offline(&CHAT).remove(0);
+    host.engine.forget("romeo");
+    assert_eq!(fail(&mut host, &push, "wait"), Verdict::Stranger);
+    assert!(again(host.after(DAY)).is_empty());
+}
+
+#[test]
+fn what_was_decided_can_be_asked() {
+    let mut host = host(vec![rule(Profile::Important)]);
+    let push = host.offline(&CHAT).remove(0);
+    fail(&mut host, &push, "cancel");
+    host.offline(&CHAT);
+    host.after(ERROR_TIMEOUT).timer();
+    host.offline(&Message { word: 0, ..CHAT });
+    let decisions: Vec<_> = host.engine.decisions("romeo").map(|decision| decision.text(Protocol::Push2)).collect();
+    assert_eq!(
+        decisions,
+        [
+            "stanza without a text (no client took it): not sent: it is not important",
+            "message (no client took it): sent, and no error came back",
+            "message (no client took it): sent, resource-constraint after 0 ms",
+        ]
+    );
+    assert!(host.engine.take_times() == [0], "silence takes no time");
 }
 
 #[test]

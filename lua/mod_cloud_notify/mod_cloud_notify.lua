@@ -10,7 +10,6 @@ local xmlns_push = "urn:xmpp:push:0";
 local xmlns_pubsub = "http://jabber.org/protocol/pubsub";
 
 module:require "prosody_push_hooks"(push);
-module:depends("push_admin");
 
 local function try_again(event)
 	event.origin.send(st.error_reply(event.stanza, "wait", "internal-server-error"));
@@ -109,6 +108,8 @@ function extend(extension, name, features)
 		push.extend(name, false);
 	end
 end
+
+push.load_admin();
 
 module.save, module.restore, module.unload = push.save, push.restore, push.unload;
 

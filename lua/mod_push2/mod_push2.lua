@@ -9,7 +9,6 @@ if load_code("track_muc_joins", nil, {}) then module:depends("track_muc_joins");
 local push = module:require "prosody_push";
 local engine, guarded = push.engine, push.guarded;
 module:require "prosody_push_hooks"(push);
-module:depends("push_admin");
 
 local xmlns_push = "urn:xmpp:push2:0";
 local xmlns_sasl2 = "urn:xmpp:sasl:2";
@@ -34,7 +33,7 @@ local function enable(session, tag)
 	if not identifier then
 		return nil, "cancel", "not-allowed", "Bind a resource, or say who the client is (XEP-0388, user-agent)";
 	end
-	local record, condition, text = engine:ask(tag, user);
+	local record, condition, text = engine:ask(tag, user, identifier);
 	if not record then return nil, "modify", condition, text; end
 	record.timestamp = os.time();
 	if not push.enable(user, identifier, record) then return nil, "wait", "internal-server-error"; end
@@ -73,18 +72,18 @@ local function enable_inline(session, tag)
 	return st.stanza("failed", { xmlns = xmlns_push }):add_child(err);
 end
 
-module:hook("advertise-bind-features", function (event)
+module:hook("advertise-bind-features", guarded("what may be in a bind request", function (event)
 	event.features:tag("feature", { var = xmlns_push }):up();
-end);
+end));
 
 module:hook("enable-bind-features", guarded("push2 enable in a bind request", function (event)
 	local tag = event.request:get_child("enable", xmlns_push);
 	if tag then event.result:add_child(enable_inline(event.session, tag)); end
 end));
 
-module:hook("advertise-sasl-features", function (event)
+module:hook("advertise-sasl-features", guarded("what may be in an authentication", function (event)
 	event.features:tag("push", { xmlns = xmlns_push }):up();
-end);
+end));
 
 module:hook_tag(xmlns_sasl2, "authenticate", function (session, auth)
 	session.sasl2_push2_request = auth:get_child("enable", xmlns_push);
@@ -121,6 +120,8 @@ module:hook("message/host", guarded("the error of a push", function (event)
 		return push.answer(stanza);
 	end
 end), 10);
+
+push.load_admin();
 
 module.save, module.restore, module.unload = push.save, push.restore, push.unload;
 

@@ -17,6 +17,8 @@ return function (host_module)
 	local host = host_module.host;
 	local function warn(...) host_module:log("warn", ...); end
 
+	local desk = desks.of_host(host)[1];
+	if not desk then return; end
 	for _, name in ipairs({ "smacks", "mam", "carbons" }) do
 		if not is_loaded(host, name) then
 			warn("Push: mod_%s is not loaded: %s. Add %q to modules_enabled.", name, WANTED[name], name);
@@ -26,15 +28,12 @@ return function (host_module)
 		warn("Push: mod_s2s is not loaded: app servers elsewhere cannot be reached, and pushes to them fail. Take \"s2s\" out of "
 			.."modules_disabled, unless all app servers are components of this server.");
 	end
-	local desk = desks.of_host(host)[1];
-	local extensions = desk and desk.extensions or {};
 	for extension, name in pairs(EXTENSIONS) do
-		if desk and is_loaded(host, "cloud_notify") and is_loaded(host, name) and not extensions[extension] then
+		if is_loaded(host, "cloud_notify") and is_loaded(host, name) and not desk.extensions[extension] then
 			warn("Push: mod_%s is not the one of prosody-push: pushes go through two modules. Put prosody-push's folder before the "
 				.."other in plugin_paths.", name);
 		end
 	end
-	if not desk then return; end
 	local longest, wake_before = math.floor(desk.max_hibernation), math.floor(desk.wake_before);
 	if wake_before >= longest then
 		warn("Push: push_wake_before_timeout (%d seconds) is not shorter than push_max_hibernation_timeout (%d seconds): nobody is "

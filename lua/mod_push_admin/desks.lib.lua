@@ -53,10 +53,10 @@ end
 local function describe(device, now)
 	local parts = {
 		("%s at %s"):format(device.desk.title, device.service), "made "..duration(math.max(now - device.made, 0)).." ago";
-		device.last and ("last push taken %s ago"):format(duration(now - device.last)) or "no push taken since the server started";
+		device.last and ("last push taken %s ago"):format(duration(now - device.last)) or "no push taken yet, as far as is known";
 	};
-	if device.refusals > 0 then parts[#parts + 1] = device.refusals.." failures in a row"; end
-	if device.failing_since then parts[#parts + 1] = "unreachable for "..duration(now - device.failing_since); end
+	if device.refusals > 0 then parts[#parts + 1] = device.refusals..(device.refusals == 1 and " failure" or " failures in a row"); end
+	if device.failing_since then parts[#parts + 1] = "failing for "..duration(now - device.failing_since); end
 	parts[#parts + 1] = device.session or "no session";
 	return table.concat(parts, ", ");
 end

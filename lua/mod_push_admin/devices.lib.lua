@@ -1,6 +1,7 @@
 -- An ad-hoc command (XEP-0050): whoever has an account sees the devices that are woken for it, and removes those that are not
 -- his any more, from any client.
 
+local modulemanager = require "core.modulemanager";
 local jid_node = require "util.jid".node;
 local new_form = require "util.dataforms".new;
 local now = require "util.time".now;
@@ -24,7 +25,11 @@ end
 
 -- Adds the command to a host.
 return function (host_module)
-	host_module:depends("adhoc");
+	-- Without mod_adhoc the command is not there, and everything else is.
+	if not modulemanager.is_loaded(host_module.host, "adhoc")
+	and not host_module:get_option_inherited_set("modules_disabled", {}):contains("adhoc") then
+		pcall(modulemanager.load, host_module.host, "adhoc");
+	end
 	local new_command = host_module:require "adhoc".new;
 
 	local function removed(user, list, chosen)
@@ -54,5 +59,12 @@ return function (host_module)
 		return removed(user, list, form:data(data.form).devices or {});
 	end
 
-	host_module:provides("adhoc", new_command("Devices with push notifications", NODE, handler, "local_user"));
+	local function safe_handler(...)
+		local ok, ret, state = pcall(handler, ...);
+		if ok then return ret, state; end
+		host_module:log("error", "A fault in the ad-hoc command for devices: %s", ret);
+		return { status = "completed", error = { message = "This failed on the server, which has it in its log." } };
+	end
+
+	host_module:provides("adhoc", new_command("Devices with push notifications", NODE, safe_handler, "local_user"));
 end

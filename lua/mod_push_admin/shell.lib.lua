@@ -18,11 +18,14 @@ end
 
 -- The device that is meant by its number in the list or its name.
 local function device_of(list, which)
-	local number = tonumber(which);
-	if number then return list[number]; end
 	for _, device in ipairs(list) do
 		if device.identifier == which then return device; end
 	end
+	return list[tonumber(which)];
+end
+
+local function count(n, what)
+	return ("%d %s%s"):format(n, what, n == 1 and "" or "s");
 end
 
 -- What the shell shows for `list`; the number of devices, or nil and an error.
@@ -46,7 +49,7 @@ function commands.list(self, jid)
 		if not user then return nil, host; end
 		local n, err = show(print, host, user);
 		if not n then return nil, err; end
-		return true, n.." devices";
+		return true, count(n, "device");
 	end
 	for _, host in ipairs(desks.hosts()) do
 		local seen = {};
@@ -62,7 +65,7 @@ function commands.list(self, jid)
 			total = total + n;
 		end
 	end
-	return true, total.." devices";
+	return true, count(total, "device");
 end
 
 function commands.explain(self, jid)
@@ -70,21 +73,27 @@ function commands.explain(self, jid)
 	if not user then return nil, host; end
 	local all = {};
 	for _, desk in ipairs(desks.of_host(host)) do
-		for _, decision in ipairs(desk.decisions(user)) do all[#all + 1] = decision; end
+		for _, decision in ipairs(desk.decisions(user)) do
+			all[#all + 1] = decision;
+			decision.place = #all;
+		end
 	end
 	if not all[1] then
 		local list, err = desks.devices(host, user);
 		if not list then return nil, err; end
 		if not list[1] then return true, "No client of this user has asked to be woken: there are no registrations"; end
-		return true, "Nothing has happened for this user since the server started, or so much for others that it is forgotten, or "
+		return true, "Nothing has happened for this user since the module was loaded, or so much for others that it is forgotten, or "
 			.."push_explain is off";
 	end
-	table.sort(all, function (a, b) return a.at > b.at; end);
+	table.sort(all, function (a, b)
+		if a.at ~= b.at then return a.at > b.at; end
+		return a.place < b.place;
+	end);
 	for _, decision in ipairs(all) do
 		self.session.print(("%s  %s"):format(os.date("%Y-%m-%d %H:%M:%S", math.floor(decision.at)), decision.device));
 		self.session.print("    "..decision.text);
 	end
-	return true, #all.." decisions, the newest first";
+	return true, count(#all, "decision")..", the newest first";
 end
 
 function commands.test(self, jid, which)
@@ -104,7 +113,7 @@ function commands.test(self, jid, which)
 			print(("%s: %s"):format(device.identifier, said));
 		end);
 	end
-	return promise.all(waits):next(function () return #list.." devices tested"; end);
+	return promise.all(waits):next(function () return count(#list, "device").." tested"; end);
 end
 
 function commands.remove(_, jid, which)
@@ -155,5 +164,9 @@ end
 
 -- COMPAT 0.12 knows no such items, but lends its environment.
 if not pcall(require, "prosody.util.stanza") then
-	module:shared("/*/admin_shell/env").push = commands;
+	local env = module:shared("/*/admin_shell/env");
+	env.push = commands;
+	function module.unload()
+		env.push = nil;
+	end
 end

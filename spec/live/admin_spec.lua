@@ -66,7 +66,7 @@ describe("prosodyctl shell push", function ()
 			assert.matches("push.example.test<n\n%s+XEP%-0357 at push.example.test, made %d+ seconds? ago, "
 				.."last push taken %d+ seconds? ago, no session", text);
 			assert.matches("push.example.test<m\n.*session mobile hibernates", text);
-			assert.matches("tablet\n%s+Push 2.0 at push2.example.test, .*no push taken since the server started", text);
+			assert.matches("tablet\n%s+Push 2.0 at push2.example.test, .*no push taken yet, as far as is known", text);
 			assert.matches("3 devices", text, 1, true);
 		end
 		client.resume(server, "romeo", phone):close();
@@ -76,7 +76,7 @@ describe("prosodyctl shell push", function ()
 		app.answer = { "cancel", "item-not-found" };
 		write("Romeo?");
 		app:settled();
-		assert.matches("1 failures in a row", shell("list", "romeo@example.test"), 1, true);
+		assert.matches("1 failure", shell("list", "romeo@example.test"), 1, true);
 	end);
 
 	it("explain says what was decided, the newest first, and never what was written", function ()
@@ -90,7 +90,7 @@ describe("prosodyctl shell push", function ()
 		local found = {};
 		for line in text:gmatch("[^\n]+") do
 			for _, pattern in ipairs({ "not sent: nobody keeps", "not sent: it is not important", "sent, item%-not%-found after %d+ ms",
-				"message %(no client took it%): sent, taken after %d+ ms", "message %(no client took it%): sent, no answer yet" }) do
+				"message %(no client took it%): sent, taken after %d+ ms", "message %(no client took it%): sent, no error so far" }) do
 				if line:find(pattern) then found[#found + 1] = pattern; end
 			end
 		end
@@ -99,7 +99,7 @@ describe("prosodyctl shell push", function ()
 		for _, pattern in ipairs(found) do has[pattern] = true; end
 		assert.is_true(has["not sent: it is not important"] and has["sent, item%-not%-found after %d+ ms"], text);
 		assert.is_true(has["message %(no client took it%): sent, taken after %d+ ms"], text);
-		assert.is_true(has["message %(no client took it%): sent, no answer yet"], "Push 2.0 is not answered: "..text);
+		assert.is_true(has["message %(no client took it%): sent, no error so far"], "Push 2.0 is not answered: "..text);
 		assert.not_matches("private", text, 1, true);
 		assert.matches("%d%d%d%d%-%d%d%-%d%d %d%d:%d%d:%d%d  push.example.test<n", text);
 	end);
@@ -121,9 +121,27 @@ describe("prosodyctl shell push", function ()
 		app.answer = { "cancel", "item-not-found", "no such token" };
 		text = shell("test", "romeo@example.test", "1");
 		assert.matches("push.example.test<n: cancel/item%-not%-found %(no such token%) after %d+ ms", text);
-		assert.matches("1 devices tested", text, 1, true);
+		assert.matches("1 device tested", text, 1, true);
 		service.answer = { "wait", "resource-constraint" };
 		assert.matches("tablet: wait/resource%-constraint %(no text%) after", shell("test", "romeo@example.test", "tablet"));
+	end);
+
+	it("test says what came back at once, from this server itself", function ()
+		local laptop = client.connect(server, "romeo", { resource = "laptop" });
+		laptop:iq(push2.iq(push2.enable { service = "nobody@example.test", push2.match("important") }));
+		laptop:close();
+		assert.matches("laptop: cancel/service%-unavailable %(.+%) after %d+ ms", shell("test", "romeo@example.test", "laptop"));
+		laptop = client.connect(server, "romeo", { resource = "laptop" });
+		laptop:iq(push2.disable());
+		laptop:close();
+	end);
+
+	it("test says what another module does to the push", function ()
+		server:eval([[
+			module:hook("cloud_notify/push", function () return true; end);
+		]]);
+		assert.matches("push.example.test<n: not sent: another module blocked it", shell("test", "romeo@example.test", "1"), 1, true);
+		server:reload("spec_control");
 	end);
 
 	it("remove ends one registration", function ()
@@ -174,6 +192,32 @@ describe("push_explain", function ()
 			assert.equal(n, count);
 			server:stop();
 		end
+	end);
+end);
+
+describe("a server without what the administrator's module wants", function ()
+	for _, name in ipairs({ "adhoc", "push_admin" }) do
+		it("pushes all the same: "..name, function ()
+			start({}, { enable = { "admin_shell", "push2" }, disable = { name } });
+			two_devices();
+			write("Romeo?");
+			app:expect(1);
+			service:expect(1);
+			assert.is_false(server:eval([[return require "core.modulemanager".is_loaded(module.host, ...) or false]], name));
+			server:stop();
+		end);
+	end
+
+	it("goes on to push when that module goes", function ()
+		start();
+		two_devices();
+		server:unload("adhoc");
+		server:eval([[assert(require "core.modulemanager".unload("*", "push_admin"))]]);
+		write("Romeo?");
+		app:expect(1);
+		service:expect(1);
+		assert.is_nil(shell("list"):find("device", 1, true));
+		server:stop();
 	end);
 end);
 

@@ -14,7 +14,8 @@ end
 
 describe("unloading", function ()
 	it("leaves no hook, no timer and no session field", function ()
-		local server = start { disable = { "cloud_notify" } };
+		-- The administrator's module stays.
+		local server = start { disable = { "cloud_notify" }, enable = { "push_admin" } };
 		local app = appserver.connect(server, PUSH);
 		app.answer = "none";
 		-- Handlers of all events, and timers that run.

@@ -144,6 +144,8 @@ describe("push2", function ()
 			for key, other in pairs(more or {}) do fields[key] = other; end
 			return match("all", fields);
 		end
+		local many = {};
+		for i = 1, 9 do many[i] = match("all"); end
 		local deep = match("all", encrypted);
 		deep:maptags(function (child) child:maptags(function () return nil; end); return child; end);
 		for i, case in ipairs({
@@ -168,6 +170,8 @@ describe("push2", function ()
 			{ "bad-request", "jwt-key", { service = PUSHER, with("jwt", "ES384") } };
 			{ "bad-request", "16 kB", { service = PUSHER, client = ("x"):rep(17000) } };
 			{ "bad-request", "16 kB", { service = PUSHER, with("jwt", "HS256", { aud = ("x"):rep(17000) }) } };
+			{ "bad-request", "16 kB", { service = PUSHER, with("jwt", "HS256", { claim = ("x"):rep(17000) }) } };
+			{ "bad-request", "8 matches", { service = PUSHER, table.unpack(many) } };
 		}) do
 			local reply = phone:iq(push2.iq(enable(case[3])));
 			local kind, condition, text = reply:get_error();
@@ -334,6 +338,41 @@ describe("push2", function ()
 		write("Romeo?");
 		assert.same({}, priorities());
 		laptop:close();
+	end);
+
+	it("takes no error for activity", function ()
+		away(match("all", { grace = 100 }));
+		local laptop = client.connect(server, "romeo", { resource = "laptop" });
+		laptop:message { to = "juliet@example.test", type = "error", body = "Romeo?" };
+		write("Romeo?");
+		assert.same({ "normal" }, priorities());
+		laptop:close();
+	end);
+
+	it("filters a carbon by who wrote the message, and believes no forged one", function ()
+		phone = client.connect(server, "romeo", { resource = "phone", smacks = true });
+		phone:iq(st.stanza("iq", { type = "set" }):tag("enable", { xmlns = "urn:xmpp:carbons:2" }));
+		ask(match("important", { filters = { { "juliet@example.test" } } }));
+		phone:acked();
+		phone:sleep();
+		app.pushes = {};
+		local laptop = client.connect(server, "romeo", { resource = "laptop" });
+		local function carbon(from)
+			return st.stanza("received", { xmlns = "urn:xmpp:carbons:2" }):tag("forwarded", { xmlns = "urn:xmpp:forward:0" })
+				:tag("message", { xmlns = "jabber:client", from = from, to = laptop.jid, type = "chat" }):text_tag("body", "Romeo?")
+				:reset();
+		end
+		juliet:message { to = laptop.jid, body = "to the laptop, in juliet's name" };
+		local mercutio = client.connect(server, "mercutio");
+		-- Not muted, whatever he says to forward.
+		mercutio:message { to = phone.jid, carbon("juliet@example.test/x") };
+		app:expect(1);
+		assert.same({ "normal" }, priorities());
+		local resumed = client.resume(server, "romeo", phone);
+		resumed:expect(function (stanza) return stanza:get_child("received", "urn:xmpp:carbons:2"); end, "the carbon");
+		resumed:close();
+		laptop:close();
+		mercutio:close();
 	end);
 
 	it("pushes no push", function ()
@@ -587,7 +626,7 @@ describe("push2 and the errors of a push service", function ()
 		travel(3600);
 		write("Romeo?");
 		app:settled();
-		travel(121);
+		travel(601);
 		-- The timer is real: another event gives it its time.
 		server:reload("push2");
 		net.wait(function () return server:in_flight("push2") == 0; end, "the end of the wait for an error");

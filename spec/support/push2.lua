@@ -36,7 +36,7 @@ function push2.match(profile, fields)
 		if fields.jwt then
 			match:text_tag("jwt-alg", fields.jwt, { xmlns = xmlns });
 			match:text_tag("jwt-key", fields.jwt_key or push2.jwt_key, { xmlns = xmlns });
-			match:text_tag("jwt-claim", fields.aud or "https://push.example.test", { xmlns = xmlns, name = "aud" });
+			match:text_tag("jwt-claim", fields.aud or "https://push.example.test", { xmlns = xmlns, name = fields.claim or "aud" });
 		end
 	end
 	return match:reset();

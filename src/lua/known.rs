@@ -52,6 +52,7 @@ fn element(lua: &Lua, element: &Element, wanted: Wanted) -> LuaResult<LuaTable> 
     match element.keep {
         Keep::Body if wanted.body => table.set("keep", "body")?,
         Keep::CallId => table.set("keep", "call")?,
+        Keep::Sender => table.set("keep", "sender")?,
         Keep::ArchiveId => table.set("keep", "archive_id")?,
         Keep::More(more) if wanted.more.contains(&more.kind) => {
             table.set("keep", "more")?;

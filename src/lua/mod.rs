@@ -17,13 +17,14 @@ use mlua::prelude::*;
 
 use crate::VERSION;
 use crate::config::{Config, Value};
-use crate::delivery::{ANSWER_TIMEOUT, Gone, Millis, StanzaError};
+use crate::delivery::{ANSWER_TIMEOUT, Gone, Millis};
 use crate::element::Packed;
 use crate::engine::{Content, Done, Engine, Event, Held, NotLoaded, Push, Pushes, Verdict};
 use crate::facts::{Message, Word};
 use crate::protocol::Protocol;
 use crate::push2::notification::Notice;
 use crate::registration::{Devices, Refusal, Registration, admit, app_server, identifier, is_account};
+use crate::stanza_error::StanzaError;
 use crate::summary::{self, Notification, Publish, Summary};
 use shared::Shared;
 use stanza::Writer;
@@ -181,8 +182,8 @@ impl LuaUserData for Host {
             Ok((refusal.map(Refusal::condition), refusal.map(Refusal::text)))
         });
         method(methods, "features", |lua, _, ()| lua.create_sequence_from(push2::FEATURES));
-        method(methods, "ask", |lua, host, (enable, user): (LuaTable, Text)| {
-            Ok(match push2::ask(lua, &enable, &user, host.engine.host())? {
+        method(methods, "ask", |lua, host, (enable, user, identifier): (LuaTable, Text, Text)| {
+            Ok(match push2::ask(lua, &enable, &user, host.engine.host(), &identifier)? {
                 Ok(record) => (Some(record), None, None),
                 Err(refusal) => (None, Some(refusal.condition()), Some(refusal.text())),
             })
@@ -314,11 +315,12 @@ impl LuaUserData for Host {
 
         // For the administrator.
         method(methods, "decisions", |lua, host, user: Text| {
+            let protocol = host.engine.protocol();
             let rows = host.engine.decisions(&user).map(|decision| {
                 let row = lua.create_table()?;
                 row.raw_set("at", seconds(decision.at))?;
                 row.raw_set("device", &*decision.device)?;
-                row.raw_set("text", decision.text())?;
+                row.raw_set("text", decision.text(protocol))?;
                 Ok(row)
             });
             lua.create_sequence_from(rows.collect::<LuaResult<Vec<_>>>()?)

@@ -6,8 +6,9 @@ use mlua::prelude::*;
 use super::records::{string, text_size, timestamp};
 use super::stanza::{attribute, child, children, is, text};
 use crate::ns;
-use crate::push2::jwt::Identity;
-use crate::push2::registration::{Chat, Match, Profile, Refusal, Send, Settings, WebPush, chat, grace, service};
+use crate::push2::registration::{
+    Chat, Keys, MAX_MATCHES, Match, Profile, Refusal, Send, Settings, Signing, chat, grace, service,
+};
 use crate::registration::{MAX_SIZE, Registration};
 
 /// What an account announces (XEP-0030).
@@ -40,40 +41,46 @@ fn read(rule: &LuaTable) -> Match {
     let chats = chats.filter_map(|(jid, chat)| {
         Some(Chat { jid: string(&jid)?.into(), mention: is_set(&chat, "mention"), reply: is_set(&chat, "reply") })
     });
+    let mut chats: Vec<_> = chats.collect();
+    // Lua's tables have no order, and the same registration is to be known again.
+    chats.sort_by(|a, b| a.jid.cmp(&b.jid));
     let seconds = field(rule, "grace").and_then(|grace| grace.parse::<f64>().ok());
     Match {
         profile: field(rule, "match").map_or(Profile::Unknown, |profile| Profile::new(&profile)),
         grace: seconds.filter(|seconds| *seconds >= 0.0).map(|seconds| seconds as u32),
-        chats: chats.collect(),
+        chats: chats.into(),
         send: match field(rule, "send").as_deref() {
             Some(ns::PUSH2_SEND_NOTIFY_ONLY) => Send::NotifyOnly,
-            Some(ns::PUSH2_SEND_ENCRYPTED) => keys(rule).map_or(Send::Unusable, |keys| Send::Encrypted(keys.into())),
-            _ => Send::Unusable,
+            Some(ns::PUSH2_SEND_ENCRYPTED) => Send::Encrypted(keys(rule).into()),
+            _ => Send::Unknown,
         },
     }
 }
 
-fn keys(rule: &LuaTable) -> Result<WebPush, Refusal> {
+fn keys(rule: &LuaTable) -> Keys {
     let field = |key| field(rule, key);
-    let identity = match (field("jwt_alg"), field("jwt_key")) {
-        (Some(algorithm), key) => {
-            let claims: Option<LuaTable> = rule.raw_get("jwt_claims").unwrap_or_default();
-            let claims = claims.iter().flat_map(|claims| claims.pairs::<LuaValue, LuaValue>().flatten());
-            let claims: Vec<_> = claims.filter_map(|(name, value)| Some((string(&name)?, string(&value)?))).collect();
-            let claims = claims.iter().map(|(name, value)| (&**name, &**value));
-            Some(Identity::new(&algorithm, &key.unwrap_or_default(), claims)?)
-        }
-        (None, _) => None,
-    };
-    WebPush::new(&field("ua_public").unwrap_or_default(), &field("auth_secret").unwrap_or_default(), identity)
+    let signing = field("jwt_alg").map(|algorithm| {
+        let claims: Option<LuaTable> = rule.raw_get("jwt_claims").unwrap_or_default();
+        let claims = claims.iter().flat_map(|claims| claims.pairs::<LuaValue, LuaValue>().flatten());
+        let mut claims: Vec<_> = claims.filter_map(|(name, value)| Some((string(&name)?, string(&value)?))).collect();
+        claims.sort();
+        Signing { algorithm: algorithm.into(), key: field("jwt_key").unwrap_or_default().into(), claims }
+    });
+    Keys::new(&field("ua_public").unwrap_or_default(), &field("auth_secret").unwrap_or_default(), signing)
 }
 
 fn field(table: &LuaTable, key: &str) -> Option<String> {
     string(&table.raw_get(key).ok()?)
 }
 
-/// The record for an `<enable>` of `user` on `host`.
-pub fn ask(lua: &Lua, enable: &LuaTable, user: &str, host: &str) -> LuaResult<Result<LuaTable, Refusal>> {
+/// The record for an `<enable>` of `user` on `host`, to be stored under `identifier`.
+pub fn ask(
+    lua: &Lua,
+    enable: &LuaTable,
+    user: &str,
+    host: &str,
+    identifier: &str,
+) -> LuaResult<Result<LuaTable, Refusal>> {
     let service = match service(own_text(enable, "service").as_deref(), user, host) {
         Ok(service) => service,
         Err(refusal) => return Ok(Err(refusal)),
@@ -81,7 +88,7 @@ pub fn ask(lua: &Lua, enable: &LuaTable, user: &str, host: &str) -> LuaResult<Re
     let Some(client) = own_text(enable, "client").filter(|client| !client.is_empty()) else {
         return Ok(Err(Refusal::MissingClient));
     };
-    let mut size = service.as_str().len() + client.len();
+    let mut size = identifier.len() + service.as_str().len() + client.len();
     let (matches, mut is_any, mut is_any_usable) = (lua.create_table()?, false, false);
     for element in children(enable).iter().filter(|child| is(child, "match")) {
         is_any = true;
@@ -92,8 +99,17 @@ pub fn ask(lua: &Lua, enable: &LuaTable, user: &str, host: &str) -> LuaResult<Re
         };
         let read = read(&rule);
         is_any_usable |= read.profile != Profile::Unknown;
-        if matches!(read.send, Send::Unusable) {
-            return Ok(Err(keys(&rule).err().unwrap_or(Refusal::UnknownProfile)));
+        if matches.raw_len() >= MAX_MATCHES {
+            return Ok(Err(Refusal::TooManyMatches));
+        }
+        // Before what takes time.
+        if size > MAX_SIZE {
+            return Ok(Err(Refusal::TooLarge));
+        }
+        if let Send::Encrypted(keys) = &read.send
+            && let Err(refusal) = keys.parse()
+        {
+            return Ok(Err(refusal));
         }
         matches.push(rule)?;
     }
@@ -151,6 +167,7 @@ fn rule(lua: &Lua, element: &LuaTable, size: &mut usize) -> LuaResult<Result<Opt
         let claims = lua.create_table()?;
         for claim in children(&send).iter().filter(|child| is(child, "jwt-claim")) {
             if let Some(name) = attribute(claim, "name") {
+                *size += name.len();
                 claims.set(name, text(claim))?;
             }
         }

@@ -18,17 +18,10 @@ const SHORTEST_BODY: usize = 50;
 /// Attributes longer than that are what is too large.
 const LONGEST_ATTRIBUTE: usize = 128;
 
-/// What a stanza is in the user's archive.
-#[derive(Clone, Copy)]
-pub struct ArchiveId<'a> {
-    /// The account.
-    pub by: &'a str,
-    pub id: &'a str,
-}
-
-/// The envelope around a stanza, of [`LARGEST`] bytes at most. `random` fills a slice with random bytes.
-pub fn envelope(stanza: &Element, archive: Option<ArchiveId>, random: fn(&mut [u8])) -> String {
-    let stanza = stamped(stanza, archive);
+/// The envelope around a stanza for `account`, of [`LARGEST`] bytes at most. `id` is what the account's archive knows it by,
+/// `random` fills a slice with random bytes.
+pub fn envelope(stanza: &Element, account: &str, id: Option<&str>, random: fn(&mut [u8])) -> String {
+    let stanza = stamped(stanza, account, id);
     let steps: [fn(&Element) -> Option<Element>; 4] = [needed, shortened, essential, least];
     let fits = |stanza: &Element| size(stanza) <= LARGEST;
     let smaller = || steps.iter().filter_map(|step| step(&stanza)).find(fits);
@@ -39,14 +32,11 @@ pub fn envelope(stanza: &Element, archive: Option<ArchiveId>, random: fn(&mut [u
 }
 
 /// The stanza with the archive id that is true, and none that a sender has made up.
-fn stamped(stanza: &Element, archive: Option<ArchiveId>) -> Element {
-    let is_ours = |element: &Element| {
-        is(element, "stanza-id", ns::STANZA_ID)
-            && archive.is_some_and(|archive| attr(element, "by") == Some(archive.by))
-    };
+fn stamped(stanza: &Element, account: &str, id: Option<&str>) -> Element {
+    let is_ours = |element: &Element| is(element, "stanza-id", ns::STANZA_ID) && attr(element, "by") == Some(account);
     let mut stamped = keep(stanza, |child| !is_ours(child));
-    let id = archive.map(|ArchiveId { by, id }| {
-        let attrs = [("xmlns", ns::STANZA_ID), ("by", by), ("id", id)];
+    let id = id.map(|id| {
+        let attrs = [("xmlns", ns::STANZA_ID), ("by", account), ("id", id)];
         let attrs = attrs.map(|(name, value)| (name.into(), value.into()));
         Node::Element(Element { name: "stanza-id".into(), attrs: attrs.into(), children: [].into() })
     });

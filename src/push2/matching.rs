@@ -3,7 +3,7 @@
 use crate::delivery::Millis;
 use crate::facts::{ARCHIVED, BODY, CORRECTED, ENCRYPTED, Message, RETRACT, Word};
 use crate::importance::{Importance, judge};
-use crate::push2::registration::{Chat, Match, Profile, Send, Settings};
+use crate::push2::registration::{Chat, Match, Profile, Send, Settings, WebPush};
 use crate::reason::Reason;
 use crate::registration::is_account;
 use crate::tigase::filter::{bare, has_word};
@@ -32,26 +32,28 @@ pub struct Case<'a> {
     pub rings: bool,
 }
 
-/// How the stanza is to be sent to a client with such settings, or why not. Where several rules match, none is sent twice,
-/// and the content goes along if one of them wants it.
-pub fn matched<'s>(settings: &'s Settings, case: &Case) -> Result<&'s Send, Reason> {
-    let mut objection = Reason::NothingAsked;
-    let mut send = None;
+/// With what keys the stanza is to be sent to a client with such settings, or with none, or why it is not. Where several rules
+/// match, none is sent twice, and the content goes along if one of them wants it.
+pub fn matched<'s>(settings: &'s Settings, case: &Case) -> Result<Option<&'s WebPush>, Reason> {
+    let mut matched = Err(Reason::NothingAsked);
     for rule in &settings.matches {
-        match rule.objection(case) {
-            Some(objects) => objection = objects,
-            None if matches!(rule.send, Send::Encrypted(_)) => return Ok(&rule.send),
-            None => send = send.or(Some(&rule.send)),
+        match (rule.objection(case), &rule.send) {
+            (None, Send::Encrypted(keys)) => match keys.parsed() {
+                Some(keys) => return Ok(Some(keys)),
+                None => matched = matched.or(Err(Reason::UnusableKeys)),
+            },
+            (None, _) => matched = Ok(None),
+            (Some(reason), _) => matched = matched.or(Err(reason)),
         }
     }
-    send.ok_or(objection)
+    matched
 }
 
 impl Match {
     /// Why the rule does not match.
     fn objection(&self, case: &Case) -> Option<Reason> {
-        if matches!(self.send, Send::Unusable) {
-            return Some(Reason::UnusableKeys);
+        if matches!(self.send, Send::Unknown) {
+            return Some(Reason::UnknownProfile);
         }
         if case.rings {
             return None;

@@ -1,5 +1,7 @@
 //! What a client asks for in `<enable xmlns='urn:xmpp:push2:0'>`: which stanzas it wants to be woken for, and how.
 
+use std::cell::OnceCell;
+
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -11,7 +13,7 @@ use crate::push2::jwt::Identity;
 use crate::registration::is_account;
 
 /// The part of a registration that is Push 2.0's.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Settings {
     /// Opaque, echoed in every push: how the push service finds the client.
     pub client: Box<str>,
@@ -19,7 +21,7 @@ pub struct Settings {
 }
 
 /// A rule: which stanzas, and what is sent for one.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Match {
     pub profile: Profile,
     /// Seconds after the user was active elsewhere in which the client is left in peace.
@@ -63,12 +65,65 @@ pub struct Chat {
 }
 
 /// What is sent for a stanza that matches.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub enum Send {
     NotifyOnly,
-    Encrypted(Box<WebPush>),
+    Encrypted(Box<Keys>),
     /// A record says that the client wants what we cannot do: it gets nothing that others can read instead.
-    Unusable,
+    Unknown,
+}
+
+/// The keys of [`Send::Encrypted`] as the client sent them. What they are is found out once, when they are first used: that takes
+/// longer than all the rest of reading a registration.
+pub struct Keys {
+    pub ua_public: Box<str>,
+    pub auth_secret: Box<str>,
+    pub signing: Option<Signing>,
+    parsed: OnceCell<Option<WebPush>>,
+}
+
+/// With what a client wants its pushes signed.
+#[derive(PartialEq)]
+pub struct Signing {
+    pub algorithm: Box<str>,
+    pub key: Box<str>,
+    pub claims: Vec<(String, String)>,
+}
+
+impl Keys {
+    pub fn new(ua_public: &str, auth_secret: &str, signing: Option<Signing>) -> Keys {
+        Keys { ua_public: ua_public.into(), auth_secret: auth_secret.into(), signing, parsed: OnceCell::new() }
+    }
+
+    /// Nothing if they are none, as a record of others may have them.
+    pub fn parsed(&self) -> Option<&WebPush> {
+        self.parsed.get_or_init(|| self.parse().ok()).as_ref()
+    }
+
+    /// What they are, or what is wrong with them.
+    pub fn parse(&self) -> Result<WebPush, Refusal> {
+        let identity = match &self.signing {
+            Some(Signing { algorithm, key, claims }) => {
+                let claims = claims.iter().map(|(name, value)| (&**name, &**value));
+                Some(Identity::new(algorithm, key, claims)?)
+            }
+            None => None,
+        };
+        WebPush::new(&self.ua_public, &self.auth_secret, identity)
+    }
+}
+
+impl PartialEq for Keys {
+    fn eq(&self, other: &Keys) -> bool {
+        (&self.ua_public, &self.auth_secret, &self.signing) == (&other.ua_public, &other.auth_secret, &other.signing)
+    }
+}
+
+/// Keys are for nobody's eyes.
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Keys")
+    }
 }
 
 /// The keys of `urn:xmpp:push2:send:sce+rfc8291+rfc8292:0`.
@@ -77,13 +132,6 @@ pub struct WebPush {
     pub auth: [u8; 16],
     /// Tells the push service who sends, where the client has given a key for it.
     pub identity: Option<Identity>,
-}
-
-/// Keys are for nobody's eyes.
-impl std::fmt::Debug for WebPush {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("WebPush")
-    }
 }
 
 impl WebPush {
@@ -126,8 +174,12 @@ pub enum Refusal {
     InvalidSecret,
     UnknownAlgorithm,
     InvalidSigningKey,
+    TooManyMatches,
     TooLarge,
 }
+
+/// Matches of a registration: one for each profile, with each way to send.
+pub const MAX_MATCHES: usize = 8;
 
 impl Refusal {
     /// The condition of the client's error, of type `modify` (RFC 6120 §8.3.3).
@@ -158,6 +210,7 @@ impl Refusal {
             Refusal::InvalidSigningKey => {
                 "jwt-key must be a private key for jwt-alg: PKCS#8 in PEM without its first and last line (RSA up to 4096 bits)"
             }
+            Refusal::TooManyMatches => "A registration has 8 matches at most",
             Refusal::TooLarge => crate::registration::Refusal::TooLarge.text(),
         }
     }

@@ -13,8 +13,9 @@ use crate::registration::Registration;
 const FIRST: Millis = 4_000;
 /// How often a push is sent again: for the last time some 17 minutes after the first.
 const ATTEMPTS: u32 = 8;
-/// Pushes that may wait for a device, and for all of them. Others are given up: the message is where it was.
-const FOR_ONE: usize = 10;
+/// Pushes that may wait for a device, for a user, and for all of them. Others are given up: the message is where it was.
+const FOR_DEVICE: usize = 10;
+const FOR_USER: usize = 20;
 const FOR_ALL: usize = 1000;
 
 /// A push, as it was sent.
@@ -45,9 +46,14 @@ impl Retries {
     /// Takes a push that was sent for `attempts` times before this one failed: when it is sent again, if so.
     pub fn put(&mut self, now: Millis, mut failed: Waiting) -> Option<Millis> {
         let attempts = failed.parcel.attempts;
-        let of_device =
-            self.waiting.values().filter(|waiting| waiting.is_for(&failed.user, &failed.registration.identifier));
-        if attempts >= ATTEMPTS || self.waiting.len() >= FOR_ALL || of_device.count() >= FOR_ONE {
+        let of_user = self.waiting.values().filter(|waiting| waiting.user == failed.user);
+        let (mut for_user, mut for_device) = (0, 0);
+        for waiting in of_user {
+            for_user += 1;
+            for_device += usize::from(waiting.registration.identifier == failed.registration.identifier);
+        }
+        let is_full = self.waiting.len() >= FOR_ALL || for_user >= FOR_USER || for_device >= FOR_DEVICE;
+        if attempts >= ATTEMPTS || is_full {
             return None;
         }
         let delay = FIRST << attempts;
@@ -75,12 +81,11 @@ impl Retries {
 
     /// The client is back, or asks for something else: what waits for it says nothing any more.
     pub fn drop_for(&mut self, user: &str, identifier: &str) {
-        self.waiting.retain(|_, waiting| !waiting.is_for(user, identifier));
+        self.waiting.retain(|_, waiting| *waiting.user != *user || *waiting.registration.identifier != *identifier);
     }
-}
 
-impl Waiting {
-    fn is_for(&self, user: &str, identifier: &str) -> bool {
-        *self.user == *user && *self.registration.identifier == *identifier
+    /// The account is no more.
+    pub fn drop_user(&mut self, user: &str) {
+        self.waiting.retain(|_, waiting| *waiting.user != *user);
     }
 }

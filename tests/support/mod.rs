@@ -3,13 +3,14 @@
 
 use minidom::Element;
 use prosody_push::config::Config;
-use prosody_push::delivery::{Gone, Millis, StanzaError};
+use prosody_push::delivery::{Gone, Millis};
 use prosody_push::element::{self, Sink};
 use prosody_push::engine::{Done, Engine, Event, NotLoaded, Push, Verdict};
 use prosody_push::facts::{self, Keep, Message, Word};
 use prosody_push::ns;
 use prosody_push::protocol::Protocol;
 use prosody_push::registration::Registration;
+use prosody_push::stanza_error::StanzaError;
 use prosody_push::summary::{self, Notification, Publish, Summary};
 
 pub const HOST: &str = "example.org";
