@@ -5,7 +5,6 @@ local modulemanager = require "core.modulemanager";
 local cache = require "util.cache";
 local logger = require "util.logger";
 local now = require "util.time".now;
-local promise = require "util.promise";
 local st = require "util.stanza";
 
 local traceback, unpack, xpcall = debug.traceback, table.unpack, xpcall;
@@ -305,40 +304,19 @@ local function ping(user, records)
 	push(engine.on_ping, user, nil, records, records);
 end
 
--- id of a push -> who waits for what becomes of it
-local waiting_for_answer = {};
-
--- Wakes one device, and gives a promise of what became of it, in words.
-local function test(user, identifier)
-	local records, err = store.alone(store.read, user);
-	local record = records and records[identifier];
-	if not record then return promise.resolve(err or "its registration is gone"); end
-	local given = { [identifier] = record };
+-- Sends a ping to the records given, whatever was pushed a moment ago; on_sent(id) hears of it before. Gives whether it left.
+local function push_test(user, given, on_sent)
 	local is_seen = fires_events and handlers["cloud_notify/push"] ~= nil;
 	local details, _, _, _, iq = engine:on_ping(user, now(), is_seen, nil, given, true);
-	if not iq then
-		local decision = engine:decisions(user)[1];
-		return promise.resolve(decision and decision.text or "not sent: the log says why, at level debug");
-	end
-	local id, start = iq.attr.id, now();
-	-- Somebody on this server answers at once, and a promise begins its work on the server's next turn.
-	local said, resolve, silence;
-	local function say(text)
-		said, waiting_for_answer[id] = text, nil;
-		silence:stop();
-		if resolve then resolve(text); end
-	end
-	silence = module:add_timer(protocol.test_timeout, function () say(protocol.silence:format(protocol.test_timeout)); end);
-	waiting_for_answer[id] = function (kind, condition, text)
-		local answer = kind and ("%s/%s (%s)"):format(kind, condition, text or "no text") or "taken";
-		say(("%s after %d ms"):format(answer, math.floor((now() - start) * 1000)));
-	end;
-	if perform(user, nil, given, details, iq) then say("not sent: another module blocked it"); end
-	return promise.new(function (resolve_it)
-		resolve = resolve_it;
-		if said then resolve(said); end
-	end);
+	if not iq then return false; end
+	on_sent(iq.attr.id);
+	return not perform(user, nil, given, details, iq);
 end
+
+-- Switched on by modules of their own.
+local extensions = {};
+
+local desk = module:require "prosody_push_desk"(engine, store, sessions, remove_one, push_test, extensions);
 
 local remove_refused = background("the end of a registration that was refused", function (gone)
 	remove_one(gone[1], gone[2]);
@@ -354,7 +332,7 @@ local function answer(stanza)
 	local ours, wait, user, identifier = engine:on_answer(now(), id, from, kind, condition, text);
 	if wait then ring_in(wait); end
 	if user then remove_refused({ user, identifier }); end
-	if ours and waiting_for_answer[id] then waiting_for_answer[id](kind, condition, text); end
+	if ours then desk.answered(id, kind, condition, text); end
 	return ours;
 end
 
@@ -487,8 +465,6 @@ end
 ---- Extensions ----
 
 -- Switches an extension on or off.
-local extensions = {};
-
 local function extend(name, is_on)
 	extensions[name] = is_on;
 	asks_for_roster = engine:extend(name, is_on);
@@ -507,45 +483,6 @@ local function load_admin()
 	local ok, err = pcall(modulemanager.load, host, "push_admin");
 	if not ok then module:log("error", "Push: mod_push_admin could not be loaded, its commands are not there: %s", err); end
 end
-
--- The user's devices, as mod_push_admin shows them; nil and an error if they cannot be read.
-local function devices(user)
-	local records, err = store.alone(store.read, user);
-	if not records then return nil, err; end
-	local held_by = {};
-	for resource, session in pairs(sessions(user)) do
-		local identifier = session[identifier_field];
-		local state = session.hibernating and "hibernates" or "is connected";
-		if identifier then held_by[identifier] = ("session %s %s"):format(resource, state); end
-	end
-	local found = {};
-	for identifier, record in pairs(records) do
-		if type(identifier) == "string" and type(record) == "table" then
-			local last, refusals, failing_since = engine:health(user, identifier);
-			found[#found + 1] = {
-				identifier = identifier; service = tostring(record[protocol.service]); made = tonumber(record.timestamp) or 0;
-				last = last; refusals = refusals; failing_since = failing_since; session = held_by[identifier];
-			};
-		end
-	end
-	return found;
-end
-
-local desks = module:shared("/*/prosody_push/desks");
-
-desks[host.."/"..module.name] = {
-	title = protocol.title;
-	users = store.users;
-	devices = devices;
-	decisions = function (user) return engine:decisions(user); end;
-	test = test;
-	remove = remove_one;
-	counts = function () return engine:counts(); end;
-	sizes = function () return engine:sizes(); end;
-	extensions = extensions;
-	max_hibernation = engine:max_hibernation();
-	wake_before = engine:wake_before();
-};
 
 
 ---- Reload and unload ----
@@ -583,7 +520,7 @@ local function unload()
 	if timer then timer:stop(); end
 	for session in pairs(waiting) do stop_waiting(session); end
 	each_bound_session(unbind);
-	desks[host.."/"..module.name] = nil;
+	desk.close();
 end
 
 return {

@@ -6,33 +6,29 @@ use std::num::NonZeroUsize;
 use std::rc::Rc;
 
 use lru::LruCache;
-use tracing::debug;
 
-use crate::coalesce::{Lane, Lanes, Released};
+use crate::coalesce::Lanes;
 use crate::config::Config;
 use crate::dedup::Pushed;
-use crate::delivery::{Delivery, Failure, Flight, Gone, Millis, State};
-use crate::facts::{
-    ARCHIVED, BODY, CALL_ENDS, CHAT_STATE, CONTACT, ENCRYPTED, ERROR, Message, NOTIFICATION, PROPOSE, RECEIVED,
-    RETRACT, SENT, STRANGER, Word,
-};
+use crate::delivery::{Delivery, Gone, Millis};
+use crate::facts::{BODY, CALL_ENDS, CHAT_STATE, ENCRYPTED, ERROR, Message, PROPOSE, RECEIVED, SENT, Word};
 use crate::ids::{Id, Ids};
 use crate::importance::{Importance, judge};
-use crate::journal::{Answer, Cause, Decision, Journal, Outcome};
+use crate::journal::{Cause, Journal};
 use crate::protocol::Protocol;
-use crate::push2::envelope::envelope;
-use crate::push2::matching::{self, Case, matched};
+use crate::push2::matching;
 use crate::push2::notification::{Notice, Priority};
 use crate::push2::registration::WebPush;
-use crate::push2::retry::{Parcel, Retries, Waiting};
-use crate::push2::webpush;
+use crate::push2::retry::Retries;
 use crate::reason::Reason;
-use crate::registration::{Devices, Registration, Seconds, is_account};
-use crate::stanza_error::StanzaError;
-use crate::stats::{Count, Stats};
-use crate::summary::Summary;
+use crate::registration::{Devices, Registration, is_account};
+use crate::stats::Stats;
 use crate::tigase::Extensions;
 use crate::tigase::encrypt::{Encrypted, Encryption};
+
+mod admin;
+mod answers;
+mod pushing;
 
 /// The user's registrations are not in memory: [`Engine::load`] them and ask again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -367,160 +363,6 @@ impl Engine {
         Ok(self.push(event, cause, user, None, devices.iter()))
     }
 
-    /// A handler of another module kept the push back.
-    pub fn withdraw(&mut self, id: &str) {
-        if let Some(id) = Id::parse(id)
-            && let Some(flight) = self.delivery.withdrawn(id)
-        {
-            self.stats.suppressed(Reason::Blocked);
-            self.journal.withdrawn(&flight.user, id);
-        }
-    }
-
-    /// An IQ of type result or error came to the host.
-    pub fn on_answer(&mut self, now: Millis, id: &str, from: Option<&str>, error: Option<StanzaError>) -> Verdict {
-        let id = Id::parse(id);
-        let flight = id.zip(from).and_then(|(id, from)| self.delivery.land(id, from));
-        match id.zip(flight) {
-            None => Verdict::Stranger,
-            Some((id, flight)) => match self.landed(now, id, flight, error, false) {
-                Failure::Borne => Verdict::Stays,
-                Failure::Ends { gone, .. } => Verdict::Goes(gone),
-                Failure::Again(failed) => {
-                    self.put_off(now, failed);
-                    Verdict::Stays
-                }
-            },
-        }
-    }
-
-    /// Time has passed: the registrations that have to go because no answer came.
-    pub fn on_timer(&mut self, now: Millis) -> Vec<Gone> {
-        let (overdue, silence) = (self.delivery.overdue(now), self.delivery.silence());
-        let landed = overdue.into_iter().map(|(id, flight)| self.landed(now, id, flight, silence, true));
-        landed.filter_map(|failure| if let Failure::Ends { gone, .. } = failure { Some(gone) } else { None }).collect()
-    }
-
-    /// The pushes that were held and may leave now.
-    pub fn release(&mut self, now: Millis) -> Vec<Held> {
-        self.release_due(now, now)
-    }
-
-    /// All pushes that are held.
-    pub fn release_all(&mut self, now: Millis) -> Vec<Held> {
-        self.release_due(now, Millis::MAX)
-    }
-
-    fn release_due(&mut self, now: Millis, until: Millis) -> Vec<Held> {
-        let released = self.lanes.release(now, until);
-        let standing =
-            released.into_iter().filter(|released| stands(&self.users, &released.lane.user, &released.lane.identifier));
-        let standing: Vec<Released> = standing.collect();
-        let mut leaving = Vec::new();
-        for Released { lane, registration } in standing {
-            let Lane { user, important, .. } = lane.clone();
-            debug!("A push for {user} to {} was held and leaves now", lane.identifier);
-            let content = match self.protocol {
-                Protocol::Push => Content::Summary,
-                Protocol::Push2 => {
-                    let importance = if important { Importance::Important } else { Importance::Low };
-                    Content::Notice(Notice::empty(Priority::new(importance, false)).into())
-                }
-            };
-            let device = registration.identifier.clone();
-            let push = self.send(now, user.clone(), &registration, Some(lane), content);
-            self.stats.sent(if important { Importance::Important } else { Importance::Low });
-            let outcome = Outcome::Sent(push.id, None);
-            self.journal.add(&user, Decision { at: now, cause: Cause::Released, word: None, device, outcome });
-            leaving.push(Held { push, important });
-        }
-        for Waiting { user, registration, parcel } in self.retries.due(until) {
-            if !stands(&self.users, &user, &registration.identifier) {
-                continue;
-            }
-            debug!("A push for {user} to {} failed and is sent again", registration.identifier);
-            let (notice, attempts) = (parcel.notice, parcel.attempts);
-            let important = notice.priority != Priority::Low;
-            let device = registration.identifier.clone();
-            let push = self.post(now, user.clone(), &registration, None, notice, attempts);
-            self.stats.sent_again += 1;
-            let outcome = Outcome::Sent(push.id, None);
-            self.journal.add(&user, Decision { at: now, cause: Cause::Again, word: None, device, outcome });
-            leaving.push(Held { push, important });
-        }
-        leaving
-    }
-
-    fn put_off(&mut self, now: Millis, failed: Waiting) {
-        let (user, device) = (failed.user.clone(), failed.registration.identifier.clone());
-        match self.retries.put(now, failed) {
-            Some(delay) => debug!("The push for {user} to {device} is sent again in {} seconds", delay / 1000),
-            None => debug!("The push for {user} to {device} is not sent again: it was tried often, or too many wait"),
-        }
-    }
-
-    /// Milliseconds until [`on_timer`](Engine::on_timer) or [`release`](Engine::release) have something to do; none
-    /// while nothing is in flight or held.
-    pub fn timer(&mut self, now: Millis) -> Option<Millis> {
-        let next = [self.delivery.next_due(), self.lanes.next_due(), self.retries.next_due()];
-        next.into_iter().flatten().min().map(|next| next.saturating_sub(now))
-    }
-
-    /// Milliseconds until a push that is held, or put off, may leave; none while none is. Sooner than [`timer`](Engine::timer) said
-    /// before, where an event has held or freed one.
-    pub fn next_release(&self, now: Millis) -> Option<Millis> {
-        let next = [self.lanes.next_due(), self.retries.next_due()];
-        next.into_iter().flatten().min().map(|next| next.saturating_sub(now))
-    }
-
-    /// What has to survive a reload.
-    pub fn save(&self) -> State {
-        let mut state = self.delivery.save();
-        let devices = self.users.iter().flat_map(|(user, devices)| devices.iter().map(move |device| (user, device)));
-        let successes =
-            devices.map(|(user, device)| (user.clone(), device.identifier.clone(), device.last_success.get()));
-        state.successes = successes.filter(|(_, _, at)| *at > 0).collect();
-        state
-    }
-
-    pub fn restore(&mut self, mut state: State) {
-        let successes = std::mem::take(&mut state.successes).into_iter();
-        self.successes = successes.map(|(user, device, at)| ((user, device), at)).collect();
-        self.delivery.restore(state);
-    }
-
-    /// The last decisions for a user, the newest first.
-    pub fn decisions(&self, user: &str) -> impl Iterator<Item = &Decision> {
-        self.journal.decisions(user)
-    }
-
-    /// What is known of a device: when a push arrived last, refusals in a row, and since when its road has failed.
-    pub fn health(&self, user: &str, identifier: &str) -> (Option<Millis>, u32, Option<Millis>) {
-        let (refusals, road_fails_since) = self.delivery.failures(user, identifier);
-        let device = self.users.peek(user).and_then(|devices| devices.get(identifier));
-        let last = match device {
-            Some(device) => Some(device.last_success.get()).filter(|at| *at > 0),
-            None => self.successes.get(&(user.into(), identifier.into())).copied(),
-        };
-        (last, refusals, road_fails_since)
-    }
-
-    /// Everything that is counted.
-    pub fn counts(&self) -> Vec<Count> {
-        self.stats.counts()
-    }
-
-    /// The times to answer since the last call.
-    pub fn take_times(&mut self) -> Vec<Millis> {
-        self.stats.take_times()
-    }
-
-    /// Pushes that are not answered, and registrations and users in memory.
-    pub fn sizes(&self) -> (usize, usize, usize) {
-        let registrations = self.users.iter().map(|(_, devices)| devices.iter().len()).sum();
-        (self.delivery.in_flight(), registrations, self.users.len())
-    }
-
     /// The user's name, to be shared by all that is kept of the pushes, and registrations.
     fn devices(&mut self, user: &str) -> Result<(Rc<str>, Devices), NotLoaded> {
         let Some((user, devices)) = self.users.get_key_value(user) else {
@@ -551,236 +393,6 @@ impl Engine {
         let Some(call) = message.call.filter(|_| message.word & CALL_ENDS != 0) else { return false };
         self.pushed.knows(user, &device.identifier, &rings(call))
     }
-
-    fn push<'d>(
-        &mut self,
-        event: Event,
-        cause: Cause,
-        user: Rc<str>,
-        message: Option<&Message>,
-        devices: impl Iterator<Item = &'d Rc<Registration>>,
-    ) -> Pushes {
-        let Event { now, seen, .. } = event;
-        let judged = message.map(|message| self.judge(&user, message));
-        let (word, importance) =
-            (judged.map(|(word, _)| word), judged.map_or(Importance::Low, |(_, importance)| importance));
-        let occasion = Occasion { event, cause, message, word, importance };
-        let important = importance.is_important();
-        let is_call = message.is_some_and(|message| message.word & (PROPOSE | CALL_ENDS) != 0);
-        let may_wait = self.config.coalesce && !seen && !is_call && cause != Cause::Test;
-        let name = message.and_then(name);
-        // The same for each device that wants it.
-        let mut whole = None;
-        let (mut list, mut held) = (Vec::new(), false);
-        for registration in devices {
-            let device = &registration.identifier;
-            let wish = match self.wish(&occasion, registration) {
-                Ok(wish) => wish,
-                Err(reason) => {
-                    self.not_sent(&occasion, &user, registration, reason);
-                    continue;
-                }
-            };
-            if let Some(name) = &name
-                && !self.pushed.first_time(&user, device, name)
-            {
-                self.not_sent(&occasion, &user, registration, Reason::PushedBefore);
-                continue;
-            }
-            let is_plain = match wish {
-                Wish::Summary => !Summary::has_content(&self.config, message),
-                Wish::Encrypted(_) => false,
-                Wish::Notice(_, keys) => keys.is_none(),
-            };
-            let lane =
-                (may_wait && is_plain).then(|| Lane { user: user.clone(), identifier: device.clone(), important });
-            if let Some(lane) = &lane
-                && !self.lanes.admit(now, lane, registration)
-            {
-                debug!("A push for {user} to {device} is held: the last one says it already");
-                self.stats.held += 1;
-                self.decided(&occasion, &user, device, Outcome::Held);
-                held = true;
-                continue;
-            }
-            let content = match wish {
-                Wish::Summary => Content::Summary,
-                Wish::Encrypted(encryption) => encryption
-                    .apply(message, &self.config.encrypted_body, self.random)
-                    .map_or(Content::Summary, Content::Encrypted),
-                Wish::Notice(priority, keys) => {
-                    let sealed = keys.map(|keys| (keys, whole.get_or_insert_with(|| self.whole(&user, message))));
-                    Content::Notice(self.notice(now, priority, sealed).into())
-                }
-            };
-            let push = self.send(now, user.clone(), registration, lane, content);
-            self.stats.sent(importance);
-            self.decided(&occasion, &user, device, Outcome::Sent(push.id, None));
-            list.push(push);
-        }
-        Pushes { important, list, held }
-    }
-
-    fn not_sent(&mut self, occasion: &Occasion, user: &Rc<str>, registration: &Registration, reason: Reason) {
-        debug!("No push for {user} to {}: {}", registration.identifier, reason.text());
-        self.stats.suppressed(reason);
-        self.decided(occasion, user, &registration.identifier, Outcome::NotSent(reason));
-    }
-
-    fn decided(&mut self, occasion: &Occasion, user: &Rc<str>, device: &Rc<str>, outcome: Outcome) {
-        let Occasion { event, cause, word, .. } = *occasion;
-        self.journal.add(user, Decision { at: event.now, cause, word, device: device.clone(), outcome });
-    }
-
-    /// What a device wants to get, or why it gets nothing.
-    fn wish<'d>(&self, occasion: &Occasion, registration: &'d Registration) -> Result<Wish<'d>, Reason> {
-        let Occasion { event, message, importance, .. } = *occasion;
-        if let Some(settings) = &registration.push2 {
-            let Some(message) = message else { return Ok(Wish::Notice(Priority::Low, None)) };
-            if message.word & NOTIFICATION != 0 {
-                return Err(Reason::IsPush);
-            }
-            let rings = importance == Importance::Urgent || self.rang(event.user, registration, message);
-            let identifier = &registration.identifier;
-            let case =
-                Case { now: event.now, user: event.user, host: &self.host, identifier, message, importance, rings };
-            let priority = Priority::new(importance, rings || message.word & RETRACT != 0);
-            return matched(settings, &case).map(|keys| Wish::Notice(priority, keys));
-        }
-        if importance == Importance::None {
-            let is_push = message.is_some_and(|message| message.word & NOTIFICATION != 0);
-            return Err(if is_push { Reason::IsPush } else { Reason::NobodyKeepsIt });
-        }
-        if let Some(objection) = message.and_then(|message| self.objection(event.user, registration, message)) {
-            return Err(objection);
-        }
-        match self.encryption(registration) {
-            Some(Encryption::Unusable) => Err(Reason::UnusableKeys),
-            Some(encryption) => Ok(Wish::Encrypted(encryption)),
-            None => Ok(Wish::Summary),
-        }
-    }
-
-    /// The stanza in its envelope; nothing if it cannot be read.
-    fn whole(&self, user: &str, message: Option<&Message>) -> Option<String> {
-        let message = message?;
-        let by = format!("{user}@{}", self.host);
-        let id = message.name.filter(|_| message.word & ARCHIVED != 0);
-        let stanza = message.stanza.and_then(|read| read())?;
-        Some(envelope(&stanza, &by, id, self.random))
-    }
-
-    fn notice(&self, now: Millis, priority: Priority, sealed: Option<(&WebPush, &mut Option<String>)>) -> Notice {
-        let Some((keys, whole)) = sealed else { return Notice::empty(priority) };
-        let contact = || self.config.contact_uri.clone().unwrap_or_else(|| format!("xmpp:{}", self.host));
-        let token = keys.identity.as_ref().and_then(|identity| identity.token((now / 1000) as Seconds, &contact()));
-        let payload =
-            whole.as_ref().map(|whole| webpush::seal(whole.as_bytes(), &keys.client, &keys.auth, self.random));
-        Notice { priority, payload, token }
-    }
-
-    /// How the registration wants its pushes encrypted.
-    fn encryption<'d>(&self, registration: &'d Registration) -> Option<&'d Encryption> {
-        registration.tigase.as_ref().filter(|_| self.extensions.encrypted)?.encryption.as_ref()
-    }
-
-    /// Why a device does not want to hear of a message.
-    fn objection(&self, user: &str, registration: &Registration, message: &Message) -> Option<Reason> {
-        let settings = registration.tigase.as_ref().filter(|_| self.extensions.filters)?;
-        settings.filter.objection(user, &self.host, message)
-    }
-
-    /// Whether somebody asks if the sender of a message is in the user's roster, and that is not known yet.
-    pub fn asks_for_roster(&self, user: &str, word: Word) -> bool {
-        let asks =
-            |device: &Rc<Registration>| device.tigase.as_ref().is_some_and(|settings| settings.filter.ignore_unknown);
-        self.extensions.filters
-            && word & (CONTACT | STRANGER) == 0
-            && self.users.peek(user).is_some_and(|devices| devices.iter().any(asks))
-    }
-
-    fn send(
-        &mut self,
-        now: Millis,
-        user: Rc<str>,
-        registration: &Rc<Registration>,
-        lane: Option<Lane>,
-        content: Content,
-    ) -> Push {
-        match content {
-            Content::Notice(notice) => self.post(now, user, registration, lane, notice, 0),
-            content => Push { content, ..self.launch(now, user, registration, lane) },
-        }
-    }
-
-    /// Sends what may be sent again.
-    fn post(
-        &mut self,
-        now: Millis,
-        user: Rc<str>,
-        registration: &Rc<Registration>,
-        lane: Option<Lane>,
-        notice: Rc<Notice>,
-        attempts: u32,
-    ) -> Push {
-        let launched = self.launch(now, user, registration, lane.clone());
-        self.delivery.keep(launched.id, Parcel { notice: notice.clone(), attempts });
-        // Nobody answers it: the next one need not wait for that.
-        if let Some(lane) = lane {
-            self.lanes.landed(now, &lane, launched.id);
-        }
-        Push { content: Content::Notice(notice), ..launched }
-    }
-
-    fn launch(&mut self, now: Millis, user: Rc<str>, registration: &Rc<Registration>, lane: Option<Lane>) -> Push {
-        let id = self.ids.make();
-        debug!("Push {} for {user} to {}", id.as_str(), registration.identifier);
-        self.delivery.sent(now, id, user, registration, lane.as_ref().map(|lane| lane.important));
-        if let Some(lane) = lane {
-            self.lanes.sent(now, lane, id);
-        }
-        Push { id, registration: registration.clone(), content: Content::Summary }
-    }
-
-    fn landed(&mut self, now: Millis, id: Id, flight: Flight, error: Option<StanzaError>, is_silence: bool) -> Failure {
-        if let Some(important) = flight.plain {
-            let lane =
-                Lane { user: flight.user.clone(), identifier: flight.registration.identifier.clone(), important };
-            self.lanes.landed(now, &lane, id);
-        }
-        let Flight { user, registration, sent, .. } = &flight;
-        let after = now.saturating_sub(*sent);
-        let answer = match error {
-            Some(error) => Answer::Error(after, error.known_condition()),
-            None if is_silence => Answer::Silence,
-            None => Answer::Taken(after),
-        };
-        self.journal.answered(user, id, answer);
-        self.stats.answered(answer);
-        let mut made = 0;
-        match self.users.peek(user).map(|devices| devices.get(&registration.identifier)) {
-            Some(None) => {
-                debug!("A push for {user} is answered whose registration {} is no more", registration.identifier);
-                return Failure::Borne;
-            }
-            Some(Some(device)) => {
-                made = device.made.get();
-                if error.is_none() {
-                    device.last_success.set(now);
-                }
-            }
-            None => {}
-        }
-        if made > *sent && error.is_some() {
-            debug!("A push for {user} failed whose registration was made anew since: not counted");
-            return Failure::Borne;
-        }
-        let failure = self.delivery.settle(now, flight, error);
-        if let Failure::Ends { refused, .. } = failure {
-            *(if refused { &mut self.stats.removed_refused } else { &mut self.stats.removed_unreachable }) += 1;
-        }
-        failure
-    }
 }
 
 /// What a message is known by. The start and the end of a call have the call's id on every way, archive or not.
@@ -794,9 +406,4 @@ fn name<'a>(message: &Message<'a>) -> Option<Cow<'a, str>> {
 
 fn rings(call: &str) -> String {
     format!("call {call}")
-}
-
-/// Whether a registration is there, as far as memory tells.
-fn stands(users: &LruCache<Rc<str>, Devices>, user: &str, identifier: &str) -> bool {
-    users.peek(user).is_none_or(|devices| devices.get(identifier).is_some())
 }

@@ -1,0 +1,102 @@
+-- What the administrator can ask of a module that pushes, and have done: mod_push_admin finds it among the desks.
+
+local now = require "util.time".now;
+local promise = require "util.promise";
+
+local protocol = module:require "prosody_push_protocol";
+local identifier_field = protocol.identifier;
+
+local desks = module:shared("/*/prosody_push/desks");
+local place = module.host.."/"..module.name;
+
+-- engine; store: prosody_push_store.lib.lua's; sessions(user); remove(user, identifier); push_test(user, given, on_sent): sends
+-- a ping to the records given, when on_sent(id) knows it, and gives whether it left; extensions: those that are on.
+return function (engine, store, sessions, remove, push_test, extensions)
+	-- id of a push -> who waits for what becomes of it
+	local waiting = {};
+
+	-- An answer came.
+	local function answered(id, kind, condition, text)
+		if waiting[id] then waiting[id](kind, condition, text); end
+	end
+
+	-- Wakes one device, and gives a promise of what became of it, in words.
+	local function test(user, identifier)
+		local records, err = store.alone(store.read, user);
+		local record = records and records[identifier];
+		if not record then return promise.resolve(err or "its registration is gone"); end
+		-- Somebody on this server answers at once, and a promise begins its work on the server's next turn.
+		local said, resolve, silence;
+		local function say(text)
+			said = said or text;
+			if silence then silence:stop(); end
+			if resolve then resolve(said); end
+		end
+		local start, id = now(), nil;
+		local has_left = push_test(user, { [identifier] = record }, function (id_of_push)
+			id = id_of_push;
+			waiting[id] = function (kind, condition, text)
+				waiting[id] = nil;
+				local answer = kind and ("%s/%s (%s)"):format(kind, condition, text or "no text") or "taken";
+				say(("%s after %d ms"):format(answer, math.floor((now() - start) * 1000)));
+			end;
+		end);
+		if not has_left then
+			local decision = engine:decisions(user)[1];
+			say(decision and decision.text or "not sent: the log says why, at level debug");
+			if id then waiting[id] = nil; end
+		elseif not said then
+			silence = module:add_timer(protocol.test_timeout, function ()
+				waiting[id] = nil;
+				say(protocol.silence:format(protocol.test_timeout));
+			end);
+		end
+		return promise.new(function (resolve_it)
+			resolve = resolve_it;
+			if said then resolve(said); end
+		end);
+	end
+
+	-- The user's devices; nil and an error if they cannot be read.
+	local function devices(user)
+		local records, err = store.alone(store.read, user);
+		if not records then return nil, err; end
+		local held_by = {};
+		for resource, session in pairs(sessions(user)) do
+			local identifier = session[identifier_field];
+			local state = session.hibernating and "hibernates" or "is connected";
+			if identifier then held_by[identifier] = ("session %s %s"):format(resource, state); end
+		end
+		local found = {};
+		for identifier, record in pairs(records) do
+			if type(identifier) == "string" and type(record) == "table" then
+				local last, refusals, failing_since = engine:health(user, identifier);
+				found[#found + 1] = {
+					identifier = identifier; service = tostring(record[protocol.service]); made = tonumber(record.timestamp) or 0;
+					last = last; refusals = refusals; failing_since = failing_since; session = held_by[identifier];
+				};
+			end
+		end
+		return found;
+	end
+
+	desks[place] = {
+		title = protocol.title;
+		users = store.users;
+		devices = devices;
+		decisions = function (user) return engine:decisions(user); end;
+		test = test;
+		remove = remove;
+		counts = function () return engine:counts(); end;
+		sizes = function () return engine:sizes(); end;
+		extensions = extensions;
+		max_hibernation = engine:max_hibernation();
+		wake_before = engine:wake_before();
+	};
+
+	local function close()
+		desks[place] = nil;
+	end
+
+	return { answered = answered, close = close };
+end

@@ -1,0 +1,220 @@
+//! From an event to its pushes: what each device wants of it, and what it gets.
+
+use std::rc::Rc;
+
+use tracing::debug;
+
+use super::{Content, Engine, Event, Occasion, Push, Pushes, Wish, name};
+use crate::coalesce::Lane;
+use crate::delivery::Millis;
+use crate::facts::{ARCHIVED, CALL_ENDS, CONTACT, Message, NOTIFICATION, PROPOSE, RETRACT, STRANGER, Word};
+use crate::importance::Importance;
+use crate::journal::{Cause, Decision, Outcome};
+use crate::push2::envelope::envelope;
+use crate::push2::matching::{Case, matched};
+use crate::push2::notification::{Notice, Priority};
+use crate::push2::registration::WebPush;
+use crate::push2::retry::Parcel;
+use crate::push2::webpush;
+use crate::reason::Reason;
+use crate::registration::{Registration, Seconds};
+use crate::summary::Summary;
+use crate::tigase::encrypt::Encryption;
+
+impl Engine {
+    pub(super) fn push<'d>(
+        &mut self,
+        event: Event,
+        cause: Cause,
+        user: Rc<str>,
+        message: Option<&Message>,
+        devices: impl Iterator<Item = &'d Rc<Registration>>,
+    ) -> Pushes {
+        let Event { now, seen, .. } = event;
+        let judged = message.map(|message| self.judge(&user, message));
+        let (word, importance) =
+            (judged.map(|(word, _)| word), judged.map_or(Importance::Low, |(_, importance)| importance));
+        let occasion = Occasion { event, cause, message, word, importance };
+        let important = importance.is_important();
+        let is_call = message.is_some_and(|message| message.word & (PROPOSE | CALL_ENDS) != 0);
+        let may_wait = self.config.coalesce && !seen && !is_call && cause != Cause::Test;
+        let name = message.and_then(name);
+        // The same for each device that wants it.
+        let mut whole = None;
+        let (mut list, mut held) = (Vec::new(), false);
+        for registration in devices {
+            let device = &registration.identifier;
+            let wish = match self.wish(&occasion, registration) {
+                Ok(wish) => wish,
+                Err(reason) => {
+                    self.not_sent(&occasion, &user, registration, reason);
+                    continue;
+                }
+            };
+            if let Some(name) = &name
+                && !self.pushed.first_time(&user, device, name)
+            {
+                self.not_sent(&occasion, &user, registration, Reason::PushedBefore);
+                continue;
+            }
+            let is_plain = match wish {
+                Wish::Summary => !Summary::has_content(&self.config, message),
+                Wish::Encrypted(_) => false,
+                Wish::Notice(_, keys) => keys.is_none(),
+            };
+            let lane =
+                (may_wait && is_plain).then(|| Lane { user: user.clone(), identifier: device.clone(), important });
+            if let Some(lane) = &lane
+                && !self.lanes.admit(now, lane, registration)
+            {
+                debug!("A push for {user} to {device} is held: the last one says it already");
+                self.stats.held += 1;
+                self.decided(&occasion, &user, device, Outcome::Held);
+                held = true;
+                continue;
+            }
+            let content = match wish {
+                Wish::Summary => Content::Summary,
+                Wish::Encrypted(encryption) => encryption
+                    .apply(message, &self.config.encrypted_body, self.random)
+                    .map_or(Content::Summary, Content::Encrypted),
+                Wish::Notice(priority, keys) => {
+                    let sealed = keys.map(|keys| (keys, whole.get_or_insert_with(|| self.whole(&user, message))));
+                    Content::Notice(self.notice(now, priority, sealed).into())
+                }
+            };
+            let push = self.send(now, user.clone(), registration, lane, content);
+            self.stats.sent(importance);
+            self.decided(&occasion, &user, device, Outcome::Sent(push.id, None));
+            list.push(push);
+        }
+        Pushes { important, list, held }
+    }
+
+    pub(super) fn not_sent(
+        &mut self,
+        occasion: &Occasion,
+        user: &Rc<str>,
+        registration: &Registration,
+        reason: Reason,
+    ) {
+        debug!("No push for {user} to {}: {}", registration.identifier, reason.text());
+        self.stats.suppressed(reason);
+        self.decided(occasion, user, &registration.identifier, Outcome::NotSent(reason));
+    }
+
+    fn decided(&mut self, occasion: &Occasion, user: &Rc<str>, device: &Rc<str>, outcome: Outcome) {
+        let Occasion { event, cause, word, .. } = *occasion;
+        self.journal.add(user, Decision { at: event.now, cause, word, device: device.clone(), outcome });
+    }
+
+    /// What a device wants to get, or why it gets nothing.
+    pub(super) fn wish<'d>(&self, occasion: &Occasion, registration: &'d Registration) -> Result<Wish<'d>, Reason> {
+        let Occasion { event, message, importance, .. } = *occasion;
+        if let Some(settings) = &registration.push2 {
+            let Some(message) = message else { return Ok(Wish::Notice(Priority::Low, None)) };
+            if message.word & NOTIFICATION != 0 {
+                return Err(Reason::IsPush);
+            }
+            let rings = importance == Importance::Urgent || self.rang(event.user, registration, message);
+            let identifier = &registration.identifier;
+            let case =
+                Case { now: event.now, user: event.user, host: &self.host, identifier, message, importance, rings };
+            let priority = Priority::new(importance, rings || message.word & RETRACT != 0);
+            return matched(settings, &case).map(|keys| Wish::Notice(priority, keys));
+        }
+        if importance == Importance::None {
+            let is_push = message.is_some_and(|message| message.word & NOTIFICATION != 0);
+            return Err(if is_push { Reason::IsPush } else { Reason::NobodyKeepsIt });
+        }
+        if let Some(objection) = message.and_then(|message| self.objection(event.user, registration, message)) {
+            return Err(objection);
+        }
+        match self.encryption(registration) {
+            Some(Encryption::Unusable) => Err(Reason::UnusableKeys),
+            Some(encryption) => Ok(Wish::Encrypted(encryption)),
+            None => Ok(Wish::Summary),
+        }
+    }
+
+    /// The stanza in its envelope; nothing if it cannot be read.
+    fn whole(&self, user: &str, message: Option<&Message>) -> Option<String> {
+        let message = message?;
+        let by = format!("{user}@{}", self.host);
+        let id = message.name.filter(|_| message.word & ARCHIVED != 0);
+        let stanza = message.stanza.and_then(|read| read())?;
+        Some(envelope(&stanza, &by, id, self.random))
+    }
+
+    fn notice(&self, now: Millis, priority: Priority, sealed: Option<(&WebPush, &mut Option<String>)>) -> Notice {
+        let Some((keys, whole)) = sealed else { return Notice::empty(priority) };
+        let contact = || self.config.contact_uri.clone().unwrap_or_else(|| format!("xmpp:{}", self.host));
+        let token = keys.identity.as_ref().and_then(|identity| identity.token((now / 1000) as Seconds, &contact()));
+        let payload =
+            whole.as_ref().map(|whole| webpush::seal(whole.as_bytes(), &keys.client, &keys.auth, self.random));
+        Notice { priority, payload, token }
+    }
+
+    /// How the registration wants its pushes encrypted.
+    fn encryption<'d>(&self, registration: &'d Registration) -> Option<&'d Encryption> {
+        registration.tigase.as_ref().filter(|_| self.extensions.encrypted)?.encryption.as_ref()
+    }
+
+    /// Why a device does not want to hear of a message.
+    fn objection(&self, user: &str, registration: &Registration, message: &Message) -> Option<Reason> {
+        let settings = registration.tigase.as_ref().filter(|_| self.extensions.filters)?;
+        settings.filter.objection(user, &self.host, message)
+    }
+
+    /// Whether somebody asks if the sender of a message is in the user's roster, and that is not known yet.
+    pub fn asks_for_roster(&self, user: &str, word: Word) -> bool {
+        let asks =
+            |device: &Rc<Registration>| device.tigase.as_ref().is_some_and(|settings| settings.filter.ignore_unknown);
+        self.extensions.filters
+            && word & (CONTACT | STRANGER) == 0
+            && self.users.peek(user).is_some_and(|devices| devices.iter().any(asks))
+    }
+
+    pub(super) fn send(
+        &mut self,
+        now: Millis,
+        user: Rc<str>,
+        registration: &Rc<Registration>,
+        lane: Option<Lane>,
+        content: Content,
+    ) -> Push {
+        match content {
+            Content::Notice(notice) => self.post(now, user, registration, lane, notice, 0),
+            content => Push { content, ..self.launch(now, user, registration, lane) },
+        }
+    }
+
+    /// Sends what may be sent again.
+    pub(super) fn post(
+        &mut self,
+        now: Millis,
+        user: Rc<str>,
+        registration: &Rc<Registration>,
+        lane: Option<Lane>,
+        notice: Rc<Notice>,
+        attempts: u32,
+    ) -> Push {
+        let launched = self.launch(now, user, registration, lane.clone());
+        self.delivery.keep(launched.id, Parcel { notice: notice.clone(), attempts });
+        // Nobody answers it: the next one need not wait for that.
+        if let Some(lane) = lane {
+            self.lanes.landed(now, &lane, launched.id);
+        }
+        Push { content: Content::Notice(notice), ..launched }
+    }
+
+    fn launch(&mut self, now: Millis, user: Rc<str>, registration: &Rc<Registration>, lane: Option<Lane>) -> Push {
+        let id = self.ids.make();
+        debug!("Push {} for {user} to {}", id.as_str(), registration.identifier);
+        self.delivery.sent(now, id, user, registration, lane.as_ref().map(|lane| lane.important));
+        if let Some(lane) = lane {
+            self.lanes.sent(now, lane, id);
+        }
+        Push { id, registration: registration.clone(), content: Content::Summary }
+    }
+}
