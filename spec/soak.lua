@@ -13,7 +13,7 @@ local INTRO = [[
 
 Made by `make soak`: each line is a test, run in full against prosody-push and then against the reference, on real servers,
 clients and app servers. The same tests, smaller, are part of `make test` ([`spec/reliability`](../spec/reliability)), which
-also runs all of [`spec/live`](../spec/live) on internal storage, SQLite and PostgreSQL. **Bold**: what the test does not let
+also runs [`spec/live`](../spec/live), what of it stores on SQLite and PostgreSQL too. **Bold**: what the test does not let
 pass; here a failure of the run, there a known fault or a limit.
 ]];
 
