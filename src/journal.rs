@@ -20,6 +20,9 @@ use crate::stanza_error::Condition;
 /// Users whose decisions are kept; the one to whom nothing has happened for longest goes first.
 const USERS: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
 
+/// Decisions for which there is room from the first one on: more than the usual number would be a waste.
+const MOST_AT_ONCE: usize = 20;
+
 /// What led to a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
@@ -127,7 +130,7 @@ impl Journal {
         if self.each == 0 {
             return;
         }
-        let decisions = self.users.get_or_insert_mut_ref(user, VecDeque::new);
+        let decisions = self.users.get_or_insert_mut_ref(user, || VecDeque::with_capacity(self.each.min(MOST_AT_ONCE)));
         if decisions.len() >= self.each {
             decisions.pop_front();
         }

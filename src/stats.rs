@@ -6,8 +6,9 @@ use crate::journal::Answer;
 use crate::reason::Reason;
 use crate::stanza_error::CONDITIONS;
 
-/// Times to answer that wait to be read; more are not kept.
+/// Times to answer that wait to be read; more are not kept. Few, until somebody has read some.
 const ANSWERS: usize = 10_000;
+const UNREAD: usize = 100;
 
 /// Everything that is counted, from the start of the engine.
 #[derive(Default)]
@@ -21,6 +22,7 @@ pub struct Stats {
     taken: u64,
     errors: [u64; CONDITIONS.len()],
     times: Vec<Millis>,
+    is_read: bool,
     pub removed_refused: u64,
     pub removed_unreachable: u64,
     pub cache_hits: u64,
@@ -59,13 +61,14 @@ impl Stats {
                 return;
             }
         };
-        if self.times.len() < ANSWERS {
+        if self.times.len() < if self.is_read { ANSWERS } else { UNREAD } {
             self.times.push(after);
         }
     }
 
     /// The times to answer since the last call.
     pub fn take_times(&mut self) -> Vec<Millis> {
+        self.is_read = true;
         std::mem::take(&mut self.times)
     }
 
