@@ -276,7 +276,8 @@ impl Engine {
             if is_incoming && (urgent || !held(&device.identifier)) || self.rang(user, device, message) {
                 woken.push(device);
             } else {
-                self.not_sent(&occasion, &name, device, Reason::SessionAlive);
+                let reason = if is_incoming { Reason::SessionAlive } else { Reason::DidNotRing };
+                self.not_sent(&occasion, &name, device, reason);
             }
         }
         Ok(self.push(event, Cause::Addressed, name, Some(message), woken.into_iter()))

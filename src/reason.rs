@@ -4,6 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     SessionAlive,
+    DidNotRing,
     NobodyKeepsIt,
     IsPush,
     PushedBefore,
@@ -25,8 +26,9 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Reason; 18] = [
+    pub const ALL: [Reason; 19] = [
         Reason::SessionAlive,
+        Reason::DidNotRing,
         Reason::NobodyKeepsIt,
         Reason::IsPush,
         Reason::PushedBefore,
@@ -50,6 +52,7 @@ impl Reason {
     pub fn label(self) -> &'static str {
         match self {
             Reason::SessionAlive => "session_alive",
+            Reason::DidNotRing => "did_not_ring",
             Reason::NobodyKeepsIt => "nobody_keeps_it",
             Reason::IsPush => "is_push",
             Reason::PushedBefore => "pushed_before",
@@ -73,7 +76,8 @@ impl Reason {
     /// In words.
     pub fn text(self) -> &'static str {
         match self {
-            Reason::SessionAlive => "its session is alive, or it is not concerned",
+            Reason::SessionAlive => "its session is alive",
+            Reason::DidNotRing => "it did not ring for that call",
             Reason::NobodyKeepsIt => "nobody keeps the message (no-store)",
             Reason::IsPush => "it is a push itself",
             Reason::PushedBefore => "it was pushed there before",
