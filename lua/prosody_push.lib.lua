@@ -2,12 +2,11 @@
 -- knows no rule of push. The library's side is typed in prosody_push.meta.lua.
 
 local modulemanager = require "core.modulemanager";
-local cache = require "util.cache";
 local logger = require "util.logger";
 local now = require "util.time".now;
 local st = require "util.stanza";
 
-local traceback, unpack, xpcall = debug.traceback, table.unpack, xpcall;
+local traceback, xpcall = debug.traceback, xpcall;
 
 local library = module:require "prosody_push_loader";
 local protocol = module:require "prosody_push_protocol";
@@ -51,7 +50,7 @@ local function sessions(user)
 end
 
 local facts_about = new_facts(engine, sessions);
-local facts, name_of, with_roster = facts_about.of, facts_about.name, facts_about.with_roster;
+local facts, with_roster = facts_about.of, facts_about.with_roster;
 
 -- The registrations that sessions of the user hold, whoever wrote that there: one, or several with "\0" between.
 local function held(user)
@@ -67,122 +66,13 @@ end
 
 ---- Registrations ----
 
--- The tables of users whose pushes other modules look at, with all that these have put there: the engine does not keep
--- that. As many as the registrations whose forms it keeps.
-local whole = cache.new(1000);
-
-local function fetch_whole(user)
-	local records = store.read(user);
-	whole:set(user, records);
-	return records;
-end
-
-local function read_whole(user)
-	return whole:get(user) or store.alone(fetch_whole, user);
-end
-
--- Takes what the store has of a user, written just now.
-local function take(user, records)
-	whole:set(user, nil);
-	engine:load(user, records);
-end
-
--- Takes what the store has of a user.
-local function load(user)
-	local records, err = store.read(user);
-	if not records then return nil, err; end
-	take(user, records);
-	return true;
-end
-
-local function forget(user)
-	whole:set(user, nil);
-	engine:forget(user);
-end
-
--- Those of hibernating sessions; wake() is in the section on stream management.
-local wake;
+-- Wakes a session before its end; smacks is below.
+local smacks;
 local watchdog = new_watchdogs(engine:max_hibernation(), engine:wake_before(), background("waking a session before its end",
-	function (session) wake(session); end));
+	function (session) smacks.wake(session); end));
 
-local function unbind(session)
-	session[identifier_field], session[record_field], session.first_hibernated_push = nil, nil, nil;
-	watchdog.restore(session);
-end
-
-local function unbind_all(user, identifier)
-	for _, session in pairs(sessions(user)) do
-		if session[identifier_field] == identifier then unbind(session); end
-	end
-end
-
--- Lets `change` edit the user's table of the store; it gives the identifiers that it took out, or nil if all is as it was.
--- Memory follows only when the store has it. Gives whether anything changed, or nil and an error.
-local function change_table(user, change)
-	local records, err = store.read(user);
-	if not records then return nil, err; end
-	local gone = change(records);
-	if not gone then return false; end
-	local ok, write_err = store.write(user, records);
-	if not ok then return nil, write_err; end
-	take(user, records);
-	for _, identifier in ipairs(gone) do
-		unbind_all(user, identifier);
-		module:log("info", "Push registration removed: %s, %s", user, identifier);
-	end
-	return true;
-end
-
-local function update(user, change)
-	return store.alone(change_table, user, change);
-end
-
-local function take_out(records, identifiers)
-	for _, identifier in ipairs(identifiers) do
-		records[identifier] = nil;
-	end
-	return identifiers;
-end
-
--- Removes the registrations that `choose` names of those that the store has.
-local function remove(user, choose)
-	return update(user, function (records)
-		local identifiers = choose(records);
-		return identifiers[1] and take_out(records, identifiers);
-	end);
-end
-
-local function remove_one(user, identifier)
-	return remove(user, function (records)
-		return { records[identifier] and identifier };
-	end);
-end
-
--- Stores a registration, and what it supersedes goes.
-local function enable(user, identifier, record)
-	local ok, err = update(user, function (records)
-		records[identifier] = record;
-		local superseded;
-		record.timestamp, superseded = engine:admit(user, records, identifier, record.timestamp);
-		return take_out(records, superseded);
-	end);
-	if ok then engine:enabled(now(), user, identifier); end
-	return ok, err;
-end
-
--- What <disable> means.
-local function disable(user, jid, node)
-	return remove(user, function (records)
-		return engine:matching(user, records, jid, node);
-	end);
-end
-
--- What an app server means by taking an affiliation away.
-local function revoke(user, from, node, jid, affiliation)
-	return remove(user, function (records)
-		return engine:revoked(user, records, from, node, jid, affiliation);
-	end);
-end
+local registrations = module:require "prosody_push_registrations"(engine, store, sessions, watchdog);
+local load, read_whole, remove_one = registrations.load, registrations.read_whole, registrations.remove;
 
 
 ---- Pushes ----
@@ -337,117 +227,7 @@ local function answer(stanza)
 end
 
 
----- Stream management ----
-
--- session -> stanzas that wait with it for others, and the timer that ends the wait. Each is seven values, itself and its
--- facts, false for none: with a table for each, a long queue would take twice the time (`make bench`).
-local waiting = setmetatable({}, { __mode = "k" });
-
-local hibernates_past_push = engine:hibernates_past_push();
-
-local function stop_waiting(session)
-	local batch = waiting[session];
-	if batch then batch.timer:stop(); end
-	waiting[session] = nil;
-	return batch;
-end
-
--- Pushes a stanza that waits in the queue of a session to the registration that it holds. `done` has what was pushed of
--- those that waited together so far, and what it is after this one comes back. `given` is the record.
-local function push_queued(session, given, done, stanza, word, from, text, name, call_id, more)
-	local identifier = session[identifier_field];
-	if not identifier then return done; end
-	local is_kept_back, done_then, alerted = push(engine.on_queued, session.username, stanza, given,
-		word, from, text, name or name_of(stanza), call_id, more, identifier, done);
-	if is_kept_back then return done; end
-	if alerted and session.hibernating and not hibernates_past_push and not session.first_hibernated_push then
-		session.first_hibernated_push = os.time();
-	end
-	if alerted and not hibernates_past_push then watchdog.restore(session); end
-	return done_then or done;
-end
-
-local function record_of(session)
-	return session[identifier_field] and { [session[identifier_field]] = session[record_field] };
-end
-
-local function push_batch(session, batch)
-	local given, done = record_of(session), 0;
-	for i = 1, #batch, 7 do
-		local stanza, word, from, text, name, call_id, more = unpack(batch, i, i + 6);
-		done = push_queued(session, given, done, stanza, word, from or nil, text or nil, name or nil, call_id or nil, more or nil);
-	end
-end
-
--- A session that hibernates is about to end.
-function wake(session)
-	local identifier = session[identifier_field];
-	if not identifier then return; end
-	session.log("debug", "Hibernation is about to end: waking %s once more", identifier);
-	ping(session.username, record_of(session));
-end
-
--- Word of facts -> how long such a stanza waits for others.
-local delays = setmetatable({}, { __index = function (delays, word)
-	delays[word] = engine:queue_delay(word);
-	return delays[word];
-end });
-
--- A stanza waits for a client that hibernates, or whose acks are late.
-local function queued(session, stanza)
-	if not session[identifier_field] then return; end
-	local word, from, text, name, call_id, more = facts(session.username, stanza);
-	local delay = delays[word];
-	if delay == 0 then return push_queued(session, record_of(session), 0, stanza, word, from, text, name, call_id, more); end
-	local batch = waiting[session];
-	if not batch then
-		batch = {};
-		waiting[session] = batch;
-		batch.timer = module:add_timer(delay, background("a push for queued stanzas", function ()
-			waiting[session] = nil;
-			push_batch(session, batch);
-		end));
-	end
-	local n = #batch;
-	batch[n + 1], batch[n + 2], batch[n + 3] = stanza, word, from or false;
-	batch[n + 4], batch[n + 5], batch[n + 6], batch[n + 7] = text or false, name or false, call_id or false, more or false;
-end
-
--- `stanza` is the one that waits for its ack, if mod_smacks tells.
-local function acks_late(session, queue, stanza)
-	for _, unacked in ipairs(stanza and { stanza } or queue) do
-		queued(session, unacked);
-	end
-end
-
-local function hibernates(session, queue)
-	if not session[identifier_field] then return; end
-	session.first_hibernated_push = nil;
-	watchdog.extend(session);
-	local given, done = record_of(session), 0;
-	for _, stanza in ipairs(queue) do
-		done = push_queued(session, given, done, stanza, facts(session.username, stanza));
-	end
-end
-
-local function resumed(session)
-	session.first_hibernated_push = nil;
-	watchdog.forget(session);
-	stop_waiting(session);
-	if session[identifier_field] then engine:on_resumed(session.username, session[identifier_field]); end
-end
-
-
--- A client that comes with a session of its own holds its registration without enabling it again.
-local function binds(session)
-	if not session.client_id or session[identifier_field] then return; end
-	local records = store.alone(store.read, session.username);
-	local identifier = records and engine:of_client(session.username, records, session.client_id);
-	if identifier then
-		session[identifier_field], session[record_field] = identifier, records[identifier];
-	end
-end
-
+smacks = module:require "prosody_push_smacks"(engine, facts_about, watchdog, push, background);
 
 -- The user has sent something with that session.
 local is_activity = setmetatable({}, { __index = function (is_activity, word)
@@ -456,7 +236,7 @@ local is_activity = setmetatable({}, { __index = function (is_activity, word)
 end });
 
 local function sent(session, stanza)
-	if session.username and is_activity[facts(session.username, stanza)] then
+	if session.username and is_activity[facts_about.word(session.username, stanza)] then
 		session.last_activity = os.time();
 	end
 end
@@ -487,18 +267,10 @@ end
 
 ---- Reload and unload ----
 
-local function each_bound_session(action)
-	for _, user in pairs(host_sessions) do
-		for _, session in pairs(user.sessions) do
-			if session[identifier_field] then action(session); end
-		end
-	end
-end
-
 local function save()
 	local bound = {};
-	for session in pairs(waiting) do push_batch(session, stop_waiting(session)); end
-	each_bound_session(function (session)
+	smacks.flush();
+	registrations.each_bound_session(function (session)
 		bound[session] = {
 			session[identifier_field], session[record_field], session.first_hibernated_push, watchdog.holds(session),
 		};
@@ -518,8 +290,8 @@ end
 
 local function unload()
 	if timer then timer:stop(); end
-	for session in pairs(waiting) do stop_waiting(session); end
-	each_bound_session(unbind);
+	smacks.stop();
+	registrations.each_bound_session(registrations.unbind);
 	desk.close();
 end
 
@@ -527,20 +299,20 @@ return {
 	engine = engine;
 	version = library.version;
 	guarded = guarded;
-	enable = enable;
+	enable = registrations.enable;
 	remove = remove_one;
-	forget = forget;
-	disable = disable;
-	revoke = revoke;
+	forget = registrations.forget;
+	disable = registrations.disable;
+	revoke = registrations.revoke;
 	offline = offline;
 	addressed = addressed;
 	ping = ping;
 	answer = answer;
-	queued = queued;
-	acks_late = acks_late;
-	hibernates = hibernates;
-	resumed = resumed;
-	binds = binds;
+	queued = smacks.queued;
+	acks_late = smacks.acks_late;
+	hibernates = smacks.hibernates;
+	resumed = smacks.resumed;
+	binds = registrations.binds;
 	sent = sent;
 	load_admin = load_admin;
 	extend = extend;

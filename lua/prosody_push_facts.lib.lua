@@ -107,13 +107,17 @@ return function (engine, sessions)
 		end
 	end
 
+	-- The word of what a stanza says by itself.
+	local function word_of(user, stanza)
+		account, archive_id, body, call, more, sender = user, nil, nil, nil, nil, nil;
+		local rule = known.stanzas[stanza.name];
+		return rule and walk(stanza, rule, 0, "jabber:client") or 0;
+	end
+
 	-- word, sender, body, name, id of a call, what there can be several of; `id` is the archive's where the message itself
 	-- does not have it yet
 	local function facts(user, stanza, id)
-		account, archive_id, body, call, more, sender = user, nil, nil, nil, nil, nil;
-		local attr, word = stanza.attr, 0;
-		local rule = known.stanzas[stanza.name];
-		if rule then word = walk(stanza, rule, 0, "jabber:client"); end
+		local attr, word = stanza.attr, word_of(user, stanza);
 		if attr.type == "groupchat" and is_reflected(user, stanza) then word = add(word, known.reflected); end
 		if known.activity then
 			if id or archive_id then word = add(word, known.archived); end
@@ -136,5 +140,5 @@ return function (engine, sessions)
 		known = engine:known();
 	end
 
-	return { of = facts, name = name_of, with_roster = with_roster, learn = learn };
+	return { of = facts, word = word_of, name = name_of, with_roster = with_roster, learn = learn };
 end

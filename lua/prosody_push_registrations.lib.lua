@@ -1,0 +1,156 @@
+-- The registrations of users: in the store, in the engine's memory, and with the sessions that hold them. All three change
+-- together, or none does.
+
+local cache = require "util.cache";
+local now = require "util.time".now;
+
+local protocol = module:require "prosody_push_protocol";
+local identifier_field, record_field = protocol.identifier, protocol.record;
+
+local host_sessions = prosody.hosts[module.host].sessions;
+
+-- engine; store: prosody_push_store.lib.lua's; sessions(user); watchdog: prosody_push_watchdog.lib.lua's
+return function (engine, store, sessions, watchdog)
+	-- The tables of users whose pushes other modules look at, with all that these have put there: the engine does not keep
+	-- that. As many as the registrations whose forms it keeps.
+	local whole = cache.new(1000);
+
+	local function fetch_whole(user)
+		local records = store.read(user);
+		whole:set(user, records);
+		return records;
+	end
+
+	local function read_whole(user)
+		return whole:get(user) or store.alone(fetch_whole, user);
+	end
+
+	-- Takes what the store has of a user, written just now.
+	local function take(user, records)
+		whole:set(user, nil);
+		engine:load(user, records);
+	end
+
+	-- Takes what the store has of a user.
+	local function load(user)
+		local records, err = store.read(user);
+		if not records then return nil, err; end
+		take(user, records);
+		return true;
+	end
+
+	local function forget(user)
+		whole:set(user, nil);
+		engine:forget(user);
+	end
+
+	local function unbind(session)
+		session[identifier_field], session[record_field], session.first_hibernated_push = nil, nil, nil;
+		watchdog.restore(session);
+	end
+
+	local function unbind_all(user, identifier)
+		for _, session in pairs(sessions(user)) do
+			if session[identifier_field] == identifier then unbind(session); end
+		end
+	end
+
+	-- Lets `change` edit the user's table of the store; it gives the identifiers that it took out, or nil if all is as it was.
+	-- Memory follows only when the store has it. Gives whether anything changed, or nil and an error.
+	local function change_table(user, change)
+		local records, err = store.read(user);
+		if not records then return nil, err; end
+		local gone = change(records);
+		if not gone then return false; end
+		local ok, write_err = store.write(user, records);
+		if not ok then return nil, write_err; end
+		take(user, records);
+		for _, identifier in ipairs(gone) do
+			unbind_all(user, identifier);
+			module:log("info", "Push registration removed: %s, %s", user, identifier);
+		end
+		return true;
+	end
+
+	local function update(user, change)
+		return store.alone(change_table, user, change);
+	end
+
+	local function take_out(records, identifiers)
+		for _, identifier in ipairs(identifiers) do
+			records[identifier] = nil;
+		end
+		return identifiers;
+	end
+
+	-- Removes the registrations that `choose` names of those that the store has.
+	local function remove(user, choose)
+		return update(user, function (records)
+			local identifiers = choose(records);
+			return identifiers[1] and take_out(records, identifiers);
+		end);
+	end
+
+	local function remove_one(user, identifier)
+		return remove(user, function (records)
+			return { records[identifier] and identifier };
+		end);
+	end
+
+	-- Stores a registration, and what it supersedes goes.
+	local function enable(user, identifier, record)
+		local ok, err = update(user, function (records)
+			records[identifier] = record;
+			local superseded;
+			record.timestamp, superseded = engine:admit(user, records, identifier, record.timestamp);
+			return take_out(records, superseded);
+		end);
+		if ok then engine:enabled(now(), user, identifier); end
+		return ok, err;
+	end
+
+	-- What <disable> means.
+	local function disable(user, jid, node)
+		return remove(user, function (records)
+			return engine:matching(user, records, jid, node);
+		end);
+	end
+
+	-- What an app server means by taking an affiliation away.
+	local function revoke(user, from, node, jid, affiliation)
+		return remove(user, function (records)
+			return engine:revoked(user, records, from, node, jid, affiliation);
+		end);
+	end
+
+	-- A client that comes with a session of its own holds its registration without enabling it again.
+	local function binds(session)
+		if not session.client_id or session[identifier_field] then return; end
+		local records = store.alone(store.read, session.username);
+		local identifier = records and engine:of_client(session.username, records, session.client_id);
+		if identifier then
+			session[identifier_field], session[record_field] = identifier, records[identifier];
+		end
+	end
+
+	local function each_bound_session(action)
+		for _, user in pairs(host_sessions) do
+			for _, session in pairs(user.sessions) do
+				if session[identifier_field] then action(session); end
+			end
+		end
+	end
+
+	return {
+		load = load;
+		read_whole = read_whole;
+		forget = forget;
+		enable = enable;
+		remove = remove_one;
+		disable = disable;
+		revoke = revoke;
+		binds = binds;
+		unbind = unbind;
+		each_bound_session = each_bound_session;
+	};
+end
