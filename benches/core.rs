@@ -112,7 +112,7 @@ fn archived(mut engine: Engine) -> Engine {
 #[library_benchmark]
 #[bench::after_the_first(args = (1), setup = busy)]
 fn queued(mut engine: Engine) -> Engine {
-    let done = Done { important: true, unimportant: false };
+    let done = Done::default().with(true);
     let queued = engine.on_queued(black_box(event(NOW)), "push.example<0", done, black_box(&MESSAGE));
     assert!(matches!(queued, Ok(Queued { pushes, alerted: true, .. }) if pushes.list.is_empty()));
     engine

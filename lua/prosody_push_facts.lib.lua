@@ -54,10 +54,12 @@ return function (engine, sessions)
 					-- Senders forge it, and mod_mam lets that stand before its own.
 					archive_id = child.attr.id;
 				elseif keep == "more" then
-					local value, of_type = child.attr[child_rule.attr or "type"], child_rule.of_type;
+					local attr, of_type = child_rule.attr, child_rule.of_type;
+					local value = attr and child.attr[attr];
 					if child_rule.whole then
+						-- None in an element that has others in it.
 						local text = child:get_text();
-						value = child_rule.attr and value and value.." "..text or not child_rule.attr and text;
+						value = text and (value and value.." "..text or not attr and text);
 					end
 					if value and (not of_type or child.attr.type == of_type) then note(child_rule.kind, value); end
 				end

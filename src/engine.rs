@@ -24,7 +24,7 @@ use crate::reason::Reason;
 use crate::registration::{Devices, Registration, is_account};
 use crate::stats::Stats;
 use crate::tigase::Extensions;
-use crate::tigase::encrypt::{Encrypted, Encryption};
+use crate::tigase::encrypt::{Aes128Gcm, Encrypted};
 
 mod admin;
 mod answers;
@@ -86,7 +86,7 @@ pub enum Content {
 /// What a device asks for, of a stanza.
 enum Wish<'d> {
     Summary,
-    Encrypted(&'d Encryption),
+    Encrypted(&'d Aes128Gcm),
     Notice(Priority, Option<&'d WebPush>),
 }
 
@@ -101,11 +101,32 @@ struct Occasion<'a> {
     importance: Importance,
 }
 
-/// Which kinds of stanzas of those that waited together have been pushed.
+/// Which kinds of stanzas of those that waited together have been pushed: important ones, and others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Done {
-    pub important: bool,
-    pub unimportant: bool,
+pub struct Done(u8);
+
+impl Done {
+    /// Takes what [`bits`](Done::bits) gave.
+    pub fn new(bits: u8) -> Done {
+        Done(bits)
+    }
+
+    pub fn bits(self) -> u8 {
+        self.0
+    }
+
+    fn has(self, important: bool) -> bool {
+        self.0 & Done::bit(important) != 0
+    }
+
+    /// And one that is important, or not.
+    pub fn with(self, important: bool) -> Done {
+        Done(self.0 | Done::bit(important))
+    }
+
+    fn bit(important: bool) -> u8 {
+        if important { 2 } else { 1 }
+    }
 }
 
 /// What comes of a stanza that was queued.
@@ -247,7 +268,8 @@ impl Engine {
     /// No session took the message: all the user's devices are woken.
     pub fn on_offline(&mut self, event: Event, message: &Message) -> Result<Pushes, NotLoaded> {
         let (user, devices) = self.devices(event.user)?;
-        Ok(self.push(event, Cause::Offline, user, Some(message), devices.iter()))
+        let occasion = self.occasion(event, Cause::Offline, Some(message));
+        Ok(self.push(&occasion, user, devices.iter()))
     }
 
     /// A message to `to` was archived for the user, or a call is on its way to him. Of one that the user sent, to
@@ -266,21 +288,19 @@ impl Engine {
         if !is_incoming && message.word & CALL_ENDS == 0 {
             return Ok(Pushes::default());
         }
-        let (word, importance) = self.judge(user, message);
-        let urgent = importance == Importance::Urgent;
         let (name, devices) = self.devices(user)?;
-        let occasion =
-            Occasion { event, cause: Cause::Addressed, message: Some(message), word: Some(word), importance };
+        let occasion = self.occasion(event, Cause::Addressed, Some(message));
+        let is_urgent = occasion.importance == Importance::Urgent;
         let mut woken = Vec::new();
         for device in devices.iter() {
-            if is_incoming && (urgent || !held(&device.identifier)) || self.rang(user, device, message) {
+            if is_incoming && (is_urgent || !held(&device.identifier)) || self.rang(user, device, message) {
                 woken.push(device);
             } else {
                 let reason = if is_incoming { Reason::SessionAlive } else { Reason::DidNotRing };
                 self.not_sent(&occasion, &name, device, reason);
             }
         }
-        Ok(self.push(event, Cause::Addressed, name, Some(message), woken.into_iter()))
+        Ok(self.push(&occasion, name, woken.into_iter()))
     }
 
     /// What to know a stanza by that is in no archive, and may be met again. Some senders give all their messages one id:
@@ -311,36 +331,30 @@ impl Engine {
         message: &Message,
     ) -> Result<Queued, NotLoaded> {
         let (user, devices) = self.devices(event.user)?;
-        let (word, importance) = self.judge(event.user, message);
-        let important = importance.is_important();
-        let none = Queued { pushes: Pushes::default(), alerted: important, done };
-        let Some(own) = devices.get(identifier) else { return Ok(Queued { alerted: false, ..none }) };
-        let occasion = Occasion { event, cause: Cause::Queued, message: Some(message), word: Some(word), importance };
-        let none = Queued { alerted: important && self.wish(&occasion, own).is_ok(), ..none };
+        let occasion = self.occasion(event, Cause::Queued, Some(message));
+        let important = occasion.importance.is_important();
+        let Some(own) = devices.get(identifier) else {
+            return Ok(Queued { pushes: Pushes::default(), alerted: false, done });
+        };
+        let alerted = important && self.wish(&occasion, own).is_ok();
         let is_call = message.word & (PROPOSE | CALL_ENDS) != 0;
-        if !is_call && if important { done.important } else { done.unimportant } {
+        if done.has(important) && !is_call {
             if let Some(name) = message.name {
                 self.pushed.first_time(event.user, identifier, name);
             }
-            let own = own.clone();
-            self.not_sent(&occasion, &user, &own, Reason::WaitedTogether);
-            return Ok(none);
+            self.not_sent(&occasion, &user, own, Reason::WaitedTogether);
+            return Ok(Queued { pushes: Pushes::default(), alerted, done });
         }
-        let concerned: Vec<_> = devices
-            .iter()
-            .filter(|device| {
-                device.identifier == own.identifier
-                    || importance == Importance::Urgent
-                    || self.rang(event.user, device, message)
-            })
-            .collect();
-        let pushes = self.push(event, Cause::Queued, user, Some(message), concerned.into_iter());
-        let told = !pushes.list.is_empty() || pushes.held;
-        let done = Done {
-            important: done.important || (important && told),
-            unimportant: done.unimportant || (!important && told),
+        let concerned = |device: &&Rc<Registration>| {
+            device.identifier == own.identifier
+                || occasion.importance == Importance::Urgent
+                || self.rang(event.user, device, message)
         };
-        Ok(Queued { pushes, done, ..none })
+        let concerned: Vec<_> = devices.iter().filter(concerned).collect();
+        let pushes = self.push(&occasion, user, concerned.into_iter());
+        let is_told = !pushes.list.is_empty() || pushes.held;
+        let done = if is_told { done.with(important) } else { done };
+        Ok(Queued { pushes, alerted, done })
     }
 
     /// The session that holds the registration is back: a push that was held for it says nothing any more.
@@ -361,27 +375,27 @@ impl Engine {
             None => self.devices(event.user)?,
         };
         let cause = if at_once { Cause::Test } else { Cause::Ping };
-        Ok(self.push(event, cause, user, None, devices.iter()))
+        Ok(self.push(&self.occasion(event, cause, None), user, devices.iter()))
     }
 
     /// The user's name, to be shared by all that is kept of the pushes, and registrations.
     fn devices(&mut self, user: &str) -> Result<(Rc<str>, Devices), NotLoaded> {
         let Some((user, devices)) = self.users.get_key_value(user) else {
-            self.stats.cache_misses += 1;
+            self.stats.looked_up(false);
             return Err(NotLoaded);
         };
-        self.stats.cache_hits += 1;
+        self.stats.looked_up(true);
         Ok((user.clone(), devices.clone()))
     }
 
-    /// What is known of a message, and what it is worth to the user; nobody has to be told of what he says himself.
-    fn judge(&self, user: &str, message: &Message) -> (Word, Importance) {
-        let word = if self.is_own(user, message) { message.word | SENT } else { message.word };
-        let importance = match self.protocol {
+    /// What is known of an event, and what it is worth to the user; nobody has to be told of what he says himself.
+    fn occasion<'a>(&self, event: Event<'a>, cause: Cause, message: Option<&'a Message<'a>>) -> Occasion<'a> {
+        let word = message.map(|message| message.word | if self.is_own(event.user, message) { SENT } else { 0 });
+        let importance = word.map_or(Importance::Low, |word| match self.protocol {
             Protocol::Push => judge(word),
             Protocol::Push2 => matching::importance(word),
-        };
-        (word, importance)
+        });
+        Occasion { event, cause, message, word, importance }
     }
 
     /// Whether the user sent the message, with another client. A carbon of one that was received is not.

@@ -13,26 +13,27 @@ const UNREAD: usize = 100;
 /// Everything that is counted, from the start of the engine.
 #[derive(Default)]
 pub struct Stats {
-    pub calls: u64,
-    pub important: u64,
-    pub unimportant: u64,
-    pub held: u64,
-    pub sent_again: u64,
+    calls: u64,
+    important: u64,
+    unimportant: u64,
+    held: u64,
+    sent_again: u64,
     suppressed: [u64; Reason::ALL.len()],
     taken: u64,
     errors: [u64; CONDITIONS.len()],
     times: Vec<Millis>,
     is_read: bool,
-    pub removed_refused: u64,
-    pub removed_unreachable: u64,
-    pub cache_hits: u64,
-    pub cache_misses: u64,
+    removed_refused: u64,
+    removed_unreachable: u64,
+    cache_hits: u64,
+    cache_misses: u64,
 }
 
 /// A number with its name, and the value of its label if it has one.
 pub type Count = (&'static str, &'static str, u64);
 
 impl Stats {
+    /// A push left.
     pub fn sent(&mut self, importance: Importance) {
         *match importance {
             Importance::Urgent => &mut self.calls,
@@ -41,6 +42,27 @@ impl Stats {
         } += 1;
     }
 
+    /// A push leaves later.
+    pub fn held(&mut self) {
+        self.held += 1;
+    }
+
+    /// A push left that its service could not take before.
+    pub fn sent_again(&mut self) {
+        self.sent_again += 1;
+    }
+
+    /// A registration goes: it refused, or could not be reached.
+    pub fn removed(&mut self, refused: bool) {
+        *if refused { &mut self.removed_refused } else { &mut self.removed_unreachable } += 1;
+    }
+
+    /// A user's registrations were in memory, or were not.
+    pub fn looked_up(&mut self, is_hit: bool) {
+        *if is_hit { &mut self.cache_hits } else { &mut self.cache_misses } += 1;
+    }
+
+    /// A device was not woken.
     pub fn suppressed(&mut self, reason: Reason) {
         self.suppressed[reason as usize] += 1;
     }
@@ -72,6 +94,7 @@ impl Stats {
         std::mem::take(&mut self.times)
     }
 
+    /// All but the times.
     pub fn counts(&self) -> Vec<Count> {
         let pushes = [("call", self.calls), ("important", self.important), ("unimportant", self.unimportant)];
         let removed = [("refused", self.removed_refused), ("unreachable", self.removed_unreachable)];

@@ -85,6 +85,16 @@ describe("cloud_notify_extensions", function ()
 		assert.same({ keys = { "a2V5" }, sid = "27183", iv = "aXY=", data = "ZGF0YQ==" }, (read(push)).omemo);
 	end);
 
+	it("does without a part of OMEMO's that is not as it should be", function ()
+		away { encrypt(), st.stanza("omemo", { xmlns = "tigase:push:encrypt:omemo:0", deviceId = "1325" }) };
+		for _, odd in ipairs({ { "key", { rid = "1325" } }, { "iv", {} } }) do
+			local n, push = pushed { body = "OMEMO", st.stanza("encrypted", { xmlns = "eu.siacs.conversations.axolotl" })
+				:tag("header", { sid = "27183" }):tag(odd[1], odd[2]):tag("x"):reset() };
+			assert.equal(1, n);
+			assert.same({ "Encrypted message" }, { (read(push)).message, (read(push)).omemo });
+		end
+	end);
+
 	it("wakes a device while the user's other client is away", function ()
 		away { away = "true" };
 		local desktop = client.connect(server, "romeo", { resource = "desktop", presence = false });

@@ -1,6 +1,9 @@
 -- Clients and servers that mean harm.
+local alter = require "spec.support.odd".alter;
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
+local push2 = require "spec.support.push2";
+local tigase = require "spec.support.tigase";
 local st = require "util.stanza";
 
 local PUSH = "push.example.test";
@@ -52,6 +55,34 @@ local function amplify(start, size, answer)
 		juliet.stanzas = {};
 	end
 	return victim:settled(), bytes, stored(server);
+end
+
+-- What the rules look at in a message, a child each.
+local function parts()
+	local xmlns_omemo, xmlns_call = "eu.siacs.conversations.axolotl", "urn:xmpp:jingle-message:0";
+	local function omemo()
+		return st.stanza("encrypted", { xmlns = xmlns_omemo }):tag("header", { sid = "1" })
+			:text_tag("key", "a2V5", { rid = "1325" }):text_tag("iv", "aXY="):up():text_tag("payload", "ZGF0YQ=="):reset();
+	end
+	local function forwarded(name)
+		return st.stanza(name, { xmlns = "urn:xmpp:carbons:2" }):tag("forwarded", { xmlns = "urn:xmpp:forward:0" })
+			:tag("message", { xmlns = "jabber:client", from = "juliet@example.test/phone", type = "chat" }):add_child(omemo()):reset();
+	end
+	return {
+		omemo(), forwarded("received"), forwarded("sent"),
+		st.stanza("encrypted", { xmlns = "urn:xmpp:omemo:2" }):text_tag("payload", "ZGF0YQ=="),
+		st.stanza("encryption", { xmlns = "urn:xmpp:eme:0", namespace = xmlns_omemo }),
+		st.stanza("openpgp", { xmlns = "urn:xmpp:openpgp:0" }):text("ZGF0YQ=="), st.stanza("x", { xmlns = "jabber:x:encrypted" }),
+		tigase.call("call", "audio", "video"), st.stanza("retract", { xmlns = xmlns_call, id = "call" }),
+		st.stanza("accept", { xmlns = xmlns_call, id = "call" }),
+		st.stanza("reference", { xmlns = "urn:xmpp:reference:0", type = "mention", uri = "xmpp:romeo@example.test" }),
+		st.stanza("reply", { xmlns = "urn:xmpp:reply:0", to = "romeo@example.test", id = "m1" }),
+		st.stanza("replace", { xmlns = "urn:xmpp:message-correct:0", id = "m1" }),
+		st.stanza("active", { xmlns = "http://jabber.org/protocol/chatstates" }), st.stanza("subject"):text("Balcony"),
+		st.stanza("stanza-id", { xmlns = "urn:xmpp:sid:0", by = "romeo@example.test", id = "forged" }),
+		st.stanza("no-store", { xmlns = "urn:xmpp:hints" }),
+		st.stanza("notification", { xmlns = push2.xmlns }):text_tag("client", "c"),
+	};
 end
 
 return {
@@ -234,6 +265,57 @@ return {
 			assert(delivered == wanted, ("%d of %d messages delivered"):format(delivered, wanted));
 			assert(pushes == wanted, ("%d pushes for %d messages"):format(pushes, wanted));
 			return ("0 of %d, 0"):format(wanted);
+		end;
+	};
+	{
+		name = "messages made of what the rules look at, changed at random, to devices that ask for all that there is";
+		counts = "faults logged, the next push works";
+		size = { 2000, 20000 };
+		run = function (start, size)
+			local server = start { log_level = "error", enable = { "cloud_notify_extensions", "push2" } };
+			local seed = os.time();
+			math.randomseed(seed);
+			local app = appserver.connect(server, PUSH);
+			local omemo = st.stanza("omemo", { xmlns = "tigase:push:encrypt:omemo:0", deviceId = "1325" });
+			local rooms = tigase.rooms { jid = "juliet@example.test", allow = "mentioned", nick = "Romeo" };
+			local asleep = {};
+			for _, user in ipairs({ "romeo", "mercutio" }) do
+				local phone = client.connect(server, user, { resource = "phone", smacks = user == "mercutio" });
+				phone:enable_push({ jid = PUSH, node = user, tigase.encrypt(), omemo, rooms, tigase.ignore_unknown(), tigase.muted() });
+				-- The reference does not know it.
+				phone:iq(push2.iq(push2.enable {
+					service = PUSH, push2.match("important", { grace = 1, filters = { { "juliet@example.test", "mention", "reply" } } }),
+					push2.match("archived", { send = push2.encrypted, jwt = "ES256" }),
+				}));
+				if user == "romeo" then phone:close(); else asleep = phone; end
+			end
+			asleep:acked();
+			asleep:sleep();
+			local juliet = client.connect(server, "juliet");
+			for i = 1, size do
+				local message = st.message({ id = "m"..i, type = ({ "chat", "normal", "groupchat", "headline", "error" })[math.random(5)] });
+				if math.random(2) == 1 then message:text_tag("body", "It is the east"); end
+				for _ = 1, math.random(3) do
+					local all = parts();
+					message:add_child(all[math.random(#all)]);
+				end
+				for _ = 1, math.random(3) do alter(message); end
+				for _, to in ipairs({ "romeo@example.test", "mercutio@example.test" }) do
+					message.attr.to = to;
+					juliet:send(message);
+				end
+				if i % 100 == 0 then
+					juliet:sync();
+					juliet.stanzas = {};
+				end
+			end
+			app:settled();
+			local before = #app.pushes;
+			juliet:message { to = "romeo@example.test", body = "Romeo?", id = "last" };
+			assert(app:settled() > before, "no push after it");
+			local faults = select(2, server:log():gsub("stack traceback", ""));
+			assert(faults == 0, ("%d with seed %d, the first: %s"):format(faults, seed, server:log():match("[^\n]*%f[%w]fault[^\n]*")));
+			return "0, yes";
 		end;
 	};
 	{

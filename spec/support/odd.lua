@@ -62,4 +62,32 @@ function odd.stanza(depth, seen)
 	return setmetatable(stanza, odd.stanza_metatable);
 end
 
+-- Changes something somewhere in a stanza of util.stanza's: it stays one that a client can send.
+function odd.alter(stanza)
+	local parent, element = stanza, one_of(stanza.tags);
+	if not element then return; end
+	while element.tags[1] and random(4) > 1 do
+		parent, element = element, one_of(element.tags);
+	end
+	local kind, names = random(6), {};
+	for name in pairs(element.attr) do
+		if name ~= "xmlns" then names[#names + 1] = name; end
+	end
+	if kind == 1 and names[1] then
+		element.attr[one_of(names)] = nil;
+	elseif kind == 2 and names[1] then
+		element.attr[one_of(names)] = random(2) == 1 and "" or ("x"):rep(random(2000));
+	elseif kind == 3 then
+		element:add_direct_child(setmetatable({ name = "x", attr = {}, tags = {} }, getmetatable(element)));
+	elseif kind == 4 then
+		for i = #element, 1, -1 do
+			if type(element[i]) == "string" then table.remove(element, i); end
+		end
+	elseif kind == 5 then
+		parent:maptags(function (tag) return tag ~= element and tag or nil; end);
+	else
+		parent:add_direct_child(element);
+	end
+end
+
 return odd;

@@ -29,7 +29,7 @@ impl Engine {
         }
     }
 
-    /// An IQ of type result or error came to the host.
+    /// An answer came to the host: an IQ of type result or error, or with Push 2.0 a message of type error.
     pub fn on_answer(&mut self, now: Millis, id: &str, from: Option<&str>, error: Option<StanzaError>) -> Verdict {
         let id = Id::parse(id);
         let flight = id.zip(from).and_then(|(id, from)| self.delivery.land(id, from));
@@ -88,7 +88,7 @@ impl Engine {
         }
         let failure = self.delivery.settle(now, flight, error);
         if let Failure::Ends { refused, .. } = failure {
-            *(if refused { &mut self.stats.removed_refused } else { &mut self.stats.removed_unreachable }) += 1;
+            self.stats.removed(refused);
         }
         failure
     }
@@ -143,7 +143,7 @@ impl Engine {
             let important = notice.priority != Priority::Low;
             let device = registration.identifier.clone();
             let push = self.post(now, user.clone(), &registration, None, notice, attempts);
-            self.stats.sent_again += 1;
+            self.stats.sent_again();
             let outcome = Outcome::Sent(push.id, None);
             self.journal.add(&user, Decision { at: now, cause: Cause::Again, word: None, device, outcome });
             leaving.push(Held { push, important });

@@ -8,6 +8,7 @@ use super::{Content, Engine, Event, Occasion, Push, Pushes, Wish, name};
 use crate::coalesce::Lane;
 use crate::delivery::Millis;
 use crate::facts::{ARCHIVED, CALL_ENDS, CONTACT, Message, NOTIFICATION, PROPOSE, RETRACT, STRANGER, Word};
+use crate::ids::Id;
 use crate::importance::Importance;
 use crate::journal::{Cause, Decision, Outcome};
 use crate::push2::envelope::envelope;
@@ -22,19 +23,14 @@ use crate::summary::Summary;
 use crate::tigase::encrypt::Encryption;
 
 impl Engine {
+    /// What the devices get for it.
     pub(super) fn push<'d>(
         &mut self,
-        event: Event,
-        cause: Cause,
+        occasion: &Occasion,
         user: Rc<str>,
-        message: Option<&Message>,
         devices: impl Iterator<Item = &'d Rc<Registration>>,
     ) -> Pushes {
-        let Event { now, seen, .. } = event;
-        let judged = message.map(|message| self.judge(&user, message));
-        let (word, importance) =
-            (judged.map(|(word, _)| word), judged.map_or(Importance::Low, |(_, importance)| importance));
-        let occasion = Occasion { event, cause, message, word, importance };
+        let Occasion { event: Event { now, seen, .. }, cause, message, importance, .. } = *occasion;
         let important = importance.is_important();
         let is_call = message.is_some_and(|message| message.word & (PROPOSE | CALL_ENDS) != 0);
         let may_wait = self.config.coalesce && !seen && !is_call && cause != Cause::Test;
@@ -44,17 +40,17 @@ impl Engine {
         let (mut list, mut held) = (Vec::new(), false);
         for registration in devices {
             let device = &registration.identifier;
-            let wish = match self.wish(&occasion, registration) {
+            let wish = match self.wish(occasion, registration) {
                 Ok(wish) => wish,
                 Err(reason) => {
-                    self.not_sent(&occasion, &user, registration, reason);
+                    self.not_sent(occasion, &user, registration, reason);
                     continue;
                 }
             };
             if let Some(name) = &name
                 && !self.pushed.first_time(&user, device, name)
             {
-                self.not_sent(&occasion, &user, registration, Reason::PushedBefore);
+                self.not_sent(occasion, &user, registration, Reason::PushedBefore);
                 continue;
             }
             let is_plain = match wish {
@@ -68,16 +64,16 @@ impl Engine {
                 && !self.lanes.admit(now, lane, registration)
             {
                 debug!("A push for {user} to {device} is held: the last one says it already");
-                self.stats.held += 1;
-                self.decided(&occasion, &user, device, Outcome::Held);
+                self.stats.held();
+                self.decided(occasion, &user, device, Outcome::Held);
                 held = true;
                 continue;
             }
             let content = match wish {
                 Wish::Summary => Content::Summary,
-                Wish::Encrypted(encryption) => encryption
-                    .apply(message, &self.config.encrypted_body, self.random)
-                    .map_or(Content::Summary, Content::Encrypted),
+                Wish::Encrypted(encryption) => {
+                    Content::Encrypted(encryption.apply(message, &self.config.encrypted_body, self.random))
+                }
                 Wish::Notice(priority, keys) => {
                     let sealed = keys.map(|keys| (keys, whole.get_or_insert_with(|| self.whole(&user, message))));
                     Content::Notice(self.notice(now, priority, sealed).into())
@@ -85,7 +81,7 @@ impl Engine {
             };
             let push = self.send(now, user.clone(), registration, lane, content);
             self.stats.sent(importance);
-            self.decided(&occasion, &user, device, Outcome::Sent(push.id, None));
+            self.decided(occasion, &user, device, Outcome::Sent(push.id, None));
             list.push(push);
         }
         Pushes { important, list, held }
@@ -131,8 +127,8 @@ impl Engine {
             return Err(objection);
         }
         match self.encryption(registration) {
+            Some(Encryption::Aes128Gcm(encryption)) => Ok(Wish::Encrypted(encryption)),
             Some(Encryption::Unusable) => Err(Reason::UnusableKeys),
-            Some(encryption) => Ok(Wish::Encrypted(encryption)),
             None => Ok(Wish::Summary),
         }
     }
@@ -185,7 +181,9 @@ impl Engine {
     ) -> Push {
         match content {
             Content::Notice(notice) => self.post(now, user, registration, lane, notice, 0),
-            content => Push { content, ..self.launch(now, user, registration, lane) },
+            content => {
+                Push { id: self.launch(now, user, registration, lane), registration: registration.clone(), content }
+            }
         }
     }
 
@@ -199,22 +197,22 @@ impl Engine {
         notice: Rc<Notice>,
         attempts: u32,
     ) -> Push {
-        let launched = self.launch(now, user, registration, lane.clone());
-        self.delivery.keep(launched.id, Parcel { notice: notice.clone(), attempts });
+        let id = self.launch(now, user, registration, lane.clone());
+        self.delivery.keep(id, Parcel { notice: notice.clone(), attempts });
         // Nobody answers it: the next one need not wait for that.
         if let Some(lane) = lane {
-            self.lanes.landed(now, &lane, launched.id);
+            self.lanes.landed(now, &lane, id);
         }
-        Push { content: Content::Notice(notice), ..launched }
+        Push { id, registration: registration.clone(), content: Content::Notice(notice) }
     }
 
-    fn launch(&mut self, now: Millis, user: Rc<str>, registration: &Rc<Registration>, lane: Option<Lane>) -> Push {
+    fn launch(&mut self, now: Millis, user: Rc<str>, registration: &Rc<Registration>, lane: Option<Lane>) -> Id {
         let id = self.ids.make();
         debug!("Push {} for {user} to {}", id.as_str(), registration.identifier);
         self.delivery.sent(now, id, user, registration, lane.as_ref().map(|lane| lane.important));
         if let Some(lane) = lane {
             self.lanes.sent(now, lane, id);
         }
-        Push { id, registration: registration.clone(), content: Content::Summary }
+        id
     }
 }

@@ -249,13 +249,12 @@ impl LuaUserData for Host {
                 let stanza = || stanza::whole(stanza.as_ref()?);
                 let message = Message { stanza: Some(&stanza), ..message(word, &from, &body, &name, &call, &more) };
                 let event = event(&user, now, seen);
-                let done = Done { important: done & 2 != 0, unimportant: done & 1 != 0 };
-                let queued = host.engine.on_queued(event, &identifier, done, &message);
+                let queued = host.engine.on_queued(event, &identifier, Done::new(done), &message);
                 let said = queued.as_ref().ok().map(|queued| (queued.done, queued.alerted));
                 let (details, wait, _, _, stanza, others) =
                     host.write(lua, event, queued.map(|queued| queued.pushes), Some(&message))?;
-                let done = said.map(|(done, _)| u8::from(done.important) * 2 + u8::from(done.unimportant));
-                Ok((details, wait, done, said.map(|(_, alerted)| alerted), stanza, others))
+                let (done, alerted) = said.map(|(done, alerted)| (done.bits(), alerted)).unzip();
+                Ok((details, wait, done, alerted, stanza, others))
             },
         );
         method(methods, "asks_for_roster", |_, host, (user, word): (Text, Word)| {
@@ -272,7 +271,7 @@ impl LuaUserData for Host {
         type Ping = (Text, f64, bool, LuaValue, Option<LuaTable>, Option<bool>);
         method(methods, "on_ping", |lua, host, (user, now, seen, _, given, at_once): Ping| {
             let given = given.map(|given| records::read(host.engine.protocol(), &user, Some(given)));
-            let event = Event { now: millis(now), user: &user, seen };
+            let event = event(&user, now, seen);
             let pushes = host.engine.on_ping(event, given, at_once.unwrap_or(false));
             host.write(lua, event, pushes, None)
         });

@@ -3,7 +3,7 @@
 
 use mlua::prelude::*;
 
-use super::records::{string, text_size, timestamp};
+use super::records::{field, string, text_size, timestamp};
 use super::stanza::{attribute, child, children, is, text};
 use crate::ns;
 use crate::push2::registration::{
@@ -67,10 +67,6 @@ fn keys(rule: &LuaTable) -> Keys {
         Signing { algorithm: algorithm.into(), key: field("jwt_key").unwrap_or_default().into(), claims }
     });
     Keys::new(&field("ua_public").unwrap_or_default(), &field("auth_secret").unwrap_or_default(), signing)
-}
-
-fn field(table: &LuaTable, key: &str) -> Option<String> {
-    string(&table.raw_get(key).ok()?)
 }
 
 /// The record for an `<enable>` of `user` on `host`, to be stored under `identifier`.

@@ -38,15 +38,14 @@ pub fn read(protocol: Protocol, user: &str, stored: Option<LuaTable>) -> Vec<Reg
 /// One record of the store.
 pub fn registration(identifier: &LuaValue, record: &LuaValue) -> Option<Registration> {
     let record = record.as_table()?;
-    let text = |key| string(&record.raw_get(key).ok()?);
     let options: LuaValue = record.raw_get("options").ok()?;
     let options = match &options {
         LuaValue::Nil => None,
         options => Some(element(options, MAX_DEPTH, &mut { MAX_NODES })?),
     };
-    let (identifier, jid, node) = (string(identifier)?, text("jid")?, text("node"));
+    let (identifier, jid, node) = (string(identifier)?, field(record, "jid")?, field(record, "node"));
     let mut registration = Registration::new(&identifier, &jid, node.as_deref(), options.as_ref(), timestamp(record));
-    registration.client_id = text("client_id").map(Into::into);
+    registration.client_id = field(record, "client_id").map(Into::into);
     registration.tigase = tigase::settings(record);
     Some(registration)
 }
@@ -68,6 +67,11 @@ pub fn text_size(table: &LuaTable) -> usize {
 pub fn timestamp(record: &LuaTable) -> Seconds {
     let timestamp = record.raw_get("timestamp").unwrap_or(LuaNil);
     timestamp.as_i64().or(timestamp.as_f64().map(|seconds| seconds as Seconds)).unwrap_or(0)
+}
+
+/// What a table has under a name.
+pub fn field(table: &LuaTable, key: &str) -> Option<String> {
+    string(&table.raw_get(key).ok()?)
 }
 
 /// A string, or a number that a hand or a tool wrote for one.

@@ -4,11 +4,11 @@
 use jid::BareJid;
 use mlua::prelude::*;
 
-use super::records::string;
-use super::stanza::{attribute, children, is};
+use super::records::{field, string};
+use super::stanza::{attribute, children, is, text};
 use crate::ns;
 use crate::registration::{MAX_SIZE, Refusal};
-use crate::tigase::encrypt::{AES_128_GCM, Encryption, key};
+use crate::tigase::encrypt::{AES_128_GCM, Aes128Gcm, Encryption, key};
 use crate::tigase::filter::{Allow, Filter, Room};
 use crate::tigase::{Extensions, Settings};
 
@@ -33,25 +33,24 @@ pub fn settings(record: &LuaTable) -> Option<Box<Settings>> {
 }
 
 fn encryption(table: &LuaTable, record: &LuaTable) -> Encryption {
-    let text = |key| string(&table.raw_get(key).ok()?);
-    let known = text("algorithm").is_some_and(|algorithm| algorithm == AES_128_GCM);
-    let max_size = text("max_size").and_then(|size| size.parse().ok());
-    match text("key_base64").filter(|_| known).and_then(|base64| key(&base64)) {
+    let known = field(table, "algorithm").is_some_and(|algorithm| algorithm == AES_128_GCM);
+    let max_size = field(table, "max_size").and_then(|size| size.parse().ok());
+    match field(table, "key_base64").filter(|_| known).and_then(|base64| key(&base64)) {
         Some(key) => {
-            Encryption::Aes128Gcm { key, max_size, omemo: attribute_of(record, "omemo_device").map(Into::into) }
+            let omemo = field(record, "omemo_device").map(Into::into);
+            Encryption::Aes128Gcm(Aes128Gcm { key, max_size, omemo })
         }
         None => Encryption::Unusable,
     }
 }
 
 fn room(jid: String, rule: &LuaTable) -> Option<Room> {
-    let text = |key| string(&rule.raw_get(key).ok()?);
-    let allow = match text("when").as_deref() {
+    let allow = match field(rule, "when").as_deref() {
         Some("never") => Allow::Never,
         Some("mentioned") => Allow::Mentioned,
         _ => Allow::Always,
     };
-    Some(Room { jid: jid.into(), allow, nick: text("nick").map(Into::into) })
+    Some(Room { jid: jid.into(), allow, nick: field(rule, "nick").map(Into::into) })
 }
 
 /// Puts what `<enable>` asks for into the record that will be stored.
@@ -59,13 +58,13 @@ pub fn ask(lua: &Lua, enable: &LuaTable, record: &LuaTable, extensions: Extensio
     // What is asked for stays in memory and goes through every message: it is bounded like all of a registration.
     let mut size = 0;
     for child in children(enable) {
-        let (name, xmlns) = (attribute_of(&child, "name"), attribute(&child, "xmlns"));
+        let (name, xmlns) = (field(&child, "name"), attribute(&child, "xmlns"));
         match (name.as_deref(), xmlns.as_deref()) {
             (Some("encrypt"), Some(ns::TIGASE_ENCRYPT)) if extensions.encrypted => {
                 if attribute(&child, "alg").as_deref() != Some(AES_128_GCM) {
                     return Ok(Err(Refusal::UnknownAlgorithm));
                 }
-                let base64 = string(&child.raw_get(1)?).filter(|base64| key(base64).is_some());
+                let base64 = Some(text(&child)).filter(|base64| key(base64).is_some());
                 let Some(base64) = base64 else { return Ok(Err(Refusal::InvalidKey)) };
                 let max_size = attribute(&child, "max-size").map(|size| size.parse::<u32>());
                 let Ok(max_size) = max_size.transpose() else { return Ok(Err(Refusal::InvalidMaxSize)) };
@@ -114,8 +113,4 @@ pub fn ask(lua: &Lua, enable: &LuaTable, record: &LuaTable, extensions: Extensio
 fn named(element: &LuaTable, name: &str) -> Vec<(String, LuaTable)> {
     let named = children(element).into_iter().filter(|child| is(child, name));
     named.filter_map(|child| Some((BareJid::new(&attribute(&child, "jid")?).ok()?.to_string(), child))).collect()
-}
-
-fn attribute_of(table: &LuaTable, name: &str) -> Option<String> {
-    string(&table.raw_get(name).ok()?)
 }

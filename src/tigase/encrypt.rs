@@ -20,22 +20,26 @@ const LONGEST_TEXT: usize = 255;
 /// What a client asked for.
 #[derive(PartialEq, Eq)]
 pub enum Encryption {
-    Aes128Gcm {
-        key: [u8; 16],
-        /// Bytes that the encrypted text may take (`max-size`).
-        max_size: Option<usize>,
-        /// The client's OMEMO device, if it wants the ciphertext too (`tigase:push:encrypt:omemo:0`).
-        omemo: Option<Box<str>>,
-    },
+    Aes128Gcm(Aes128Gcm),
     /// A record says that the client wants what we cannot do: it gets nothing that others can read instead.
     Unusable,
+}
+
+/// How a device can read its pushes.
+#[derive(PartialEq, Eq)]
+pub struct Aes128Gcm {
+    pub key: [u8; 16],
+    /// Bytes that the encrypted text may take (`max-size`).
+    pub max_size: Option<usize>,
+    /// The client's OMEMO device, if it wants the ciphertext too (`tigase:push:encrypt:omemo:0`).
+    pub omemo: Option<Box<str>>,
 }
 
 /// Keys are for nobody's eyes.
 impl std::fmt::Debug for Encryption {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Encryption::Aes128Gcm { .. } => AES_128_GCM,
+            Encryption::Aes128Gcm(_) => AES_128_GCM,
             Encryption::Unusable => "unusable",
         })
     }
@@ -137,16 +141,16 @@ impl<'a> Payload<'a> {
     }
 }
 
-impl Encryption {
+impl Aes128Gcm {
     /// Encrypts what the device is to know of `message`; a ping has none. `secret` stands for a text that is encrypted end
     /// to end, `random` fills a slice with random bytes.
-    pub fn apply(&self, message: Option<&Message>, secret: &str, random: fn(&mut [u8])) -> Option<Encrypted> {
-        let Encryption::Aes128Gcm { key, max_size, omemo } = self else { return None };
-        let json = Payload::new(message, secret, omemo.as_deref()).fitting(max_size.map_or(usize::MAX, plain_size));
+    pub fn apply(&self, message: Option<&Message>, secret: &str, random: fn(&mut [u8])) -> Encrypted {
+        let size = self.max_size.map_or(usize::MAX, plain_size);
+        let json = Payload::new(message, secret, self.omemo.as_deref()).fitting(size);
         let mut iv = [0; crypto::GCM_IV];
         random(&mut iv);
         let is_call = message.is_some_and(|message| message.word & PROPOSE != 0);
-        Some(Encrypted { iv: BASE64.encode(iv), text: BASE64.encode(crypto::aes_128_gcm(key, iv, json)), is_call })
+        Encrypted { iv: BASE64.encode(iv), text: BASE64.encode(crypto::aes_128_gcm(&self.key, iv, json)), is_call }
     }
 }
 
