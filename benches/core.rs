@@ -104,7 +104,8 @@ fn answered((mut engine, push): (Engine, Push)) -> Engine {
 #[library_benchmark]
 #[bench::live_session(args = (1), setup = busy)]
 fn archived(mut engine: Engine) -> Engine {
-    let pushes = engine.on_addressed(black_box(event(NOW)), Some("romeo@example.org"), black_box(&MESSAGE), |_| true);
+    let pushes =
+        engine.on_addressed(black_box(event(NOW)), Some("romeo@example.org"), black_box(&MESSAGE), |_| true, None);
     assert!(pushes.expect("romeo is loaded").list.is_empty());
     engine
 }

@@ -167,14 +167,14 @@ local asks_for_roster = false;
 -- Tells the engine of an event of a user, and performs; where it has not got the registrations, loads them and tells it
 -- again. The arguments are those of the longest method, the first of an event with a stanza its word of facts: to count
 -- them would cost more than to pass too many. Gives whether other modules kept all back, and what else the engine said.
-local function push(method, user, stanza, given, a, b, c, d, e, f, g, h)
+local function push(method, user, stanza, given, a, b, c, d, e, f, g, h, i)
 	local is_seen = fires_events and handlers["cloud_notify/push"] ~= nil;
 	if asks_for_roster and stanza and engine:asks_for_roster(user, a) then a = with_roster(user, stanza, a); end
 	local carried = carries_stanzas and stanza or nil;
-	local details, wait, done, alerted, iq, others = method(engine, user, now(), is_seen, carried, a, b, c, d, e, f, g, h);
+	local details, wait, done, alerted, iq, others = method(engine, user, now(), is_seen, carried, a, b, c, d, e, f, g, h, i);
 	if details == false then
 		if not store.alone(load, user) then return; end
-		return push(method, user, stanza, given, a, b, c, d, e, f, g, h);
+		return push(method, user, stanza, given, a, b, c, d, e, f, g, h, i);
 	end
 	if wait then ring_in(wait); end
 	return iq and perform(user, stanza, given, details, iq, others), done, alerted;
@@ -184,10 +184,11 @@ local function offline(user, stanza)
 	push(engine.on_offline, user, stanza, nil, facts(user, stanza));
 end
 
--- A message for a user who may be connected; `id` is that of the archive, if it has it.
-local function addressed(user, to, stanza, id)
+-- A message from `origin` for a user who may be connected; `id` is that of the archive, if it has it.
+local function addressed(user, origin, to, stanza, id)
 	local word, from, text, name, call_id, more = facts(user, stanza, id);
-	push(engine.on_addressed, user, stanza, nil, word, from, text, name, call_id, more, to, held(user));
+	local sender = origin and origin.username == user and origin.host == host and origin[identifier_field] or nil;
+	push(engine.on_addressed, user, stanza, nil, word, from, text, name, call_id, more, to, held(user), sender);
 end
 
 local function ping(user, records)

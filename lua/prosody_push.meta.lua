@@ -31,9 +31,10 @@ local Engine = {};
 ---@class prosody_push.Rule
 ---@field bit? integer               set in the word if the element is there
 ---@field text? integer              set in the word if it has text
----@field keep? "body"|"call"|"sender"|"archive_id"|"more"  the text to pass on; the id of a call; whose message a carbon has;
----the id to pass on as name if `by` is the user's account; what there can be several of: `kind` and `attr`, of elements of type
----`of_type` if that is there; with `whole`, and the text, or the text alone
+---@field keep? "body"|"call"|"sender"|"archive_id"|"carbon_archive_id"|"more"  the text to pass on; the id of a call; whose
+---message a carbon has; the id to pass on as name if `by` is the user's account, or that of the message in a carbon; what there
+---can be several of: `kind` and `attr`, of elements of type `of_type` if that is there; with `whole`, and the text, or the text
+---alone
 ---@field kind? string
 ---@field attr? string
 ---@field whole? true
@@ -185,13 +186,14 @@ function Engine:on_offline(user, now, seen, whole, word, from, body, name, call,
 ---@param call string?              id of the call that it is about
 ---@param more string?              what there can be several of, see known()
 ---@param to string?
----@param held string?
+---@param held string?              registrations that sessions of the user hold
+---@param sender string?            that of the session that sent it, if it is the user's
 ---@return prosody_push.Details|false|nil details
 ---@return number? wait
 ---@return nil, nil
 ---@return table? stanza
 ---@return table[]? others
-function Engine:on_addressed(user, now, seen, whole, word, from, body, name, call, more, to, held) end
+function Engine:on_addressed(user, now, seen, whole, word, from, body, name, call, more, to, held, sender) end
 
 ---What to know a stanza by that is in no archive and may be met again.
 ---@param from string?

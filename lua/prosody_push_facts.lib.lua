@@ -12,7 +12,7 @@ return function (engine, sessions)
 	local known = engine:known();
 	local at_host = "@"..module.host;
 	-- What the walk under way is about and keeps.
-	local account, archive_id, body, call, more, sender;
+	local account, archive_id, body, call, carbon_archive_id, more, sender;
 
 	-- COMPAT Lua 5.2 has no operator for it
 	local function add(word, bit)
@@ -53,6 +53,8 @@ return function (engine, sessions)
 				elseif keep == "archive_id" and child.attr.by == account..at_host then
 					-- Senders forge it, and mod_mam lets that stand before its own.
 					archive_id = child.attr.id;
+				elseif keep == "carbon_archive_id" and child.attr.by == account..at_host then
+					carbon_archive_id = child.attr.id;
 				elseif keep == "more" then
 					local attr, of_type = child_rule.attr, child_rule.of_type;
 					local value = attr and child.attr[attr];
@@ -111,7 +113,7 @@ return function (engine, sessions)
 
 	-- The word of what a stanza says by itself.
 	local function word_of(user, stanza)
-		account, archive_id, body, call, more, sender = user, nil, nil, nil, nil, nil;
+		account, archive_id, body, call, carbon_archive_id, more, sender = user, nil, nil, nil, nil, nil, nil;
 		local rule = known.stanzas[stanza.name];
 		return rule and walk(stanza, rule, 0, "jabber:client") or 0;
 	end
@@ -120,14 +122,14 @@ return function (engine, sessions)
 	-- does not have it yet
 	local function facts(user, stanza, id)
 		local attr, word = stanza.attr, word_of(user, stanza);
+		local from = attr.from;
+		-- Others forge carbons (XEP-0280 §11).
+		if sender and from == user..at_host then from, archive_id = sender, archive_id or carbon_archive_id; end
 		if attr.type == "groupchat" and is_reflected(user, stanza) then word = add(word, known.reflected); end
 		if known.activity then
 			if id or archive_id then word = add(word, known.archived); end
 			note_sessions(user, stanza);
 		end
-		local from = attr.from;
-		-- Others forge carbons (XEP-0280 §11).
-		if sender and from == user..at_host then from = sender; end
 		return word, from, body, id or archive_id or names[stanza], call, more;
 	end
 

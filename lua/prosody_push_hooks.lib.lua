@@ -15,7 +15,7 @@ return function (push)
 	module:hook("message/bare", guarded("a push for a call", function (event)
 		local stanza = event.stanza;
 		if stanza.attr.to and stanza:child_with_ns(xmlns_jingle_message) then
-			push.addressed(jid_node(stanza.attr.to), stanza.attr.to, stanza);
+			push.addressed(jid_node(stanza.attr.to), event.origin, stanza.attr.to, stanza);
 		end
 	end), -0.5);
 
@@ -32,7 +32,8 @@ return function (push)
 	module:hook("archive-message-added", guarded("a push for an archived message", function (event)
 		local stanza, user = event.stanza, event.for_user;
 		if not user or not sessions[user] then return; end
-		push.addressed(user, stanza.attr.to or jid_join(event.origin.username, event.origin.host), stanza, event.id);
+		local origin = event.origin;
+		push.addressed(user, origin, stanza.attr.to or jid_join(origin.username, origin.host), stanza, event.id);
 	end));
 
 	-- Stream management: a session whose client does not answer is woken through the registration that it holds.

@@ -130,6 +130,7 @@ return function (engine, store, sessions, watchdog)
 		local identifier = records and engine:of_client(session.username, records, session.client_id);
 		if identifier then
 			session[identifier_field], session[record_field] = identifier, records[identifier];
+			engine:on_resumed(session.username, identifier);
 		end
 	end
 

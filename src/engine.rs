@@ -275,13 +275,15 @@ impl Engine {
     /// A message to `to` was archived for the user, or a call is on its way to him. Of one that the user sent, to
     /// whomever, no device needs to hear.
     /// Devices with a session, connected or hibernating, hear of a message there; only a call goes to them at once,
-    /// since their connection may be dead. Whoever ends the call: a device that rang for it hears so at once.
+    /// since their connection may be dead. Whoever ends the call: a device that rang for it hears so at once, unless it is
+    /// `sender`, the one whose client says so.
     pub fn on_addressed(
         &mut self,
         event: Event,
         to: Option<&str>,
         message: &Message,
         held: impl Fn(&str) -> bool,
+        sender: Option<&str>,
     ) -> Result<Pushes, NotLoaded> {
         let user = event.user;
         let is_incoming = to.is_some_and(|to| is_account(to, user, &self.host)) && !self.is_own(user, message);
@@ -293,10 +295,13 @@ impl Engine {
         let is_urgent = occasion.importance == Importance::Urgent;
         let mut woken = Vec::new();
         for device in devices.iter() {
-            if is_incoming && (is_urgent || !held(&device.identifier)) || self.rang(user, device, message) {
+            let rang = self.rang(user, device, message);
+            if rang && sender == Some(&*device.identifier) {
+                self.note(user, device, message);
+            } else if rang || is_incoming && (is_urgent || !held(&device.identifier)) {
                 woken.push(device);
             } else {
-                let reason = if is_incoming { Reason::SessionAlive } else { Reason::DidNotRing };
+                let reason = if is_incoming { Reason::HasSession } else { Reason::DidNotRing };
                 self.not_sent(&occasion, &name, device, reason);
             }
         }
@@ -339,9 +344,7 @@ impl Engine {
         let alerted = important && self.wish(&occasion, own).is_ok();
         let is_call = message.word & (PROPOSE | CALL_ENDS) != 0;
         if done.has(important) && !is_call {
-            if let Some(name) = message.name {
-                self.pushed.first_time(event.user, identifier, name);
-            }
+            self.note(event.user, own, message);
             self.not_sent(&occasion, &user, own, Reason::WaitedTogether);
             return Ok(Queued { pushes: Pushes::default(), alerted, done });
         }
@@ -357,7 +360,7 @@ impl Engine {
         Ok(Queued { pushes, alerted, done })
     }
 
-    /// The session that holds the registration is back: a push that was held for it says nothing any more.
+    /// A session that holds the registration is there: a push that was held for it says nothing any more.
     pub fn on_resumed(&mut self, user: &str, identifier: &str) {
         self.lanes.drop_held(&user.into(), &identifier.into());
         self.retries.drop_for(user, identifier);
@@ -408,17 +411,28 @@ impl Engine {
         let Some(call) = message.call.filter(|_| message.word & CALL_ENDS != 0) else { return false };
         self.pushed.knows(user, &device.identifier, &rings(call))
     }
+
+    /// The device knows of the message, and is not woken for it any more.
+    fn note(&mut self, user: &str, device: &Registration, message: &Message) {
+        if let Some(name) = name(message) {
+            self.pushed.first_time(user, &device.identifier, &name);
+        }
+    }
 }
 
 /// What a message is known by. The start and the end of a call have the call's id on every way, archive or not.
 fn name<'a>(message: &Message<'a>) -> Option<Cow<'a, str>> {
     match message.call {
         Some(call) if message.word & PROPOSE != 0 => Some(rings(call).into()),
-        Some(call) if message.word & CALL_ENDS != 0 => Some(format!("call {call} ends").into()),
+        Some(call) if message.word & CALL_ENDS != 0 => Some(ends(call).into()),
         _ => message.name.map(Into::into),
     }
 }
 
 fn rings(call: &str) -> String {
     format!("call {call}")
+}
+
+fn ends(call: &str) -> String {
+    format!("call {call} ends")
 }

@@ -54,7 +54,7 @@ pub const STRANGER: Word = 1 << 15;
 
 /// The text of another message is corrected (XEP-0308).
 pub const CORRECTED: Word = 1 << 17;
-/// XEP-0085: somebody has the chat before him.
+/// XEP-0085: a chat state, of any kind.
 pub const CHAT_STATE: Word = 1 << 18;
 /// The stanza is in the user's archive. The shim sets the bit, where it has the id.
 pub const ARCHIVED: Word = 1 << 19;
@@ -96,6 +96,8 @@ pub enum Keep {
     CallId,
     /// The `from` of the message in a carbon, which only the user's own account may send (XEP-0280 §11).
     Sender,
+    /// The same as [`Keep::ArchiveId`], of the message in a carbon.
+    CarbonArchiveId,
     /// For [`Message::more`].
     More(More),
 }
@@ -127,9 +129,10 @@ const OUTSIDE: &[Child] = &[
 
 /// The message in a carbon. A carbon within a carbon means nothing.
 const FORWARDING: &[Child] = &[child(ns::FORWARD, "forwarded", with(&[FORWARDED]))];
-const FORWARDED: &[Child] = &[child(ns::CLIENT, "message", forwarded(&[CONTENT]))];
+const FORWARDED: &[Child] = &[child(ns::CLIENT, "message", forwarded(&[CONTENT, ARCHIVED_AS]))];
 const FORWARDING_PUSH2: &[Child] = &[child(ns::FORWARD, "forwarded", with(&[FORWARDED_PUSH2]))];
-const FORWARDED_PUSH2: &[Child] = &[child(ns::CLIENT, "message", forwarded(&[CONTENT, CONTENT_PUSH2]))];
+const FORWARDED_PUSH2: &[Child] = &[child(ns::CLIENT, "message", forwarded(&[CONTENT, CONTENT_PUSH2, ARCHIVED_AS]))];
+const ARCHIVED_AS: &[Child] = &[child(ns::STANZA_ID, "stanza-id", Element { keep: Keep::CarbonArchiveId, ..PLAIN })];
 
 const TYPES: &[(&str, Word)] = &[("groupchat", GROUPCHAT), ("headline", HEADLINE), ("error", ERROR)];
 

@@ -3,7 +3,7 @@
 /// A reason, for the administrator and for the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
-    SessionAlive,
+    HasSession,
     DidNotRing,
     NobodyKeepsIt,
     IsPush,
@@ -27,7 +27,7 @@ pub enum Reason {
 
 impl Reason {
     pub const ALL: [Reason; 19] = [
-        Reason::SessionAlive,
+        Reason::HasSession,
         Reason::DidNotRing,
         Reason::NobodyKeepsIt,
         Reason::IsPush,
@@ -51,7 +51,7 @@ impl Reason {
     /// The value of a metric's label.
     pub fn label(self) -> &'static str {
         match self {
-            Reason::SessionAlive => "session_alive",
+            Reason::HasSession => "has_session",
             Reason::DidNotRing => "did_not_ring",
             Reason::NobodyKeepsIt => "nobody_keeps_it",
             Reason::IsPush => "is_push",
@@ -76,7 +76,7 @@ impl Reason {
     /// In words.
     pub fn text(self) -> &'static str {
         match self {
-            Reason::SessionAlive => "its session is alive",
+            Reason::HasSession => "its session has it: connected, or it waits there",
             Reason::DidNotRing => "it did not ring for that call",
             Reason::NobodyKeepsIt => "nobody keeps the message (no-store)",
             Reason::IsPush => "it is a push itself",

@@ -77,7 +77,6 @@ impl Registration {
         };
         let options = options.map(Packed::new);
         let identifier = stored_as.into();
-        let (last_success, made) = Default::default();
         Registration {
             identifier,
             address,
@@ -86,8 +85,8 @@ impl Registration {
             push2: None,
             options,
             timestamp,
-            last_success,
-            made,
+            last_success: Moment::default(),
+            made: Moment::default(),
         }
     }
 
@@ -104,6 +103,16 @@ impl Registration {
             Address::Told { jid, node } => node.then(|| &self.identifier[jid + SEPARATOR.len()..]),
             Address::Apart(_, node) => node.as_deref(),
         }
+    }
+
+    /// Whether both wake the same: an app server's node, spelled in whatever way; a push service's client, who may have had
+    /// another resource when it asked before.
+    fn is_same_device(&self, other: &Registration) -> bool {
+        self.jid() == other.jid()
+            && match (&self.push2, &other.push2) {
+                (Some(own), Some(others)) => own.client == others.client,
+                (own, others) => own.is_none() && others.is_none() && self.node() == other.node(),
+            }
     }
 }
 
@@ -150,19 +159,14 @@ impl Devices {
         self.0.iter().rev().find(|registration| registration.client_id.as_deref() == Some(client_id))
     }
 
-    /// What has to go now that `newest` is stored: the same registration under a JID that is spelled otherwise, which one of
-    /// Push 2.0 cannot have, and the oldest where there are more than `limit`.
+    /// What has to go now that `newest` is stored: the same device under another identifier, and the oldest where there are
+    /// more than `limit`.
     fn superseded(&self, newest: &str, limit: usize) -> Vec<&Rc<Registration>> {
         let newest = self.get(newest);
-        let is_other = |other: &Registration| {
-            newest.is_none_or(|newest| {
-                other.identifier == newest.identifier
-                    || newest.push2.is_some()
-                    || other.jid() != newest.jid()
-                    || other.node() != newest.node()
-            })
+        let is_same = |other: &&Rc<Registration>| {
+            newest.is_some_and(|newest| other.identifier != newest.identifier && other.is_same_device(newest))
         };
-        let (others, same): (Vec<_>, Vec<_>) = self.0.iter().partition(|other| is_other(other));
+        let (same, others): (Vec<_>, Vec<_>) = self.0.iter().partition(is_same);
         let surplus = others.len().saturating_sub(limit);
         same.into_iter().chain(others.into_iter().take(surplus)).collect()
     }

@@ -4,12 +4,10 @@ mod support;
 
 use prosody_push::importance::Importance::{self, Important, Low, Urgent};
 use prosody_push::importance::judge;
-use support::{parse, walk};
+use support::{parse, word_of};
 
 fn of(attrs: &str, content: &str) -> Importance {
-    judge(
-        walk(&parse(&format!("<message xmlns='jabber:client' {attrs}>{content}</message>")), "romeo@example.org").word,
-    )
+    judge(word_of(&parse(&format!("<message xmlns='jabber:client' {attrs}>{content}</message>"))))
 }
 
 fn carbon(direction: &str, attrs: &str, content: &str) -> String {

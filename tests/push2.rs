@@ -25,7 +25,7 @@ use prosody_push::push2::notification::{Notice, Priority};
 use prosody_push::push2::registration::{
     Chat, Keys, Match, Profile, Refusal, Send, Settings, Signing, WebPush, decode, service,
 };
-use prosody_push::registration::Registration;
+use prosody_push::registration::{Registration, admit};
 use serde_json::{Value, json};
 use support::{DAY, Host, SECOND, not_random, one_by_one};
 
@@ -88,7 +88,7 @@ fn each_profile_matches_what_it_says() {
         ("call", PROPOSE, JULIET, high, high, high, high),
         ("call kept by nobody", PROPOSE | NO_STORE, JULIET, high, high, high, high),
         ("own call", PROPOSE, own, low, None, None, None),
-        ("caller gives up", RETRACT, JULIET, high, high, None, None),
+        ("caller gives up", RETRACT, JULIET, normal, normal, None, None),
         ("call taken", CALL_ENDS & !RETRACT, JULIET, low, None, None, None),
         ("a push", BODY | ARCHIVED | NOTIFICATION, JULIET, None, None, None, None),
     ];
@@ -132,7 +132,23 @@ fn what_rang_hears_that_the_call_ends_whoever_takes_it() {
     let call = Message { word: PROPOSE, call: Some("c1"), ..CHAT };
     assert_eq!(pushed(&mut host, &call), Some(Priority::High));
     let taken = Message { word: CALL_ENDS & !RETRACT, from: Some("romeo@example.org/laptop"), ..call };
-    assert_eq!(notices(&host.archived(&taken, &["phone"]))[0].priority, Priority::High);
+    assert_eq!(notices(&host.archived(&taken, &["phone"]))[0].priority, Priority::Normal, "only a call rings");
+}
+
+#[test]
+fn a_device_that_ends_the_call_itself_is_not_told() {
+    let devices = ["phone", "tablet"].map(|identifier| client(identifier, vec![rule(Profile::Important)]));
+    let mut host = Host::speaking(Protocol::Push2, one_by_one(), devices.into());
+    let call = Message { word: PROPOSE, call: Some("c1"), ..CHAT };
+    assert_eq!(host.offline(&call).len(), 2);
+    let taken = Message { word: CALL_ENDS & !RETRACT, from: Some("romeo@example.org/x"), ..call };
+    let to = Some("romeo@example.org");
+    let event = host.event();
+    let pushes = host.engine.on_addressed(event, to, &taken, |_| true, Some("phone")).expect("romeo is loaded");
+    let told: Vec<_> = pushes.list.iter().map(|push| &*push.registration.identifier).collect();
+    assert_eq!(told, ["tablet"]);
+    let finished = Message { from: Some(JULIET), ..taken };
+    assert!(host.archived(&finished, &["phone", "tablet"]).is_empty(), "both know");
 }
 
 #[test]
@@ -332,6 +348,22 @@ fn a_client_reads_the_stanza_with_its_id_in_the_archive() {
     // Only the other match wants it.
     let pushes = host.offline(&Message { word: 0, name: Some("a2"), ..chat });
     assert_eq!(notices(&pushes), [&Notice::empty(Priority::Low)]);
+}
+
+#[test]
+fn of_a_carbon_the_client_gets_the_message_in_it() {
+    let carbon = |from: &str| {
+        let forwarded = element("forwarded", &[("xmlns", ns::FORWARD)], vec![Node::Element(message(vec![body("hi")]))]);
+        let received = element("received", &[("xmlns", ns::CARBONS)], vec![Node::Element(forwarded)]);
+        let carbon =
+            element("message", &[("from", from), ("to", "romeo@example.org/phone")], vec![Node::Element(received)]);
+        open(&envelope(&carbon, "romeo@example.org", Some("a1"), not_random))
+    };
+    let read = carbon("romeo@example.org");
+    assert_eq!((read.attr("from"), text_of(&read).as_deref()), (Some(JULIET), Some("hi")));
+    assert_eq!(archive_ids(&read), [("romeo@example.org", "a1")]);
+    let forged = carbon("mercutio@example.org");
+    assert_eq!((forged.attr("from"), text_of(&forged)), (Some("mercutio@example.org"), None));
 }
 
 #[test]
@@ -538,6 +570,17 @@ fn a_long_text_is_cut_between_characters() {
 }
 
 #[test]
+fn the_archive_id_has_room_beside_the_longest_names() {
+    // RFC 7622 §3: 1,023 bytes for each part.
+    let account = format!("{}@{}", "r".repeat(1023), "h".repeat(1023));
+    let long = "'".repeat(20);
+    let attrs = ["from", "to", "id", "type", "xml:lang", "other"].map(|name| (name, &*long));
+    let read = open(&envelope(&element("message", &attrs, vec![body("hi")]), &account, Some("a1"), not_random));
+    assert!(read.is("message", ns::CLIENT));
+    assert_eq!(archive_ids(&read), [(&*account, "a1")]);
+}
+
+#[test]
 fn whatever_cannot_be_trimmed_is_left_out() {
     for (name, id) in [("x".repeat(5000), "a1".to_owned()), ("message".to_owned(), "x".repeat(5000))] {
         let envelope = envelope(
@@ -546,7 +589,7 @@ fn whatever_cannot_be_trimmed_is_left_out() {
             Some(&id),
             not_random,
         );
-        assert!(envelope.len() <= LARGEST && open(&envelope).name() == "message");
+        assert!(envelope.len() <= LARGEST && open(&envelope).is("message", ns::CLIENT));
     }
 }
 
@@ -594,18 +637,21 @@ proptest! {
     fn whatever_the_stanza_the_push_has_room_and_the_archive_id(
         name in prop::sample::select(vec!["message", "presence", "iq"]),
         from in any_text(),
+        others in prop::collection::btree_map("[a-z]{1,300}", any_text(), 0..10),
         id in "[A-Za-z0-9-]{1,100}",
         user in "[a-z]{1,1000}",
         children in prop::collection::vec(any_element().prop_map(Node::Element), 0..8),
         texts in prop::collection::vec(any_text(), 0..3),
     ) {
-        let attrs = [("from", &*from), ("to", "romeo@example.org"), ("xml:lang", "en")];
+        let mut attrs = vec![("from", &*from), ("to", "romeo@example.org"), ("xml:lang", "en")];
+        attrs.extend(others.iter().filter(|(name, _)| !["from", "to", "xmlns"].contains(&&***name)).map(|(name, value)| (&**name, &**value)));
         let bodies = texts.iter().map(|text| body(text));
         let stanza = element(name, &attrs, bodies.chain(children).collect());
         let by = format!("{user}@example.org");
         let envelope = envelope(&stanza, &by, Some(&id), not_random);
         prop_assert!(envelope.len() <= LARGEST, "{} bytes", envelope.len());
         let read = open(&envelope);
+        prop_assert!(read.is(name, ns::CLIENT));
         prop_assert!(archive_ids(&read).contains(&(&*by, &*id)));
         let own = archive_ids(&read).iter().filter(|(known, _)| *known == by).count();
         prop_assert_eq!(own, 1);
@@ -656,6 +702,39 @@ fn bursts_without_content_are_one_push_a_second_and_content_always_goes() {
     assert_eq!(notices(&[held[0].push.clone()]), [&Notice::empty(Priority::Normal)]);
 }
 
+#[test]
+fn what_is_held_leaves_for_where_the_client_is_now() {
+    let mut host = Host::speaking(Protocol::Push2, Config::default(), vec![client("phone", vec![rule(Profile::All)])]);
+    assert_eq!(host.offline(&CHAT).len() + host.offline(&CHAT).len(), 1);
+    let mut moved = client("phone", vec![rule(Profile::All)]);
+    moved.push2 =
+        Some(Settings { client: "https://push.example/new".into(), matches: [rule(Profile::All)].into() }.into());
+    host.engine.load("romeo", vec![moved]);
+    let now = host.now;
+    host.engine.enabled(now, "romeo", "phone");
+    let push = again(host.after(SECOND)).remove(0);
+    assert_eq!(push.registration.push2.as_ref().map(|settings| &*settings.client), Some("https://push.example/new"));
+}
+
+// Registrations.
+
+#[test]
+fn a_client_that_comes_with_another_resource_is_the_same() {
+    let of = |identifier: &str, address: &str, timestamp| {
+        let mut registration = client(identifier, vec![rule(Profile::All)]);
+        registration.push2 = Some(Settings { client: address.into(), matches: [].into() }.into());
+        registration.timestamp = timestamp;
+        registration
+    };
+    let registrations = vec![
+        of("a1", "https://push.example/x", 1),
+        of("b", "https://push.example/y", 2),
+        of("a2", "https://push.example/x", 3),
+    ];
+    let (_, gone) = admit(registrations, "a2", 3, 20);
+    assert_eq!(gone.iter().map(|gone| &*gone.identifier).collect::<Vec<_>>(), ["a1"]);
+}
+
 // Failures.
 
 fn fail(host: &mut Host, push: &Push, kind: &str) -> Verdict {
@@ -687,6 +766,37 @@ fn what_cannot_be_taken_now_is_sent_again_later_and_later_up_to_a_limit() {
         delays.push(delay / SECOND);
     }
     assert_eq!(delays, [4, 8, 16, 32, 64, 128, 256, 512]);
+}
+
+#[test]
+fn a_call_is_sent_again_for_half_a_minute_and_not_when_it_is_over() {
+    let mut host = host(vec![rule(Profile::Important)]);
+    let call = Message { word: PROPOSE, call: Some("c1"), ..CHAT };
+    let mut push = host.offline(&call).remove(0);
+    let mut delays = Vec::new();
+    while {
+        fail(&mut host, &push, "wait");
+        host.engine.next_release(host.now).is_some()
+    } {
+        let delay = host.engine.next_release(host.now).expect("it waits");
+        push = again(host.after(delay)).remove(0);
+        assert_eq!(notices(&[push.clone()])[0].priority, Priority::High);
+        delays.push(delay / SECOND);
+    }
+    assert_eq!(delays, [4, 8, 16]);
+
+    for error_first in [true, false] {
+        let call = Message { call: Some(if error_first { "c2" } else { "c3" }), ..call };
+        let push = host.offline(&call).remove(0);
+        if error_first {
+            fail(&mut host, &push, "wait");
+        }
+        assert_eq!(host.archived(&Message { word: RETRACT, ..call }, &[]).len(), 1);
+        if !error_first {
+            fail(&mut host, &push, "wait");
+        }
+        assert!(again(host.after(DAY)).is_empty(), "the caller has given up");
+    }
 }
 
 #[test]

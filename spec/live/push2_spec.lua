@@ -316,8 +316,21 @@ describe("push2", function ()
 		write(nil, tigase.call("c1", "audio"));
 		assert.same({ { client = "https://push.example.test/client", priority = "high", voip = true } }, pushed());
 		laptop:message { to = "romeo@example.test", st.stanza("accept", { xmlns = "urn:xmpp:jingle-message:0", id = "c1" }) };
-		assert.same({ { client = "https://push.example.test/client", priority = "high", voip = true } }, pushed());
+		assert.same({ { client = "https://push.example.test/client", priority = "normal", voip = false } }, pushed());
 		laptop:close();
+	end);
+
+	it("does not tell a client of a call that it takes itself", function ()
+		away(match("important"));
+		write(nil, tigase.call("c1", "audio"));
+		assert.same({ "high" }, priorities());
+		phone = client.connect(server, "romeo", { resource = "phone" });
+		ask(match("important"));
+		phone:message { to = "romeo@example.test", st.stanza("accept", { xmlns = "urn:xmpp:jingle-message:0", id = "c1" }) };
+		assert.same({}, priorities());
+		write(nil, st.stanza("finish", { xmlns = "urn:xmpp:jingle-message:0", id = "c1" }));
+		assert.same({}, priorities(), "nor what it knows");
+		phone:close();
 	end);
 
 	it("leaves who writes with another client in peace", function ()
@@ -349,30 +362,55 @@ describe("push2", function ()
 		laptop:close();
 	end);
 
-	it("filters a carbon by who wrote the message, and believes no forged one", function ()
-		phone = client.connect(server, "romeo", { resource = "phone", smacks = true });
-		phone:iq(st.stanza("iq", { type = "set" }):tag("enable", { xmlns = "urn:xmpp:carbons:2" }));
-		ask(match("important", { filters = { { "juliet@example.test" } } }));
-		phone:acked();
-		phone:sleep();
-		app.pushes = {};
-		local laptop = client.connect(server, "romeo", { resource = "laptop" });
-		local function carbon(from)
-			return st.stanza("received", { xmlns = "urn:xmpp:carbons:2" }):tag("forwarded", { xmlns = "urn:xmpp:forward:0" })
-				:tag("message", { xmlns = "jabber:client", from = from, to = laptop.jid, type = "chat" }):text_tag("body", "Romeo?")
-				:reset();
+	describe("while the client sleeps and another gets the message", function ()
+		local laptop;
+		-- romeo's phone asks for carbons and for what is given, and sleeps; his laptop is there.
+		local function sleeps_with_carbons(...)
+			phone = client.connect(server, "romeo", { resource = "phone", smacks = true });
+			phone:iq(st.stanza("iq", { type = "set" }):tag("enable", { xmlns = "urn:xmpp:carbons:2" }));
+			ask(...);
+			phone:acked();
+			phone:sleep();
+			app.pushes = {};
+			laptop = client.connect(server, "romeo", { resource = "laptop" });
 		end
-		juliet:message { to = laptop.jid, body = "to the laptop, in juliet's name" };
-		local mercutio = client.connect(server, "mercutio");
-		-- Not muted, whatever he says to forward.
-		mercutio:message { to = phone.jid, carbon("juliet@example.test/x") };
-		app:expect(1);
-		assert.same({ "normal" }, priorities());
-		local resumed = client.resume(server, "romeo", phone);
-		resumed:expect(function (stanza) return stanza:get_child("received", "urn:xmpp:carbons:2"); end, "the carbon");
-		resumed:close();
-		laptop:close();
-		mercutio:close();
+		after_each(function ()
+			client.resume(server, "romeo", phone):close();
+			laptop:close();
+		end);
+
+		it("pushes the message of the carbon, with its id in the archive", function ()
+			sleeps_with_carbons(match("archived", { send = push2.encrypted }));
+			juliet:message { to = laptop.jid, body = ("Romeo? "):rep(1000) };
+			local stanza = push2.decrypt(push2.read(app:expect(1)).payload);
+			assert.equal(juliet.jid, stanza.attr.from);
+			assert.matches("^Romeo%? .*…$", stanza:get_child_text("body"));
+			local ids = archived();
+			assert.equal(ids[#ids], stanza:get_child("stanza-id", "urn:xmpp:sid:0").attr.id);
+		end);
+
+		it("filters the carbon by who wrote the message", function ()
+			sleeps_with_carbons(match("important", { filters = { { "juliet@example.test" } } }));
+			local before = #server:log();
+			juliet:message { to = laptop.jid, body = "Romeo?" };
+			net.wait(function ()
+				return server:log():find("No push for romeo to phone: the client filters", before, true);
+			end, "the decision");
+			assert.same({}, pushed());
+		end);
+
+		it("believes no forged carbon", function ()
+			sleeps_with_carbons(match("important", { filters = { { "juliet@example.test" } } }));
+			local mercutio = client.connect(server, "mercutio");
+			-- Not muted, whatever he says to forward.
+			mercutio:message { to = phone.jid, st.stanza("received", { xmlns = "urn:xmpp:carbons:2" })
+				:tag("forwarded", { xmlns = "urn:xmpp:forward:0" })
+				:tag("message", { xmlns = "jabber:client", from = "juliet@example.test/x", to = laptop.jid, type = "chat" })
+				:text_tag("body", "Romeo?"):reset() };
+			app:expect(1);
+			assert.same({ "normal" }, priorities());
+			mercutio:close();
+		end);
 	end);
 
 	it("pushes no push", function ()
@@ -590,6 +628,22 @@ describe("push2 and the errors of a push service", function ()
 		assert.is_true(times[3] - times[2] > 7.5 and times[3] - times[2] < 11, "the second after "..times[3] - times[2]);
 		assert.same({ "normal", "normal", "normal" }, priorities());
 		assert.is_truthy(server:stored("romeo", STORE).phone);
+	end);
+
+	it("sends nothing again to a client that has come with a session of its own", function ()
+		-- As SASL2 knows it (XEP-0388 §2.4).
+		server:eval([[module:hook("pre-resource-bind", function (event) event.session.client_id = "phone"; end, 100)]]);
+		app.answer = { "wait", "resource-constraint" };
+		write("Romeo?");
+		server:wait_log("The push for romeo to phone is sent again in 4 seconds");
+		app.answer = "result";
+		phone = client.connect(server, "romeo", { resource = "anything" });
+		assert.equal("phone", phone:session(".push_registration_id"));
+		local before = app:settled();
+		travel(5);
+		server:reload("push2");
+		assert.equal(before, app:settled());
+		phone:close();
 	end);
 
 	it("sends nothing else again, and counts what it hears", function ()

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use lru::LruCache;
 use tracing::debug;
 
-use super::{Content, Engine, Held, Verdict};
+use super::{Content, Engine, Held, Verdict, ends};
 use crate::coalesce::{Lane, Released};
 use crate::delivery::{Failure, Flight, Gone, Millis, State};
 use crate::ids::Id;
@@ -15,7 +15,7 @@ use crate::protocol::Protocol;
 use crate::push2::notification::{Notice, Priority};
 use crate::push2::retry::Waiting;
 use crate::reason::Reason;
-use crate::registration::Devices;
+use crate::registration::{Devices, Registration};
 use crate::stanza_error::StanzaError;
 
 impl Engine {
@@ -113,11 +113,9 @@ impl Engine {
 
     fn release_due(&mut self, now: Millis, until: Millis) -> Vec<Held> {
         let released = self.lanes.release(now, until);
-        let standing =
-            released.into_iter().filter(|released| stands(&self.users, &released.lane.user, &released.lane.identifier));
-        let standing: Vec<Released> = standing.collect();
         let mut leaving = Vec::new();
-        for Released { lane, registration } in standing {
+        for Released { lane, registration } in released {
+            let Some(registration) = standing(&self.users, &lane.user, registration) else { continue };
             let Lane { user, important, .. } = lane.clone();
             debug!("A push for {user} to {} was held and leaves now", lane.identifier);
             let content = match self.protocol {
@@ -135,7 +133,10 @@ impl Engine {
             leaving.push(Held { push, important });
         }
         for Waiting { user, registration, parcel } in self.retries.due(until) {
-            if !stands(&self.users, &user, &registration.identifier) {
+            let Some(registration) = standing(&self.users, &user, registration) else { continue };
+            let is_over = |call: &str| self.pushed.knows(&user, &registration.identifier, &ends(call));
+            if parcel.notice.call.as_deref().is_some_and(is_over) {
+                debug!("A push for {user} to {} is not sent again: the call is over", registration.identifier);
                 continue;
             }
             debug!("A push for {user} to {} failed and is sent again", registration.identifier);
@@ -182,7 +183,14 @@ impl Engine {
     }
 }
 
-/// Whether a registration is there, as far as memory tells.
-fn stands(users: &LruCache<Rc<str>, Devices>, user: &str, identifier: &str) -> bool {
-    users.peek(user).is_none_or(|devices| devices.get(identifier).is_some())
+/// The registration as it is now, as far as memory tells; nothing if it is no more.
+fn standing(
+    users: &LruCache<Rc<str>, Devices>,
+    user: &str,
+    registration: Rc<Registration>,
+) -> Option<Rc<Registration>> {
+    match users.peek(user) {
+        Some(devices) => devices.get(&registration.identifier).cloned(),
+        None => Some(registration),
+    }
 }

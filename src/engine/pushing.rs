@@ -7,7 +7,7 @@ use tracing::debug;
 use super::{Content, Engine, Event, Occasion, Push, Pushes, Wish, name};
 use crate::coalesce::Lane;
 use crate::delivery::Millis;
-use crate::facts::{ARCHIVED, CALL_ENDS, CONTACT, Message, NOTIFICATION, PROPOSE, RETRACT, STRANGER, Word};
+use crate::facts::{ARCHIVED, CALL_ENDS, CONTACT, Message, NOTIFICATION, PROPOSE, STRANGER, Word};
 use crate::ids::Id;
 use crate::importance::Importance;
 use crate::journal::{Cause, Decision, Outcome};
@@ -76,7 +76,8 @@ impl Engine {
                 }
                 Wish::Notice(priority, keys) => {
                     let sealed = keys.map(|keys| (keys, whole.get_or_insert_with(|| self.whole(&user, message))));
-                    Content::Notice(self.notice(now, priority, sealed).into())
+                    let call = message.and_then(|message| message.call).filter(|_| priority == Priority::High);
+                    Content::Notice(Notice { call: call.map(Into::into), ..self.notice(now, priority, sealed) }.into())
                 }
             };
             let push = self.send(now, user.clone(), registration, lane, content);
@@ -112,11 +113,12 @@ impl Engine {
             if message.word & NOTIFICATION != 0 {
                 return Err(Reason::IsPush);
             }
-            let rings = importance == Importance::Urgent || self.rang(event.user, registration, message);
+            let rang = self.rang(event.user, registration, message);
+            let rings = rang || importance == Importance::Urgent;
             let identifier = &registration.identifier;
             let case =
                 Case { now: event.now, user: event.user, host: &self.host, identifier, message, importance, rings };
-            let priority = Priority::new(importance, rings || message.word & RETRACT != 0);
+            let priority = Priority::new(importance, rang);
             return matched(settings, &case).map(|keys| Wish::Notice(priority, keys));
         }
         if importance == Importance::None {
@@ -148,7 +150,7 @@ impl Engine {
         let token = keys.identity.as_ref().and_then(|identity| identity.token((now / 1000) as Seconds, &contact()));
         let payload =
             whole.as_ref().map(|whole| webpush::seal(whole.as_bytes(), &keys.client, &keys.auth, self.random));
-        Notice { priority, payload, token }
+        Notice { payload, token, ..Notice::empty(priority) }
     }
 
     /// How the registration wants its pushes encrypted.

@@ -54,6 +54,7 @@ fn element(lua: &Lua, element: &Element, wanted: Wanted) -> LuaResult<LuaTable> 
         Keep::CallId => table.set("keep", "call")?,
         Keep::Sender => table.set("keep", "sender")?,
         Keep::ArchiveId => table.set("keep", "archive_id")?,
+        Keep::CarbonArchiveId => table.set("keep", "carbon_archive_id")?,
         Keep::More(more) if wanted.more.contains(&more.kind) => {
             table.set("keep", "more")?;
             table.set("kind", more.kind.to_string())?;

@@ -222,17 +222,19 @@ impl LuaUserData for Host {
                 host.write(lua, event, pushes, Some(&message))
             },
         );
-        type OnAddressed = message_event!(Option<Text>, Option<Text>);
+        type OnAddressed = message_event!(Option<Text>, Option<Text>, Option<Text>);
         method(
             methods,
             "on_addressed",
-            |lua, host, (user, now, seen, stanza, word, from, body, name, call, more, to, held): OnAddressed| {
+            |lua,
+             host,
+             (user, now, seen, stanza, word, from, body, name, call, more, to, held, sender): OnAddressed| {
                 let stanza = || stanza::whole(stanza.as_ref()?);
                 let message = Message { stanza: Some(&stanza), ..message(word, &from, &body, &name, &call, &more) };
                 let event = event(&user, now, seen);
                 let held = held.unwrap_or_default();
                 let held = |identifier: &str| held.split(SEPARATOR).any(|held| held == identifier);
-                let pushes = host.engine.on_addressed(event, to.as_deref(), &message, held);
+                let pushes = host.engine.on_addressed(event, to.as_deref(), &message, held, sender.as_deref());
                 host.write(lua, event, pushes, Some(&message))
             },
         );

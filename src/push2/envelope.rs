@@ -18,17 +18,35 @@ const SHORTEST_BODY: usize = 50;
 /// Attributes longer than that are what is too large.
 const LONGEST_ATTRIBUTE: usize = 128;
 
-/// The envelope around a stanza for `account`, of [`LARGEST`] bytes at most. `id` is what the account's archive knows it by,
-/// `random` fills a slice with random bytes.
+/// The envelope around a stanza for `account`, of [`LARGEST`] bytes at most; of a carbon, around the message in it. `id` is
+/// what the account's archive knows it by, `random` fills a slice with random bytes.
 pub fn envelope(stanza: &Element, account: &str, id: Option<&str>, random: fn(&mut [u8])) -> String {
-    let stanza = stamped(stanza, account, id);
+    let stanza = stamped(in_carbon(stanza, account).unwrap_or(stanza), account, id);
     let steps: [fn(&Element) -> Option<Element>; 4] = [needed, shortened, essential, least];
     let fits = |stanza: &Element| size(stanza) <= LARGEST;
     let smaller = || steps.iter().filter_map(|step| step(&stanza)).find(fits);
     let fitting = if fits(&stanza) { Some(stanza.clone()) } else { smaller() };
     // Only an archive id, or a name, of some thousand characters gets here.
-    let fitting = fitting.unwrap_or_else(|| Element { name: "message".into(), attrs: [].into(), children: [].into() });
+    let nothing = || Element { name: "message".into(), attrs: [in_client()].into(), children: [].into() };
+    let fitting = fitting.unwrap_or_else(nothing);
     write(&fitting, &padding(LARGEST - size(&fitting), random))
+}
+
+/// The message in a carbon (XEP-0280), which only the account itself may send (§11).
+fn in_carbon<'e>(stanza: &'e Element, account: &str) -> Option<&'e Element> {
+    let child = |element: &'e Element, name, namespace| {
+        element.children.iter().find_map(move |node| match node {
+            Node::Element(child) if is(child, name, namespace) => Some(child),
+            _ => None,
+        })
+    };
+    let carbon = Some(stanza).filter(|stanza| attr(stanza, "from") == Some(account))?;
+    let forwarded = child(child(carbon, "received", ns::CARBONS)?, "forwarded", ns::FORWARD)?;
+    child(forwarded, "message", ns::CLIENT)
+}
+
+fn in_client() -> (Box<str>, Box<str>) {
+    ("xmlns".into(), ns::CLIENT.into())
 }
 
 /// The stanza with the archive id that is true, and none that a sender has made up.
@@ -42,7 +60,7 @@ fn stamped(stanza: &Element, account: &str, id: Option<&str>) -> Element {
     });
     stamped.children = stamped.children.into_iter().chain(id).collect();
     let other = stanza.attrs.iter().filter(|(name, _)| &**name != "xmlns").cloned();
-    stamped.attrs = other.chain([("xmlns".into(), ns::CLIENT.into())]).collect();
+    stamped.attrs = [in_client()].into_iter().chain(other).collect();
     stamped
 }
 
@@ -81,20 +99,22 @@ fn essential(stanza: &Element) -> Option<Element> {
     cut(&essential, 0).or(Some(essential))
 }
 
-/// With the text, the archive id, and what else tells who writes, as far as none of that is too long.
+/// With the text, the archive id, and what else tells who writes, as far as none of that is too long: there is room for these
+/// beside the longest account.
 fn least(stanza: &Element) -> Option<Element> {
-    let mut least = keep(stanza, |child| is(child, "body", ns::CLIENT) || is(child, "stanza-id", ns::STANZA_ID));
-    // Of several archive ids the last one is the account's.
-    let last =
-        least.children.iter().rposition(|node| matches!(node, Node::Element(child) if !is(child, "body", ns::CLIENT)));
-    let kept = least.children.iter().enumerate();
-    let kept = kept
-        .filter(|(i, node)| Some(*i) == last || matches!(node, Node::Element(child) if is(child, "body", ns::CLIENT)));
-    least.children = kept.map(|(_, node)| node.clone()).collect();
-    let short = least.attrs.iter().filter(|(name, value)| name.len() + value.len() <= LONGEST_ATTRIBUTE).take(8);
-    least.attrs = short.cloned().collect();
-    let without_text = keep(&least, |child| !is(child, "body", ns::CLIENT));
-    cut(&least, 0).or(Some(without_text))
+    let of_ours = |name: &str| ["xmlns", "from", "to", "type", "id"].contains(&name);
+    let is_short = |name: &str, value: &str| width(name) + width(value) <= LONGEST_ATTRIBUTE;
+    let attrs = stanza.attrs.iter().filter(|(name, value)| of_ours(name) && is_short(name, value)).cloned().collect();
+    let text = keep(stanza, |child| is(child, "body", ns::CLIENT)).children;
+    let children = text.into_iter().chain(archive_id(stanza)).collect();
+    let least = Element { name: stanza.name.clone(), attrs, children };
+    cut(&least, 0).or_else(|| Some(keep(&least, |child| !is(child, "body", ns::CLIENT))))
+}
+
+/// Of the account: the last one.
+fn archive_id(stanza: &Element) -> Option<Node> {
+    let is_id = |node: &&Node| matches!(node, Node::Element(child) if is(child, "stanza-id", ns::STANZA_ID));
+    stanza.children.iter().rfind(is_id).cloned()
 }
 
 /// With one body, without the lines that it quotes (XEP-0393 §4.3), cut to what there is room for; nothing if there is no
@@ -117,7 +137,6 @@ fn cut(stanza: &Element, shortest: usize) -> Option<Element> {
         Element { children: [Node::Element(body)].into_iter().chain(others.children).collect(), ..others }
     };
     let room = LARGEST.checked_sub(size(&with(ELLIPSIS)))?;
-    let width = |text: &str| text.chars().map(xml::width).sum::<usize>();
     if width(&text) <= room {
         return Some(with(&text));
     }
@@ -128,6 +147,11 @@ fn cut(stanza: &Element, shortest: usize) -> Option<Element> {
     });
     let end = end.map_or(text.len(), |(end, _)| end);
     (end >= shortest).then(|| with(&format!("{}{ELLIPSIS}", &text[..end])))
+}
+
+/// Bytes of a text, escaped.
+fn width(text: &str) -> usize {
+    text.chars().map(xml::width).sum()
 }
 
 fn keep(stanza: &Element, keeps: impl Fn(&Element) -> bool) -> Element {

@@ -12,18 +12,18 @@ use crate::push2::jwt::Token;
 pub enum Priority {
     /// Nothing to show.
     Low,
-    /// Something to read.
+    /// Something to read, or the end of a call.
     Normal,
     /// A call.
     High,
 }
 
 impl Priority {
-    /// `rings` for a call, or its end.
-    pub fn new(importance: Importance, rings: bool) -> Priority {
+    /// `rang` for the end of a call for which the device was woken.
+    pub fn new(importance: Importance, rang: bool) -> Priority {
         match importance {
-            _ if rings => Priority::High,
-            importance if importance.is_important() => Priority::Normal,
+            Importance::Urgent => Priority::High,
+            importance if importance.is_important() || rang => Priority::Normal,
             _ => Priority::Low,
         }
     }
@@ -44,12 +44,14 @@ pub struct Notice {
     /// The stanza in its envelope, encrypted, in base64.
     pub payload: Option<String>,
     pub token: Option<Rc<Token>>,
+    /// The id of the call that it is.
+    pub call: Option<Box<str>>,
 }
 
 impl Notice {
     /// Says only that there is something.
     pub fn empty(priority: Priority) -> Notice {
-        Notice { priority, payload: None, token: None }
+        Notice { priority, payload: None, token: None, call: None }
     }
 
     /// Writes the whole stanza, with every namespace, as if a stream had brought it.

@@ -6,13 +6,15 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::delivery::Millis;
-use crate::push2::notification::Notice;
+use crate::push2::notification::{Notice, Priority};
 use crate::registration::Registration;
 
 /// How long after the first error.
 const FIRST: Millis = 4_000;
 /// How often a push is sent again: for the last time some 17 minutes after the first.
 const ATTEMPTS: u32 = 8;
+/// The same for a call: for the last time half a minute after the first. Who has not heard of it then has missed it.
+const CALL_ATTEMPTS: u32 = 3;
 /// Pushes that may wait for a device, for a user, and for all of them. Others are given up: the message is where it was.
 const FOR_DEVICE: usize = 10;
 const FOR_USER: usize = 20;
@@ -53,7 +55,8 @@ impl Retries {
             for_device += usize::from(waiting.registration.identifier == failed.registration.identifier);
         }
         let is_full = self.waiting.len() >= FOR_ALL || for_user >= FOR_USER || for_device >= FOR_DEVICE;
-        if attempts >= ATTEMPTS || is_full {
+        let most = if failed.parcel.notice.priority == Priority::High { CALL_ATTEMPTS } else { ATTEMPTS };
+        if attempts >= most || is_full {
             return None;
         }
         let delay = FIRST << attempts;

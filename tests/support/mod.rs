@@ -1,12 +1,14 @@
 //! A host on a fake clock, and minidom on both sides of the core.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+use std::ops::BitOr;
+
 use minidom::Element;
 use prosody_push::config::Config;
 use prosody_push::delivery::{Gone, Millis};
 use prosody_push::element::{self, Sink};
 use prosody_push::engine::{Done, Engine, Event, NotLoaded, Push, Verdict};
-use prosody_push::facts::{self, Keep, Message, Word};
+use prosody_push::facts::{self, Message, Word};
 use prosody_push::ns;
 use prosody_push::protocol::Protocol;
 use prosody_push::registration::Registration;
@@ -79,8 +81,8 @@ impl Host {
     }
 
     pub fn archived_for(&mut self, to: &str, message: &Message, held: &[&str]) -> Result<Vec<Push>, NotLoaded> {
-        let pushes = self.engine.on_addressed(self.event(), Some(to), message, |identifier| held.contains(&identifier));
-        Ok(pushes?.list)
+        let held = |identifier: &str| held.contains(&identifier);
+        Ok(self.engine.on_addressed(self.event(), Some(to), message, held, None)?.list)
     }
 
     /// Stanzas that waited together in the queue of the session that holds `push.example<phone>`: which of them, by
@@ -177,42 +179,21 @@ pub fn compose(to: &Publish, summary: &Summary, form: Option<&element::Element>)
     dom.take()
 }
 
-/// The facts of a message, as the shim's walk gives them.
-#[derive(Debug, Default, PartialEq)]
-pub struct Walk {
-    pub word: Word,
-    pub body: Option<String>,
-    pub archive_id: Option<String>,
-    pub call: Option<String>,
+/// The word of a message, as the shim's walk gives it.
+pub fn word_of(message: &Element) -> Word {
+    visit(message, &facts::MESSAGE)
 }
 
-pub fn walk(message: &Element, account: &str) -> Walk {
-    let mut found = Walk::default();
-    visit(message, &facts::MESSAGE, account, &mut found);
-    found
-}
-
-fn visit(element: &Element, rule: &facts::Element, account: &str, found: &mut Walk) {
+fn visit(element: &Element, rule: &facts::Element) -> Word {
     let of_type = rule.types.iter().find(|(name, _)| element.attr("type") == Some(name)).map_or(0, |(_, bit)| *bit);
-    found.word |= rule.bit | of_type;
-    let text = element.text();
-    if !text.is_empty() {
-        found.word |= rule.text;
-        if rule.keep == Keep::Body {
-            found.body.get_or_insert(text);
-        }
-    }
-    if rule.keep == Keep::CallId && found.call.is_none() {
-        found.call = element.attr("id").map(str::to_owned);
-    }
-    if rule.keep == Keep::ArchiveId && element.attr("by") == Some(account) {
-        found.archive_id = element.attr("id").map(str::to_owned);
-    }
-    for child in element.children() {
-        for known in rule.children.iter().copied().flatten().filter(|known| child.is(known.name, known.ns)) {
-            visit(child, &known.element, account, found);
-        }
-    }
+    let text = if element.text().is_empty() { 0 } else { rule.text };
+    let known = |child: &Element| {
+        let all = rule.children.iter().copied().flatten();
+        all.filter(|known| child.is(known.name, known.ns))
+            .map(|known| visit(child, &known.element))
+            .fold(0, Word::bitor)
+    };
+    rule.bit | of_type | text | element.children().map(known).fold(0, Word::bitor)
 }
 
 pub fn parse(xml: &str) -> Element {
