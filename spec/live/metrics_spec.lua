@@ -8,6 +8,8 @@ local json = require "util.json";
 local socket = require "socket";
 local st = require "util.stanza";
 
+local MODULES = { "cloud_notify", "push2" };
+
 local server, app, juliet;
 
 -- The metrics by name with labels, as mod_http_openmetrics gives them.
@@ -120,19 +122,27 @@ describe("the metrics", function ()
 			assert.is_true(#(panel.title or "") > 0 and (panel.type == "row" or #panel.targets > 0));
 			for _, target in ipairs(panel.targets or {}) do
 				assert.equal("prometheus", panel.datasource.type);
-				for name in target.expr:gmatch("prosody_mod_%(cloud_notify|push2%)__([%w_]+)") do
+				-- rate() leaves the name out: of both modules in one it is a vector with the same labels twice, and an error.
+				assert.is_nil(target.expr:find("%a+%({__name__"), target.expr);
+				local names = target.expr:gsub("{__name__=~\"prosody_mod_%(cloud_notify|push2%)__([%w_]+)", "prosody_mod_any__%1");
+				for module, name in names:gmatch("prosody_mod_(%a[%w_]-)__([%w_]+)") do
 					local short = name:gsub("_total$", ""):gsub("_bucket$", "");
 					assert.is_true(there[short], "the dashboard shows "..name..", which there is not");
-					shown[short] = true;
+					for _, each in ipairs(module == "any" and MODULES or { module }) do shown[each.."__"..short] = true; end
 				end
 			end
 		end
-		for name in pairs(there) do assert.is_true(shown[name], "the dashboard does not show "..name); end
+		for name in pairs(there) do
+			for _, module in ipairs(MODULES) do
+				assert.is_true(shown[module.."__"..name], ("the dashboard does not show %s of %s"):format(name, module));
+			end
+		end
 	end);
 
 	it("are no fault where nobody asks for them", function ()
 		local plain = prosody.start { version = os.getenv("PROSODY"), module = "ours" };
 		plain:eval([[prosody.events.fire_event("stats-update")]]);
+		assert.is_nil(plain:log():find("A fault in the metrics", 1, true));
 		plain:stop();
 	end);
 end);
