@@ -72,7 +72,7 @@ local watchdog = new_watchdogs(engine:max_hibernation(), engine:wake_before(), b
 	function (session) smacks.wake(session); end));
 
 local registrations = module:require "prosody_push_registrations"(engine, store, sessions, watchdog);
-local load, read_whole, remove_one = registrations.load, registrations.read_whole, registrations.remove;
+local load, read_whole = registrations.load, registrations.read_whole;
 
 
 ---- Pushes ----
@@ -88,7 +88,7 @@ local function is_blocked(user, iq, details, record, stanza)
 		push_summary = details.summary;
 		important = details.important;
 	};
-	local ok, ret = xpcall(module.fire_event, debug.traceback, module, "cloud_notify/push", event);
+	local ok, ret = xpcall(module.fire_event, traceback, module, "cloud_notify/push", event);
 	if not ok then
 		module:log("error", "A handler of cloud_notify/push failed, the push to %s is not sent: %s", details.identifier, ret);
 		return true;
@@ -105,6 +105,11 @@ local function send(iq)
 	end
 end
 
+-- The library has said in which way.
+local function remove_failing(user, identifier)
+	return registrations.remove(user, identifier, "pushes to it fail");
+end
+
 -- The engine's timer, and when it rings.
 local timer, due;
 
@@ -114,7 +119,7 @@ local function tick()
 	local gone, stanzas, delay = engine:on_timer(now());
 	for _, iq in ipairs(stanzas) do send(iq); end
 	for i = 1, #gone, 2 do
-		remove_one(gone[i], gone[i + 1]);
+		remove_failing(gone[i], gone[i + 1]);
 	end
 	return delay;
 end
@@ -130,6 +135,16 @@ local function ring_in(delay)
 		local next_delay = tick();
 		if next_delay then ring_in(next_delay); end
 	end));
+end
+
+-- Whether other modules look at pushes. util.events looks up afresh, each time, that an event has no handlers.
+local handlers = prosody.hosts[host].events._event_map;
+
+-- A push may carry its stanza, and then other modules see none.
+local carries_stanzas = protocol.carries_stanzas;
+
+local function is_seen()
+	return not carries_stanzas and handlers["cloud_notify/push"] ~= nil;
 end
 
 -- Sends the stanzas that the engine wants sent: `iq`, and the others where there are more. `details` are there if other
@@ -154,13 +169,6 @@ local function perform(user, stanza, given, details, iq, others)
 	return is_kept_back;
 end
 
--- All handlers by event: util.events looks up afresh, each time, that an event has none.
-local handlers = prosody.hosts[host].events._event_map;
-
--- Other modules see a push, or it may carry its stanza.
-local carries_stanzas = protocol.carries_stanzas;
-local fires_events = not carries_stanzas;
-
 -- Whether somebody may ask if a sender is in the roster.
 local asks_for_roster = false;
 
@@ -168,10 +176,9 @@ local asks_for_roster = false;
 -- again. The arguments are those of the longest method, the first of an event with a stanza its word of facts: to count
 -- them would cost more than to pass too many. Gives whether other modules kept all back, and what else the engine said.
 local function push(method, user, stanza, given, a, b, c, d, e, f, g, h, i)
-	local is_seen = fires_events and handlers["cloud_notify/push"] ~= nil;
 	if asks_for_roster and stanza and engine:asks_for_roster(user, a) then a = with_roster(user, stanza, a); end
 	local carried = carries_stanzas and stanza or nil;
-	local details, wait, done, alerted, iq, others = method(engine, user, now(), is_seen, carried, a, b, c, d, e, f, g, h, i);
+	local details, wait, done, alerted, iq, others = method(engine, user, now(), is_seen(), carried, a, b, c, d, e, f, g, h, i);
 	if details == false then
 		if not store.alone(load, user) then return; end
 		return push(method, user, stanza, given, a, b, c, d, e, f, g, h, i);
@@ -197,8 +204,7 @@ end
 
 -- Sends a ping to the records given, whatever was pushed a moment ago; on_sent(id) hears of it before. Gives whether it left.
 local function push_test(user, given, on_sent)
-	local is_seen = fires_events and handlers["cloud_notify/push"] ~= nil;
-	local details, _, _, _, iq = engine:on_ping(user, now(), is_seen, nil, given, true);
+	local details, _, _, _, iq = engine:on_ping(user, now(), is_seen(), nil, given, true);
 	if not iq then return false; end
 	on_sent(iq.attr.id);
 	return not perform(user, nil, given, details, iq);
@@ -207,10 +213,10 @@ end
 -- Switched on by modules of their own.
 local extensions = {};
 
-local desk = module:require "prosody_push_desk"(engine, store, sessions, remove_one, push_test, extensions);
+local desk = module:require "prosody_push_desk"(engine, store, sessions, registrations.remove, push_test, extensions);
 
 local remove_refused = background("the end of a registration that was refused", function (gone)
-	remove_one(gone[1], gone[2]);
+	remove_failing(gone[1], gone[2]);
 end);
 
 -- True if the stanza is the answer to a push.
@@ -301,7 +307,7 @@ return {
 	version = library.version;
 	guarded = guarded;
 	enable = registrations.enable;
-	remove = remove_one;
+	remove = registrations.remove;
 	forget = registrations.forget;
 	disable = registrations.disable;
 	revoke = registrations.revoke;

@@ -124,8 +124,8 @@ function Engine:features() end
 ---@param identifier string
 function Engine:enabled(now, user, identifier) end
 
----Of records among which `newest` is made now: the time to store for it, and what has to go: itself under another
----spelling of the JID, and the oldest where there are more than push_max_devices.
+---Of records among which `newest` is made now: the time to store for it, and what has to go: the same device under another
+---identifier, and the oldest where there are more than a user may have.
 ---@param user string
 ---@param records prosody_push.Records
 ---@param newest string              identifier
@@ -141,6 +141,14 @@ function Engine:admit(user, records, newest, now) end
 ---@param node string?
 ---@return string[] identifiers
 function Engine:matching(user, records, jid, node) end
+
+---Of a user's registrations: those that are woken, and those that are not because there are too many (push_max_devices). What
+---cannot be read is in neither.
+---@param user string
+---@param records prosody_push.Records?
+---@return string[] woken            identifiers
+---@return string[] too_many
+function Engine:standing(user, records) end
 
 ---What a remote disable (XEP-0357 §8) from `from` means.
 ---@param user string

@@ -9,15 +9,28 @@ local identifier_field = protocol.identifier;
 local desks = module:shared("/*/prosody_push/desks");
 local place = module.host.."/"..module.name;
 
--- engine; store: prosody_push_store.lib.lua's; sessions(user); remove(user, identifier); push_test(user, given, on_sent): sends
+-- engine; store: prosody_push_store.lib.lua's; sessions(user); remove(user, identifier, why); push_test(user, given, on_sent): sends
 -- a ping to the records given, when on_sent(id) knows it, and gives whether it left; extensions: those that are on.
 return function (engine, store, sessions, remove, push_test, extensions)
-	-- id of a push -> who waits for what becomes of it
+	-- id of a push -> say(text), of the test that waits for what becomes of it, and when it began
 	local waiting = {};
 
 	-- An answer came.
 	local function answered(id, kind, condition, text)
-		if waiting[id] then waiting[id](kind, condition, text); end
+		local waits = waiting[id];
+		if not waits then return; end
+		local answer = kind and ("%s/%s (%s)"):format(kind, condition, text or "no text") or "taken";
+		waits.say(("%s after %d ms"):format(answer, math.floor((now() - waits.start) * 1000)));
+	end
+
+	-- identifier -> why it is never woken, of those in a user's table that are not.
+	local function never_woken(user, records)
+		local woken, too_many = engine:standing(user, records);
+		local found = {};
+		for identifier in pairs(records) do found[identifier] = "its record in the store cannot be read"; end
+		for _, identifier in ipairs(too_many) do found[identifier] = "the user has too many devices (push_max_devices)"; end
+		for _, identifier in ipairs(woken) do found[identifier] = nil; end
+		return found;
 	end
 
 	-- Wakes one device, and gives a promise of what became of it, in words.
@@ -25,29 +38,25 @@ return function (engine, store, sessions, remove, push_test, extensions)
 		local records, err = store.alone(store.read, user);
 		local record = records and records[identifier];
 		if not record then return promise.resolve(err or "its registration is gone"); end
+		local trouble = never_woken(user, records)[identifier];
+		if trouble then return promise.resolve("never woken: "..trouble); end
 		-- Somebody on this server answers at once, and a promise begins its work on the server's next turn.
-		local said, resolve, silence;
+		local id, said, resolve, silence;
 		local function say(text)
 			said = said or text;
+			if id then waiting[id] = nil; end
 			if silence then silence:stop(); end
 			if resolve then resolve(said); end
 		end
-		local start, id = now(), nil;
 		local has_left = push_test(user, { [identifier] = record }, function (id_of_push)
 			id = id_of_push;
-			waiting[id] = function (kind, condition, text)
-				waiting[id] = nil;
-				local answer = kind and ("%s/%s (%s)"):format(kind, condition, text or "no text") or "taken";
-				say(("%s after %d ms"):format(answer, math.floor((now() - start) * 1000)));
-			end;
+			waiting[id] = { say = say; start = now() };
 		end);
 		if not has_left then
 			local decision = engine:decisions(user)[1];
 			say(decision and decision.text or "not sent: the log says why, at level debug");
-			if id then waiting[id] = nil; end
 		elseif not said then
 			silence = module:add_timer(protocol.test_timeout, function ()
-				waiting[id] = nil;
 				say(protocol.silence:format(protocol.test_timeout));
 			end);
 		end
@@ -67,13 +76,14 @@ return function (engine, store, sessions, remove, push_test, extensions)
 			local state = session.hibernating and "hibernates" or "is connected";
 			if identifier then held_by[identifier] = ("session %s %s"):format(resource, state); end
 		end
-		local found = {};
+		local found, never = {}, never_woken(user, records);
 		for identifier, record in pairs(records) do
 			if type(identifier) == "string" and type(record) == "table" then
 				local last, refusals, failing_since = engine:health(user, identifier);
 				found[#found + 1] = {
 					identifier = identifier; service = tostring(record[protocol.service]); made = tonumber(record.timestamp) or 0;
 					last = last; refusals = refusals; failing_since = failing_since; session = held_by[identifier];
+					never_woken = never[identifier];
 				};
 			end
 		end
@@ -96,6 +106,8 @@ return function (engine, store, sessions, remove, push_test, extensions)
 
 	local function close()
 		desks[place] = nil;
+		-- No timer of ours rings any more.
+		for _, waits in pairs(waiting) do waits.say("not known: the module was unloaded meanwhile"); end
 	end
 
 	return { answered = answered, close = close };

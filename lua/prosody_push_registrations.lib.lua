@@ -56,8 +56,9 @@ return function (engine, store, sessions, watchdog)
 	end
 
 	-- Lets `change` edit the user's table of the store; it gives the identifiers that it took out, or nil if all is as it was.
-	-- Memory follows only when the store has it. Gives whether anything changed, or nil and an error.
-	local function change_table(user, change)
+	-- Memory follows only when the store has it. The log has `why` they went. Gives whether anything changed, or nil and an
+	-- error.
+	local function change_table(user, change, why)
 		local records, err = store.read(user);
 		if not records then return nil, err; end
 		local gone = change(records);
@@ -67,13 +68,13 @@ return function (engine, store, sessions, watchdog)
 		take(user, records);
 		for _, identifier in ipairs(gone) do
 			unbind_all(user, identifier);
-			module:log("info", "Push registration removed: %s, %s", user, identifier);
+			module:log("info", "Push registration removed: %s, %s (%s)", user, identifier, why);
 		end
 		return true;
 	end
 
-	local function update(user, change)
-		return store.alone(change_table, user, change);
+	local function update(user, change, why)
+		return store.alone(change_table, user, change, why);
 	end
 
 	local function take_out(records, identifiers)
@@ -84,17 +85,17 @@ return function (engine, store, sessions, watchdog)
 	end
 
 	-- Removes the registrations that `choose` names of those that the store has.
-	local function remove(user, choose)
+	local function remove_chosen(user, choose, why)
 		return update(user, function (records)
 			local identifiers = choose(records);
 			return identifiers[1] and take_out(records, identifiers);
-		end);
+		end, why);
 	end
 
-	local function remove_one(user, identifier)
-		return remove(user, function (records)
+	local function remove(user, identifier, why)
+		return remove_chosen(user, function (records)
 			return { records[identifier] and identifier };
-		end);
+		end, why);
 	end
 
 	-- Stores a registration, and what it supersedes goes.
@@ -104,23 +105,23 @@ return function (engine, store, sessions, watchdog)
 			local superseded;
 			record.timestamp, superseded = engine:admit(user, records, identifier, record.timestamp);
 			return take_out(records, superseded);
-		end);
+		end, "the same device has registered anew, or one more than a user may have");
 		if ok then engine:enabled(now(), user, identifier); end
 		return ok, err;
 	end
 
 	-- What <disable> means.
 	local function disable(user, jid, node)
-		return remove(user, function (records)
+		return remove_chosen(user, function (records)
 			return engine:matching(user, records, jid, node);
-		end);
+		end, "its client wants no more pushes");
 	end
 
 	-- What an app server means by taking an affiliation away.
 	local function revoke(user, from, node, jid, affiliation)
-		return remove(user, function (records)
+		return remove_chosen(user, function (records)
 			return engine:revoked(user, records, from, node, jid, affiliation);
-		end);
+		end, "its app server wants no more pushes for it");
 	end
 
 	-- A client that comes with a session of its own holds its registration without enabling it again.
@@ -147,7 +148,7 @@ return function (engine, store, sessions, watchdog)
 		read_whole = read_whole;
 		forget = forget;
 		enable = enable;
-		remove = remove_one;
+		remove = remove;
 		disable = disable;
 		revoke = revoke;
 		binds = binds;

@@ -211,6 +211,15 @@ impl Engine {
         }
     }
 
+    /// Of the registrations that the store has of a user as many are woken, the newest.
+    pub fn most_devices(&self) -> usize {
+        match self.protocol {
+            Protocol::Push => self.config.max_devices,
+            // Its reference has no limit, and nobody's registration is passed over for one.
+            Protocol::Push2 => usize::MAX,
+        }
+    }
+
     /// Whether a session may go on to hibernate for long when its device has been told of something important.
     pub fn hibernates_past_push(&self) -> bool {
         self.protocol == Protocol::Push2 && self.config.hibernate_past_push
@@ -232,9 +241,7 @@ impl Engine {
 
     /// Takes what the store has of `user`; called after every change of it.
     pub fn load(&mut self, user: &str, registrations: Vec<Registration>) {
-        // Push 2.0's reference has no limit, and nobody's registration is passed over for one.
-        let limit = if self.protocol == Protocol::Push { self.config.max_devices } else { usize::MAX };
-        let devices = Devices::new(registrations, limit);
+        let devices = Devices::new(registrations, self.most_devices());
         self.delivery.retain(user, |identifier| devices.get(identifier).is_some());
         let user: Rc<str> = user.into();
         let known = self.users.peek(&user).cloned().unwrap_or_default();

@@ -129,8 +129,13 @@ impl Devices {
     /// [`timestamp`](Devices::timestamp) avoids, is by name, so that it is the same after a restart.
     pub fn new(mut registrations: Vec<Registration>, limit: usize) -> Self {
         registrations.sort_by(|a, b| (a.timestamp, &a.identifier).cmp(&(b.timestamp, &b.identifier)));
-        let surplus = registrations.len().saturating_sub(limit);
-        Devices(registrations.into_iter().skip(surplus).map(Rc::new).collect())
+        let all = Devices(registrations.into_iter().map(Rc::new).collect());
+        Devices(all.split(limit).1.into())
+    }
+
+    /// The surplus, and the newest `limit`.
+    pub fn split(&self, limit: usize) -> (&[Rc<Registration>], &[Rc<Registration>]) {
+        self.0.split_at(self.0.len().saturating_sub(limit))
     }
 
     /// The same, with those of `known` in the place of equal ones: what has been made of them is not made again.

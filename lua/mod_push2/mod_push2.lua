@@ -57,7 +57,8 @@ end
 hook_iq("enable", enable);
 
 hook_iq("disable", function (session)
-	if push.remove(session.username, identifier_of(session)) == nil then return nil, "wait", "internal-server-error"; end
+	local removed = push.remove(session.username, identifier_of(session), "its client wants no more pushes");
+	if removed == nil then return nil, "wait", "internal-server-error"; end
 	return true;
 end);
 

@@ -58,6 +58,7 @@ local function describe(device, now)
 	if device.refusals > 0 then parts[#parts + 1] = device.refusals..(device.refusals == 1 and " failure" or " failures in a row"); end
 	if device.failing_since then parts[#parts + 1] = "failing for "..duration(now - device.failing_since); end
 	parts[#parts + 1] = device.session or "no session";
+	if device.never_woken then parts[#parts + 1] = "never woken: "..device.never_woken; end
 	return table.concat(parts, ", ");
 end
 

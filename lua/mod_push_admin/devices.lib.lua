@@ -37,7 +37,7 @@ return function (host_module)
 		for _, device in ipairs(list) do
 			for _, identifier in ipairs(chosen) do
 				if device.identifier == identifier then
-					local ok, err = device.desk.remove(user, identifier);
+					local ok, err = device.desk.remove(user, identifier, "by the user");
 					if ok == nil then return { status = "completed", error = { message = "Cannot be removed now: "..tostring(err) } }; end
 					names[#names + 1] = identifier;
 				end

@@ -9,9 +9,9 @@ local offer_devices = module:require "devices";
 
 function module.add_host(host_module)
 	offer_devices(host_module);
-	-- Not before all modules have been loaded.
+	-- Not before all modules have been loaded, of a host that comes later too.
 	if prosody.start_time then
-		check(host_module);
+		host_module:add_timer(0, function () check(host_module); end);
 	else
 		host_module:hook_global("server-started", function () check(host_module); end);
 	end

@@ -6,6 +6,8 @@ local promise = require "util.promise";
 
 local desks = module:require "desks";
 
+local NONE = "No client of this user has asked to be woken: there are no registrations";
+
 -- The user's name and host, or nil and what is wrong.
 local function user_of(jid)
 	if type(jid) ~= "string" then return nil, "Whose? Give the user's address: user@host"; end
@@ -16,12 +18,27 @@ local function user_of(jid)
 	return user, host;
 end
 
--- The device that is meant by its number in the list or its name.
-local function device_of(list, which)
+-- The devices of a user, or the one that is meant by its number in the list or its name; nil and what is wrong.
+local function devices_of(jid, which)
+	local user, host = user_of(jid);
+	if not user then return nil, host; end
+	local list, err = desks.devices(host, user);
+	if not list or not which then return list, err or user; end
 	for _, device in ipairs(list) do
-		if device.identifier == which then return device; end
+		if device.identifier == which then return { device }, user; end
 	end
-	return list[tonumber(which)];
+	local device = list[tonumber(which)];
+	if not device then return nil, "There is no such device: see push:list(\""..jid.."\")"; end
+	return { device }, user;
+end
+
+-- Names, addresses and errors are others' to choose, and may not look like lines of ours.
+local function clean(text)
+	return (text:gsub("%c", "?"):gsub("\194[\128-\159]", "?"));
+end
+
+local function printer(self)
+	return function (line) self.session.print(clean(line)); end
 end
 
 local function count(n, what)
@@ -43,7 +60,7 @@ end
 local commands = {};
 
 function commands.list(self, jid)
-	local print, total = self.session.print, 0;
+	local print, total = printer(self), 0;
 	if jid then
 		local user, host = user_of(jid);
 		if not user then return nil, host; end
@@ -81,7 +98,7 @@ function commands.explain(self, jid)
 	if not all[1] then
 		local list, err = desks.devices(host, user);
 		if not list then return nil, err; end
-		if not list[1] then return true, "No client of this user has asked to be woken: there are no registrations"; end
+		if not list[1] then return true, NONE; end
 		return true, "Nothing has happened for this user since the module was loaded, or so much for others that it is forgotten, or "
 			.."push_explain is off";
 	end
@@ -89,25 +106,19 @@ function commands.explain(self, jid)
 		if a.at ~= b.at then return a.at > b.at; end
 		return a.place < b.place;
 	end);
+	local print = printer(self);
 	for _, decision in ipairs(all) do
-		self.session.print(("%s  %s"):format(os.date("%Y-%m-%d %H:%M:%S", math.floor(decision.at)), decision.device));
-		self.session.print("    "..decision.text);
+		print(("%s  %s"):format(os.date("%Y-%m-%d %H:%M:%S", math.floor(decision.at)), decision.device));
+		print("    "..decision.text);
 	end
 	return true, count(#all, "decision")..", the newest first";
 end
 
 function commands.test(self, jid, which)
-	local user, host = user_of(jid);
-	if not user then return nil, host; end
-	local list, err = desks.devices(host, user);
-	if not list then return nil, err; end
-	if which then
-		local device = device_of(list, which);
-		if not device then return nil, "There is no such device: see push:list(\""..jid.."\")"; end
-		list = { device };
-	end
-	if not list[1] then return true, "No client of this user has asked to be woken: there are no registrations"; end
-	local print, waits = self.session.print, {};
+	local list, user = devices_of(jid, which);
+	if not list then return nil, user; end
+	if not list[1] then return true, NONE; end
+	local print, waits = printer(self), {};
 	for i, device in ipairs(list) do
 		waits[i] = device.desk.test(user, device.identifier):next(function (said)
 			print(("%s: %s"):format(device.identifier, said));
@@ -117,19 +128,16 @@ function commands.test(self, jid, which)
 end
 
 function commands.remove(_, jid, which)
-	local user, host = user_of(jid);
-	if not user then return nil, host; end
-	local list, err = desks.devices(host, user);
-	if not list then return nil, err; end
-	local device = which and device_of(list, which);
-	if not device then return nil, "There is no such device: see push:list(\""..jid.."\")"; end
-	local removed, remove_err = device.desk.remove(user, device.identifier);
-	if removed == nil then return nil, remove_err; end
-	return true, "Removed "..device.identifier;
+	local list, user = devices_of(jid, which or "");
+	if not list then return nil, user; end
+	local device = list[1];
+	local removed, err = device.desk.remove(user, device.identifier, "by the administrator");
+	if removed == nil then return nil, err; end
+	return true, "Removed "..clean(device.identifier);
 end
 
 function commands.stats(self)
-	local print = self.session.print;
+	local print = printer(self);
 	for _, host in ipairs(desks.hosts()) do
 		for _, desk in ipairs(desks.of_host(host)) do
 			print(("%s, %s"):format(host, desk.title));

@@ -79,6 +79,36 @@ describe("prosodyctl shell push", function ()
 		assert.matches("1 failure", shell("list", "romeo@example.test"), 1, true);
 	end);
 
+	it("list and test say which devices are never woken", function ()
+		server:store("romeo", {
+			["push.example.test<n"] = { jid = PUSH, node = "n", timestamp = 5 };
+			["push.example.test<odd"] = { node = "odd", timestamp = 9 };
+			["push.example.test<1"] = { jid = PUSH, node = "1", timestamp = 1 };
+			["push.example.test<2"] = { jid = PUSH, node = "2", timestamp = 2 };
+			["push.example.test<3"] = { jid = PUSH, node = "3", timestamp = 3 };
+			["push.example.test<4"] = { jid = PUSH, node = "4", timestamp = 4 };
+			["push.example.test<0"] = { jid = PUSH, node = "0", timestamp = 0 };
+		});
+		server:reload();
+		local text = shell("list", "romeo@example.test");
+		assert.matches("push.example.test<0\n[^\n]*never woken: the user has too many devices %(push_max_devices%)", text);
+		assert.matches("push.example.test<odd\n[^\n]*never woken: its record in the store cannot be read", text);
+		assert.equal(2, select(2, text:gsub("never woken", "")), text);
+		assert.matches("<odd: never woken: its record", shell("test", "romeo@example.test", "push.example.test<odd"));
+		assert.matches("<0: never woken: the user has too many", shell("test", "romeo@example.test", "push.example.test<0"));
+		assert.equal(0, app:settled());
+		assert.matches("<1: taken after", shell("test", "romeo@example.test", "push.example.test<1"));
+	end);
+
+	it("prints no line that somebody else wrote", function ()
+		local phone = client.connect(server, "romeo", { resource = "phone" });
+		phone:enable_push { jid = PUSH, node = "n\njuliet@example.test\n  1  push.example.test<hers\194\133" };
+		phone:close();
+		app.answer = { "cancel", "item-not-found", "no\nOK: 9 devices tested" };
+		assert.is_nil(shell("list"):find("\n%s*juliet@") or shell("list"):find("\194\133", 1, true));
+		assert.is_nil(shell("test", "romeo@example.test"):find("\n[^\n]*9 devices tested\n.*devices tested") );
+	end);
+
 	it("explain says what was decided, the newest first, and never what was written", function ()
 		write("a private word");
 		app:settled();
@@ -136,6 +166,14 @@ describe("prosodyctl shell push", function ()
 		laptop:close();
 	end);
 
+	it("test ends when the module is reloaded", function ()
+		app.answer = "none";
+		server:eval([[
+			module:add_timer(0.5, function () require "core.modulemanager".reload(module.host, "cloud_notify"); end);
+		]]);
+		assert.matches("push.example.test<n: not known: the module was unloaded meanwhile", shell("test", "romeo@example.test", "1"), 1, true);
+	end);
+
 	it("test says what another module does to the push", function ()
 		server:eval([[
 			module:hook("cloud_notify/push", function () return true; end);
@@ -150,6 +188,7 @@ describe("prosodyctl shell push", function ()
 		assert.matches("Removed tablet", shell("remove", "romeo@example.test", "tablet"), 1, true);
 		assert.is_nil(server:stored("romeo", "push2_registrations"));
 		assert.matches("Removed push.example.test<n", shell("remove", "romeo@example.test", "1"), 1, true);
+		server:wait_log("Push registration removed: romeo, push.example.test<n %(by the administrator%)");
 		assert.is_nil(server:stored("romeo"));
 		assert.same({ phone = "none" }, registered.bound(server, "romeo"));
 		phone:close();
@@ -256,6 +295,7 @@ describe("the ad-hoc command of a user", function ()
 		reply = command(romeo, { action = "complete", sessionid = reply.attr.sessionid }, { "push.example.test<n", "another's" });
 		assert.equal("completed", reply.attr.status);
 		assert.equal("Removed: push.example.test<n", reply:get_child_text("note"));
+		server:wait_log("Push registration removed: romeo, push.example.test<n %(by the user%)");
 		assert.is_nil(server:stored("romeo"));
 		assert.is_truthy(server:stored("romeo", "push2_registrations").tablet);
 		romeo:close();
@@ -296,6 +336,28 @@ describe("the log at the start", function ()
 		end
 		assert.matches("^mod_s2s is not loaded: .*modules_disabled", found[4]);
 	end);
+
+	it("looks at each host, also at one that comes later", function ()
+		start({}, { log_level = "warn", s2s = true, hosts = { "later.test" } });
+		server:eval([[
+			local hostmanager = require "core.hostmanager";
+			hostmanager.deactivate("later.test");
+			local config = require "core.configmanager";
+			config.set("later.test", "modules_disabled", { "s2s", "carbons" });
+			hostmanager.activate("later.test");
+		]]);
+		server:wait_log("later.test:push_admin.*mod_s2s is not loaded");
+		local found = {};
+		for host, line in server:log():gmatch("([^%s:]+):push_admin[^\n]-Push: (%S+ is not loaded)") do found[#found + 1] = host.." "..line; end
+		assert.same({ "later.test mod_carbons is not loaded", "later.test mod_s2s is not loaded" }, found);
+		server:stop();
+	end);
+
+	if os.getenv("PROSODY") ~= "0.12" then it("reads periods as mod_smacks does", function ()
+		local found = warnings({ push_max_hibernation_timeout = "2 days", smacks_hibernation_time = "4 days" }, { s2s = true });
+		assert.equal(1, #found);
+		assert.matches("^smacks_hibernation_time %(345600 seconds%) is longer than push_max_hibernation_timeout %(172800 seconds%)", found[1]);
+	end); end
 
 	it("names options that contradict each other", function ()
 		local found = warnings({ push_wake_before_timeout = 400, push_max_hibernation_timeout = 300, smacks_hibernation_time = 600 },

@@ -200,6 +200,11 @@ impl LuaUserData for Host {
                 identifiers(lua, stored_devices(host.engine.protocol(), &user, stored).matching(&jid, node.as_deref()))
             },
         );
+        method(methods, "standing", |lua, host, (user, stored): (Text, Option<LuaTable>)| {
+            let devices = stored_devices(host.engine.protocol(), &user, stored);
+            let (too_many, woken) = devices.split(host.engine.most_devices());
+            Ok((identifiers(lua, woken.iter())?, identifiers(lua, too_many.iter())?))
+        });
         type Affiliation = (Text, Option<LuaTable>, Option<Text>, Option<Text>, Option<Text>, Option<Text>);
         method(methods, "revoked", |lua, host, (user, stored, from, node, jid, affiliation): Affiliation| {
             let theirs = jid.is_some_and(|jid| is_account(&jid, &user, host.engine.host()));
