@@ -52,8 +52,8 @@ build: ## the library for LUA_VERSION (default 5.4)
 	$(if $(LUA),env -u CC )cargo build --release $(CARGO_LUA)
 	@install -D -m 755 "$(TARGET)/release/libprosody_push.so" "$(LIBRARY)"
 
-# Under sudo there is often no cargo: then what `make build` left is installed.
-files: $(if $(shell command -v cargo),build)
+# Under sudo there is often no cargo, or another one: then what `make build` left is installed.
+files: $(if $(and $(SUDO_USER),$(wildcard $(LIBRARY))),,$(if $(shell command -v cargo),build))
 	@test -f "$(LIBRARY)" || { echo "Neither cargo nor $(LIBRARY) is here: make build first." >&2; exit 1; }
 	install -d "$(DESTDIR)$(LUA_CMOD)" "$(DESTDIR)$(PLUGINDIR)"
 	install -m 755 "$(LIBRARY)" "$(DESTDIR)$(LUA_CMOD)/prosody_push.so"

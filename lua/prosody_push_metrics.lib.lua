@@ -3,7 +3,7 @@
 
 return function (engine, guarded)
 	local families = {
-		pushes = module:metric("counter", "pushes", "", "Pushes that were sent, by kind", { "kind" });
+		pushes = module:metric("counter", "pushes", "", "Pushes that were made, by kind", { "kind" });
 		suppressed = module:metric("counter", "suppressed", "", "Pushes that were not sent, by reason", { "reason" });
 		answers = module:metric("counter", "answers", "", "What became of pushes, by condition of the error, or result", { "condition" });
 		removed = module:metric("counter", "removed", "", "Registrations that ended because pushes failed, by reason", { "reason" });

@@ -95,7 +95,7 @@ describe("in a clean Debian", function ()
 
 			it("the package leaves nothing behind but the module that it stood in for", function ()
 				debian:run("apt-get purge -y prosody-push");
-				assert.equal("", debian:run("find / -xdev -name '*prosody*push*' ! -name '*.deb'"));
+				assert.equal("", debian:run("find / -xdev '(' -name '*prosody*push*' -o -name 'mod_push*' ')' ! -name '*.deb'"));
 				assert.not_matches(OURS, log_of_a_push(debian, server));
 			end);
 

@@ -1,4 +1,5 @@
--- What the documents show is true: every block of configuration is loaded, every command is run, every file is there.
+-- What the documents show is true: every block of configuration is loaded, every file is there, every command of the server is
+-- run; so is the demo, and of other commands it is known what runs them.
 local paths = require "spec.support.paths";
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
@@ -60,6 +61,15 @@ describe("the documents", function ()
 		for name in metrics:gmatch('module:metric%("%a+", "([%w_]+)"') do
 			assert.is_truthy(operators:find("__"..name, 1, true), name);
 		end
+		local said, n = {}, 0;
+		for reason, text in read("src/reason.rs"):gmatch('Reason::(%a+) => "([^"]+)"') do
+			if said[reason] then
+				n = n + 1;
+				assert.is_truthy(operators:find(("\n| `%s` | %s |\n"):format(said[reason], text), 1, true), reason);
+			end
+			said[reason] = text;
+		end
+		assert.is_true(n > 15);
 	end);
 
 	it("show commands of make that there are", function ()
@@ -74,6 +84,13 @@ describe("the documents", function ()
 			end
 		end
 		assert.is_true(n > 10);
+	end);
+
+	it("show a demo that shows the push", function ()
+		local process = io.popen(("cd %s && make -s demo PROSODY=%s 2>&1"):format(paths.root, VERSION));
+		local output = process:read("a");
+		assert.is_true(process:close(), output);
+		assert.matches("<notification xmlns='urn:xmpp:push:0'", output, 1, true);
 	end);
 
 	it("show commands that run", function ()

@@ -10,6 +10,15 @@ describe("make install", function ()
 	end);
 	teardown(function () os.execute("rm -rf "..dest.." "..dest..".log"); end);
 
+	it("takes what was built when root's cargo is another, or none", function ()
+		local bin = os.tmpname();
+		os.remove(bin);
+		assert(os.execute(("mkdir %s && printf '#!/bin/sh\\nexit 1\\n' >%s/cargo && chmod 755 %s/cargo"):format(bin, bin, bin)));
+		assert(os.execute(("SUDO_USER=somebody PATH=%s:$PATH make -s install DESTDIR=%s/root >%s.log 2>&1"):format(bin, dest, dest)),
+			dest..".log says why not");
+		os.execute("rm -rf "..bin.." "..dest.."/root");
+	end);
+
 	for _, version in ipairs({ "0.12", "13.0" }) do
 		it("makes pushes work on Prosody "..version, function ()
 			local server = prosody.start {
