@@ -3,10 +3,10 @@
 mod support;
 
 use prosody_push::config::Config;
-use prosody_push::delivery::{ANSWER_TIMEOUT, Gone, ROAD_PATIENCE};
+use prosody_push::delivery::{ANSWER_TIMEOUT, ROAD_PATIENCE};
 use prosody_push::engine::{Engine, Event, NotLoaded, Verdict};
 use prosody_push::facts::{BODY, CALL_ENDS, Message, NO_STORE, PROPOSE, RECEIVED};
-use support::{DAY, Host, SECOND, nodes, one_by_one, registration};
+use support::{DAY, Host, SECOND, gone, nodes, one_by_one, registration};
 
 const CHAT: Message = Message {
     word: BODY,
@@ -21,10 +21,6 @@ const CALL: Message = Message { word: PROPOSE, ..CHAT };
 
 fn archived_as(id: &str) -> Message<'_> {
     Message { name: Some(id), ..CHAT }
-}
-
-fn gone(identifier: &str) -> Gone {
-    Gone { user: "romeo".into(), identifier: identifier.into() }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use prosody_push::element::{Element, Node};
 use prosody_push::facts::{BODY, Message};
 use prosody_push::importance::judge;
 use prosody_push::summary::{Publish, Summary};
-use support::{compose, parse};
+use support::{compose, element, parse};
 use xmpp_parsers::data_forms::{DataForm, DataFormType};
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::pubsub::PubSub;
@@ -28,11 +28,6 @@ const CHAT: Message = Message {
 
 /// The form of the XEP's example.
 fn options() -> Element {
-    let element = |name: &str, attrs: &[(&str, &str)], children: Vec<Node>| Element {
-        name: name.into(),
-        attrs: attrs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
-        children: children.into(),
-    };
     let field = |var: &str, value: &str| {
         let value = element("value", &[("xmlns", "jabber:x:data")], vec![Node::Text(value.into())]);
         Node::Element(element("field", &[("xmlns", "jabber:x:data"), ("var", var)], vec![Node::Element(value)]))

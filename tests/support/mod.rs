@@ -6,7 +6,7 @@ use std::ops::BitOr;
 use minidom::Element;
 use prosody_push::config::Config;
 use prosody_push::delivery::{Gone, Millis};
-use prosody_push::element::{self, Sink};
+use prosody_push::element::{self, Node, Sink};
 use prosody_push::engine::{Done, Engine, Event, NotLoaded, Push, Verdict};
 use prosody_push::facts::{self, Message, Word};
 use prosody_push::ns;
@@ -28,6 +28,15 @@ pub fn not_random(bytes: &mut [u8]) {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         chunk.copy_from_slice(&(z ^ (z >> 31)).to_le_bytes()[..chunk.len()]);
+    }
+}
+
+/// An element as the core keeps it.
+pub fn element(name: &str, attrs: &[(&str, &str)], children: Vec<Node>) -> element::Element {
+    element::Element {
+        name: name.into(),
+        attrs: attrs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+        children: children.into(),
     }
 }
 
@@ -117,6 +126,11 @@ impl Host {
     pub fn timer(&mut self) -> Vec<Gone> {
         self.engine.on_timer(self.now)
     }
+}
+
+/// A registration of romeo that is to be removed.
+pub fn gone(identifier: &str) -> Gone {
+    Gone { user: "romeo".into(), identifier: identifier.into() }
 }
 
 pub fn nodes(pushes: &[Push]) -> Vec<&str> {

@@ -1,0 +1,61 @@
+//! Many stanzas at once, in a burst or in the queue of a session: how many pushes they are.
+
+use prosody_push::config::Config;
+use prosody_push::engine::Event;
+use prosody_push::facts::{BODY, Message};
+use prosody_push::protocol::Protocol;
+use prosody_push::push2::notification::{Notice, Priority};
+use prosody_push::push2::registration::{Match, Profile, Settings};
+
+use crate::reader::Reader;
+use crate::support::{Host, SECOND};
+use crate::{CHAT, again, client, host, notices, rule};
+
+#[test]
+fn bursts_without_content_are_one_push_a_second_and_content_always_goes() {
+    let reader = Reader::new();
+    let devices = vec![
+        client("phone", vec![rule(Profile::All)]),
+        client("tablet", vec![Match { send: reader.sends(None), ..rule(Profile::All) }]),
+    ];
+    let mut host = Host::speaking(Protocol::Push2, Config::default(), devices);
+    let mut pushed = Vec::new();
+    for _ in 0..10 {
+        pushed.extend(host.offline(&CHAT).iter().map(|push| push.registration.identifier.to_string()));
+    }
+    assert_eq!(pushed.iter().filter(|device| *device == "phone").count(), 1);
+    assert_eq!(pushed.iter().filter(|device| *device == "tablet").count(), 10);
+    let (now, event) = (host.now, host.event());
+    assert_eq!(host.engine.next_release(now), Some(SECOND), "nobody answers, and nobody is waited for");
+    let held = host.engine.release(event.now + SECOND);
+    assert_eq!(held.len(), 1);
+    assert_eq!(notices(&[held[0].push.clone()]), [&Notice::empty(Priority::Normal)]);
+}
+
+#[test]
+fn what_is_held_leaves_for_where_the_client_is_now() {
+    let mut host = Host::speaking(Protocol::Push2, Config::default(), vec![client("phone", vec![rule(Profile::All)])]);
+    assert_eq!(host.offline(&CHAT).len() + host.offline(&CHAT).len(), 1);
+    let mut moved = client("phone", vec![rule(Profile::All)]);
+    moved.push2 =
+        Some(Settings { client: "https://push.example/new".into(), matches: [rule(Profile::All)].into() }.into());
+    host.engine.load("romeo", vec![moved]);
+    let now = host.now;
+    host.engine.enabled(now, "romeo", "phone");
+    let push = again(host.after(SECOND)).remove(0);
+    assert_eq!(push.registration.push2.as_ref().map(|settings| &*settings.client), Some("https://push.example/new"));
+}
+
+#[test]
+fn of_what_waited_together_one_important_and_one_unimportant_stanza_are_pushed() {
+    let mut host = host(vec![rule(Profile::All)]);
+    let mut done = Default::default();
+    let mut pushed = Vec::new();
+    for (i, word) in [0, BODY, 0, BODY].into_iter().enumerate() {
+        let event: Event = host.event();
+        let queued = host.engine.on_queued(event, "phone", done, &Message { word, ..CHAT }).expect("loaded");
+        pushed.extend(queued.pushes.list.iter().map(|_| i));
+        done = queued.done;
+    }
+    assert_eq!(pushed, [0, 1]);
+}

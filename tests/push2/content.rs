@@ -1,0 +1,102 @@
+//! What a client gets: the stanza in its envelope, encrypted.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use prosody_push::element::Node;
+use prosody_push::facts::{ARCHIVED, BODY, Message};
+use prosody_push::ns;
+use prosody_push::push2::envelope::envelope;
+use prosody_push::push2::notification::{Notice, Priority};
+use prosody_push::push2::registration::{Keys, Match, Profile, Send, Signing};
+
+use crate::reader::{AUTH, Reader, archive_ids, open, text_of};
+use crate::support::{element, not_random};
+use crate::{CHAT, JULIET, body, host, message, notices, pushed, rule};
+
+#[test]
+fn a_client_reads_the_stanza_with_its_id_in_the_archive() {
+    let reader = Reader::new();
+    let matches = vec![rule(Profile::All), Match { send: reader.sends(None), ..rule(Profile::Important) }];
+    let mut host = host(matches);
+    let forged =
+        element("stanza-id", &[("xmlns", ns::STANZA_ID), ("by", "romeo@example.org"), ("id", "forged")], vec![]);
+    let stanza = || Some(message(vec![body("Wherefore art thou <Romeo>?"), Node::Element(forged.clone())]));
+    let chat = Message { word: BODY | ARCHIVED, name: Some("a1"), stanza: Some(&stanza), ..CHAT };
+    let pushes = host.offline(&chat);
+    let notice = notices(&pushes)[0];
+    assert_eq!((notice.priority, &notice.token), (Priority::Normal, &None));
+    let read = open(&reader.read(notice.payload.as_ref().expect("a payload")));
+    assert!(read.is("message", ns::CLIENT));
+    assert_eq!(read.attr("from"), Some(JULIET));
+    assert_eq!(text_of(&read).as_deref(), Some("Wherefore art thou <Romeo>?"));
+    assert_eq!(archive_ids(&read), [("romeo@example.org", "a1")]);
+    // Only the other match wants it.
+    let pushes = host.offline(&Message { word: 0, name: Some("a2"), ..chat });
+    assert_eq!(notices(&pushes), [&Notice::empty(Priority::Low)]);
+}
+
+#[test]
+fn of_a_carbon_the_client_gets_the_message_in_it() {
+    let carbon = |from: &str| {
+        let forwarded = element("forwarded", &[("xmlns", ns::FORWARD)], vec![Node::Element(message(vec![body("hi")]))]);
+        let received = element("received", &[("xmlns", ns::CARBONS)], vec![Node::Element(forwarded)]);
+        let carbon =
+            element("message", &[("from", from), ("to", "romeo@example.org/phone")], vec![Node::Element(received)]);
+        open(&envelope(&carbon, "romeo@example.org", Some("a1"), not_random))
+    };
+    let read = carbon("romeo@example.org");
+    assert_eq!((read.attr("from"), text_of(&read).as_deref()), (Some(JULIET), Some("hi")));
+    assert_eq!(archive_ids(&read), [("romeo@example.org", "a1")]);
+    let forged = carbon("mercutio@example.org");
+    assert_eq!((forged.attr("from"), text_of(&forged)), (Some("mercutio@example.org"), None));
+}
+
+#[test]
+fn an_archive_id_that_a_sender_has_made_up_is_left_out() {
+    let forged = element("stanza-id", &[("xmlns", ns::STANZA_ID), ("by", "romeo@example.org"), ("id", "x")], vec![]);
+    let rooms = element("stanza-id", &[("xmlns", ns::STANZA_ID), ("by", "verona@rooms.example"), ("id", "y")], vec![]);
+    let stanza = message(vec![body("hi"), Node::Element(forged), Node::Element(rooms)]);
+    assert_eq!(
+        archive_ids(&open(&envelope(&stanza, "romeo@example.org", None, not_random))),
+        [("verona@rooms.example", "y")]
+    );
+}
+
+#[test]
+fn no_two_pushes_share_key_or_salt() {
+    let reader = Reader::new();
+    let mut host = host(vec![Match { send: reader.sends(None), ..rule(Profile::All) }]);
+    let stanza = || Some(message(vec![body("Romeo?")]));
+    let mut headers: Vec<_> = (0..200)
+        .flat_map(|_| {
+            let pushes = host.offline(&Message { stanza: Some(&stanza), ..CHAT });
+            let body = BASE64.decode(notices(&pushes)[0].payload.as_ref().expect("a payload")).expect("base64");
+            [body[..16].to_vec(), body[21..86].to_vec()]
+        })
+        .collect();
+    headers.sort();
+    headers.dedup();
+    assert_eq!(headers.len(), 400);
+}
+
+#[test]
+fn keys_that_cannot_be_read_push_nothing_in_the_clear() {
+    let point = BASE64.encode(Reader::new().point());
+    let signing = Signing { algorithm: "ES256".into(), key: "AAAA".into(), claims: vec![] };
+    for keys in [Keys::new("AAAA", "AAAA", None), Keys::new(&point, &BASE64.encode(AUTH), Some(signing))] {
+        let broken = Match { send: Send::Encrypted(keys.into()), ..rule(Profile::All) };
+        assert_eq!(pushed(&mut host(vec![broken]), &CHAT), None);
+    }
+    let unknown = Match { send: Send::Unknown, ..rule(Profile::All) };
+    assert_eq!(pushed(&mut host(vec![unknown]), &CHAT), None);
+}
+
+#[test]
+fn the_size_tells_little_of_a_short_message() {
+    let stanza = message(vec![body("hi")]);
+    let sizes: std::collections::HashSet<_> =
+        (0..500).map(|_| envelope(&stanza, "romeo@example.org", None, not_random).len()).collect();
+    assert!(sizes.len() > 100, "{} sizes", sizes.len());
+    let (least, most) = (sizes.iter().min().expect("one"), sizes.iter().max().expect("one"));
+    assert!(most - least > 150 && most - least <= 213, "{least} to {most}");
+}

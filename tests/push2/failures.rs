@@ -1,0 +1,214 @@
+//! What failures mean: what is sent again, for how long, and when a registration is lost.
+
+use prosody_push::delivery::{ERROR_TIMEOUT, SERVICE_PATIENCE};
+use prosody_push::engine::{Push, Verdict};
+use prosody_push::facts::{Message, PROPOSE, RETRACT};
+use prosody_push::protocol::Protocol;
+use prosody_push::push2::notification::Priority;
+use prosody_push::push2::registration::{Match, Profile};
+
+use crate::reader::Reader;
+use crate::support::{DAY, Host, SECOND, gone, one_by_one};
+use crate::{CHAT, again, body, client, host, message, notices, rule};
+
+fn fail(host: &mut Host, push: &Push, kind: &str) -> Verdict {
+    host.answer(push, "pusher@push.example", Some((kind, "resource-constraint")))
+}
+
+#[test]
+fn what_cannot_be_taken_now_is_sent_again_later_and_later_up_to_a_limit() {
+    let reader = Reader::new();
+    let mut host = host(vec![Match { send: reader.sends(None), ..rule(Profile::All) }]);
+    let stanza = || Some(message(vec![body("Romeo?")]));
+    let mut push = host.offline(&Message { stanza: Some(&stanza), ..CHAT }).remove(0);
+    let payload = notices(&[push.clone()])[0].payload.clone();
+    let mut delays = Vec::new();
+    loop {
+        assert_eq!(fail(&mut host, &push, "wait"), Verdict::Stays);
+        let Some(delay) = host.engine.next_release(host.now) else { break };
+        assert!(again(host.after(delay - 1)).is_empty(), "not before its time");
+        let mut pushes = again(host.after(1));
+        assert_eq!(pushes.len(), 1);
+        assert_ne!(pushes[0].id, push.id);
+        push = pushes.remove(0);
+        assert_eq!(notices(&[push.clone()])[0].payload, payload, "what it was");
+        delays.push(delay / SECOND);
+    }
+    assert_eq!(delays, [4, 8, 16, 32, 64, 128, 256, 512]);
+}
+
+#[test]
+fn a_call_is_sent_again_for_half_a_minute_and_not_when_it_is_over() {
+    let mut host = host(vec![rule(Profile::Important)]);
+    let call = Message { word: PROPOSE, call: Some("c1"), ..CHAT };
+    let mut push = host.offline(&call).remove(0);
+    let mut delays = Vec::new();
+    while {
+        fail(&mut host, &push, "wait");
+        host.engine.next_release(host.now).is_some()
+    } {
+        let delay = host.engine.next_release(host.now).expect("it waits");
+        push = again(host.after(delay)).remove(0);
+        assert_eq!(notices(&[push.clone()])[0].priority, Priority::High);
+        delays.push(delay / SECOND);
+    }
+    assert_eq!(delays, [4, 8, 16]);
+
+    for error_first in [true, false] {
+        let call = Message { call: Some(if error_first { "c2" } else { "c3" }), ..call };
+        let push = host.offline(&call).remove(0);
+        if error_first {
+            fail(&mut host, &push, "wait");
+        }
+        assert_eq!(host.archived(&Message { word: RETRACT, ..call }, &[]).len(), 1);
+        if !error_first {
+            fail(&mut host, &push, "wait");
+        }
+        assert!(again(host.after(DAY)).is_empty(), "the caller has given up");
+    }
+}
+
+#[test]
+fn other_errors_are_never_sent_again() {
+    for kind in ["cancel", "modify", "auth", "continue"] {
+        let mut host = host(vec![rule(Profile::All)]);
+        let push = host.offline(&CHAT).remove(0);
+        assert_eq!(fail(&mut host, &push, kind), Verdict::Stays);
+        assert_eq!(host.engine.next_release(host.now), None, "{kind}");
+    }
+}
+
+#[test]
+fn an_error_counts_only_from_the_service_and_once() {
+    let mut host = host(vec![rule(Profile::All)]);
+    let push = host.offline(&CHAT).remove(0);
+    for stranger in ["push.example", "other@push.example", "pusher@push.example/x"] {
+        assert_eq!(host.answer(&push, stranger, Some(("wait", "x"))), Verdict::Stranger, "{stranger}");
+    }
+    assert_eq!(fail(&mut host, &push, "wait"), Verdict::Stays);
+    assert_eq!(fail(&mut host, &push, "wait"), Verdict::Stranger);
+    assert_eq!(again(host.after(4 * SECOND)).len(), 1);
+}
+
+#[test]
+fn a_client_that_is_back_or_asks_anew_is_not_sent_what_failed() {
+    let put_off = || {
+        let mut host = host(vec![rule(Profile::All)]);
+        let push = host.offline(&CHAT).remove(0);
+        fail(&mut host, &push, "wait");
+        host
+    };
+    let mut host = put_off();
+    host.engine.on_resumed("romeo", "phone");
+    assert!(again(host.after(DAY)).is_empty(), "back");
+    let mut host = put_off();
+    let now = host.now;
+    host.engine.enabled(now, "romeo", "phone");
+    assert!(again(host.after(DAY)).is_empty(), "anew");
+    let mut host = put_off();
+    host.engine.forget("romeo");
+    assert!(again(host.after(DAY)).is_empty(), "deleted");
+    let mut host = put_off();
+    host.engine.load("romeo", vec![]);
+    assert!(again(host.after(DAY)).is_empty(), "disabled");
+    assert_eq!(again(put_off().after(DAY)).len(), 1, "and otherwise it is");
+}
+
+#[test]
+fn what_waits_is_bounded() {
+    let mut host = host(vec![rule(Profile::All)]);
+    let pushes: Vec<_> = (0..50).map(|_| host.offline(&CHAT).remove(0)).collect();
+    for push in &pushes {
+        fail(&mut host, push, "wait");
+    }
+    assert_eq!(again(host.after(DAY)).len(), 10);
+    let devices = (0..5).map(|i| client(&i.to_string(), vec![rule(Profile::All)])).collect();
+    let mut host = Host::speaking(Protocol::Push2, one_by_one(), devices);
+    for _ in 0..10 {
+        for push in host.offline(&CHAT) {
+            fail(&mut host, &push, "wait");
+        }
+    }
+    assert_eq!(again(host.after(DAY)).len(), 20, "for one user");
+}
+
+#[test]
+fn a_service_that_fails_for_three_days_without_a_break_loses_the_registration() {
+    let mut host = host(vec![rule(Profile::All)]);
+    let fails = |host: &mut Host, kind| {
+        let push = host.offline(&CHAT).remove(0);
+        fail(host, &push, kind)
+    };
+    assert_eq!(fails(&mut host, "cancel"), Verdict::Stays);
+    for _ in 0..100 {
+        assert_eq!(fails(&mut host, "cancel"), Verdict::Stays, "however often");
+    }
+    assert_eq!(fails(host.after(SERVICE_PATIENCE - 1), "wait"), Verdict::Stays);
+    assert_eq!(fails(host.after(1), "wait"), Verdict::Goes(gone("phone")));
+}
+
+#[test]
+fn a_push_that_brings_no_error_is_a_break() {
+    let mut host = host(vec![rule(Profile::All)]);
+    let push = host.offline(&CHAT).remove(0);
+    fail(&mut host, &push, "cancel");
+    host.after(DAY).offline(&CHAT);
+    assert!(host.after(ERROR_TIMEOUT).timer().is_empty(), "silence is no failure");
+    let push = host.after(2 * DAY).offline(&CHAT).remove(0);
+    assert_eq!(fail(&mut host, &push, "cancel"), Verdict::Stays);
+    let push = host.after(SERVICE_PATIENCE).offline(&CHAT).remove(0);
+    assert_eq!(fail(&mut host, &push, "cancel"), Verdict::Goes(gone("phone")));
+}
+
+#[test]
+fn pushes_whose_errors_are_waited_for_are_bounded() {
+    let mut host = host(vec![rule(Profile::All)]);
+    let first = host.offline(&CHAT).remove(0);
+    let second = host.offline(&CHAT).remove(0);
+    for _ in 0..49_999 {
+        host.offline(&CHAT);
+    }
+    assert_eq!(fail(&mut host, &first, "cancel"), Verdict::Stranger);
+    assert_eq!(fail(&mut host, &second, "cancel"), Verdict::Stays);
+    assert_eq!(fail(&mut host, &second, "cancel"), Verdict::Stranger, "it was heard");
+}
+
+#[test]
+fn nothing_is_left_of_an_account_that_is_deleted() {
+    let mut host = host(vec![rule(Profile::All)]);
+    let push = host.offline(&CHAT).remove(0);
+    host.engine.forget("romeo");
+    assert_eq!(fail(&mut host, &push, "wait"), Verdict::Stranger);
+    assert!(again(host.after(DAY)).is_empty());
+}
+
+#[test]
+fn what_was_decided_can_be_asked() {
+    let mut host = host(vec![rule(Profile::Important)]);
+    let push = host.offline(&CHAT).remove(0);
+    fail(&mut host, &push, "cancel");
+    host.offline(&CHAT);
+    host.after(ERROR_TIMEOUT).timer();
+    host.offline(&Message { word: 0, ..CHAT });
+    let decisions: Vec<_> = host.engine.decisions("romeo").map(|decision| decision.text(Protocol::Push2)).collect();
+    assert_eq!(
+        decisions,
+        [
+            "stanza without a text (no client took it): not sent: it is not important",
+            "message (no client took it): sent, and no error came back",
+            "message (no client took it): sent, resource-constraint after 0 ms",
+        ]
+    );
+    assert!(host.engine.take_times() == [0], "silence takes no time");
+}
+
+#[test]
+fn failures_survive_a_reload() {
+    let mut old = host(vec![rule(Profile::All)]);
+    let push = old.offline(&CHAT).remove(0);
+    fail(&mut old, &push, "cancel");
+    let under_way = old.offline(&CHAT).remove(0);
+    let mut new = host(vec![rule(Profile::All)]);
+    new.engine.restore(old.engine.save());
+    assert_eq!(fail(new.after(SERVICE_PATIENCE), &under_way, "cancel"), Verdict::Goes(gone("phone")));
+}

@@ -1,0 +1,206 @@
+//! Which stanzas a client is woken for: profiles, grace, filters.
+
+use prosody_push::engine::Done;
+use prosody_push::facts::{
+    ARCHIVED, BODY, CALL_ENDS, CORRECTED, ENCRYPTED, GROUPCHAT, HEADLINE, Message, NO_STORE, NOTIFICATION, PROPOSE,
+    REFLECTED, RETRACT,
+};
+use prosody_push::protocol::Protocol;
+use prosody_push::push2::notification::{Notice, Priority};
+use prosody_push::push2::registration::{Chat, Match, Profile};
+
+use crate::support::{Host, SECOND, one_by_one};
+use crate::{CHAT, JULIET, client, host, notices, pushed, rule};
+
+const ROOM: &str = "verona@rooms.example.org/juliet";
+
+// Profiles.
+
+#[test]
+fn each_profile_matches_what_it_says() {
+    let (low, normal, high) = (Some(Priority::Low), Some(Priority::Normal), Some(Priority::High));
+    let own = "romeo@example.org/laptop";
+    let cases = [
+        //  word                           from    all     important  archived  archived-with-body
+        ("chat", BODY, JULIET, normal, normal, None, None),
+        ("archived chat", BODY | ARCHIVED, JULIET, normal, normal, normal, normal),
+        ("end-to-end encrypted", ENCRYPTED | ARCHIVED, JULIET, normal, normal, normal, normal),
+        ("receipt", 0, JULIET, low, None, None, None),
+        ("archived receipt", ARCHIVED, JULIET, low, None, low, None),
+        ("headline", BODY | HEADLINE, JULIET, low, None, None, None),
+        ("correction", BODY | CORRECTED | ARCHIVED, JULIET, low, None, low, low),
+        ("own, reflected", BODY | GROUPCHAT | REFLECTED, ROOM, low, None, None, None),
+        ("own", BODY, own, low, None, None, None),
+        ("kept by nobody", NO_STORE, JULIET, low, None, None, None),
+        ("call", PROPOSE, JULIET, high, high, high, high),
+        ("call kept by nobody", PROPOSE | NO_STORE, JULIET, high, high, high, high),
+        ("own call", PROPOSE, own, low, None, None, None),
+        ("caller gives up", RETRACT, JULIET, normal, normal, None, None),
+        ("call taken", CALL_ENDS & !RETRACT, JULIET, low, None, None, None),
+        ("a push", BODY | ARCHIVED | NOTIFICATION, JULIET, None, None, None, None),
+    ];
+    for (what, word, from, all, important, archived, with_body) in cases {
+        let expected = [
+            (Profile::All, all),
+            (Profile::Important, important),
+            (Profile::Archived, archived),
+            (Profile::ArchivedWithBody, with_body),
+            (
+                Profile::Unknown,
+                if word == PROPOSE && from == JULIET || word == PROPOSE | NO_STORE { high } else { None },
+            ),
+        ];
+        for (profile, priority) in expected {
+            let message = Message { word, from: Some(from), ..CHAT };
+            assert_eq!(pushed(&mut host(vec![rule(profile)]), &message), priority, "{what}, {profile:?}");
+        }
+    }
+}
+
+#[test]
+fn what_did_not_match_may_match_when_it_comes_again() {
+    let mut host = host(vec![rule(Profile::Archived)]);
+    let chat = Message { name: Some("a1"), ..CHAT };
+    assert_eq!(pushed(&mut host, &chat), None);
+    let archived = Message { word: BODY | ARCHIVED, ..chat };
+    assert_eq!(pushed(&mut host, &archived), Some(Priority::Normal), "nothing was pushed before");
+    assert_eq!(pushed(&mut host, &archived), None, "once");
+}
+
+#[test]
+fn a_client_that_asks_for_nothing_gets_nothing() {
+    assert_eq!(pushed(&mut host(vec![]), &CHAT), None);
+    assert_eq!(pushed(&mut host(vec![]), &Message { word: PROPOSE, ..CHAT }), None, "there is no way to send it");
+}
+
+#[test]
+fn what_rang_hears_that_the_call_ends_whoever_takes_it() {
+    let mut host = host(vec![rule(Profile::ArchivedWithBody)]);
+    let call = Message { word: PROPOSE, call: Some("c1"), ..CHAT };
+    assert_eq!(pushed(&mut host, &call), Some(Priority::High));
+    let taken = Message { word: CALL_ENDS & !RETRACT, from: Some("romeo@example.org/laptop"), ..call };
+    assert_eq!(notices(&host.archived(&taken, &["phone"]))[0].priority, Priority::Normal, "only a call rings");
+}
+
+#[test]
+fn a_device_that_ends_the_call_itself_is_not_told() {
+    let devices = ["phone", "tablet"].map(|identifier| client(identifier, vec![rule(Profile::Important)]));
+    let mut host = Host::speaking(Protocol::Push2, one_by_one(), devices.into());
+    let call = Message { word: PROPOSE, call: Some("c1"), ..CHAT };
+    assert_eq!(host.offline(&call).len(), 2);
+    let taken = Message { word: CALL_ENDS & !RETRACT, from: Some("romeo@example.org/x"), ..call };
+    let to = Some("romeo@example.org");
+    let event = host.event();
+    let pushes = host.engine.on_addressed(event, to, &taken, |_| true, Some("phone")).expect("romeo is loaded");
+    let told: Vec<_> = pushes.list.iter().map(|push| &*push.registration.identifier).collect();
+    assert_eq!(told, ["tablet"]);
+    let finished = Message { from: Some(JULIET), ..taken };
+    assert!(host.archived(&finished, &["phone", "tablet"]).is_empty(), "both know");
+}
+
+#[test]
+fn a_ping_wakes_all_who_ask_for_anything() {
+    let mut host = host(vec![rule(Profile::Important)]);
+    let pushes = host.ping();
+    assert_eq!(notices(&pushes), [&Notice::empty(Priority::Low)]);
+}
+
+// Grace.
+
+#[test]
+fn a_client_is_left_in_peace_while_another_is_used() {
+    let graceful = || Match { grace: Some(144), ..rule(Profile::All) };
+    let at = |seconds_ago: u64, holds: &str| {
+        let host = host(vec![]);
+        format!("a{} {holds}", host.now / SECOND - seconds_ago)
+    };
+    for (more, is_pushed) in [
+        (at(0, ""), false),
+        (at(143, ""), false),
+        (at(144, ""), true),
+        (at(0, "tablet"), false),
+        (at(0, "phone"), true),
+        (format!("{}\0{}", at(1000, ""), at(3, "tablet")), false),
+        ("anonsense\0a".into(), true),
+        (String::new(), true),
+    ] {
+        let message = Message { more: Some(&more), ..CHAT };
+        assert_eq!(pushed(&mut host(vec![graceful()]), &message).is_some(), is_pushed, "{more:?}");
+        let call = Message { word: PROPOSE, ..message };
+        assert!(pushed(&mut host(vec![graceful()]), &call).is_some(), "a call always rings: {more:?}");
+        assert!(pushed(&mut host(vec![rule(Profile::All)]), &message).is_some(), "without grace: {more:?}");
+    }
+}
+
+// Filters.
+
+fn filtered(jid: &str, mention: bool, reply: bool) -> Host {
+    let chat = Chat { jid: jid.into(), mention, reply };
+    host(vec![Match { chats: [chat].into(), ..rule(Profile::Important) }])
+}
+
+#[test]
+fn a_filter_is_about_a_full_a_bare_or_a_host_s_jid() {
+    for (jid, is_muted) in [
+        ("juliet@example.org/balcony", true),
+        ("juliet@example.org", true),
+        ("example.org", true),
+        ("juliet@example.org/tomb", false),
+        ("example.com", false),
+        ("juliet", false),
+    ] {
+        assert_eq!(pushed(&mut filtered(jid, false, false), &CHAT).is_none(), is_muted, "{jid}");
+        let call = Message { word: PROPOSE, ..CHAT };
+        assert_eq!(pushed(&mut filtered(jid, false, false), &call), Some(Priority::High), "a call always rings: {jid}");
+    }
+}
+
+#[test]
+fn the_most_exact_filter_counts() {
+    let chat = |jid: &str, mention| Chat { jid: jid.into(), mention, reply: false };
+    let chats = [chat("example.org", false), chat("juliet@example.org", true)].into();
+    let mut host = host(vec![Match { chats, ..rule(Profile::Important) }]);
+    assert!(pushed(&mut host, &Message { body: Some("romeo, romeo!"), ..CHAT }).is_some());
+    assert!(pushed(&mut host, &Message { from: Some("nurse@example.org/x"), body: Some("romeo"), ..CHAT }).is_none());
+}
+
+#[test]
+fn mentions_and_replies_come_through() {
+    let room = "verona@rooms.example.org";
+    let other = "mxmpp:verona@rooms.example.org/juliet";
+    for (body, more, is_mention, is_reply) in [
+        ("hello all", "", false, false),
+        ("Romeo: hi", "", true, false),
+        ("hi Monty", "nMonty", true, false),
+        ("hi Montyx", "nMonty", false, false),
+        ("hello", "mxmpp:romeo@example.org", true, false),
+        ("hello", "nMonty\0mxmpp:verona@rooms.example.org/Monty", true, false),
+        ("hello", "mxmpp:verona@rooms.example.org/Monty", false, false),
+        ("hello", other, false, false),
+        ("hello", "nMonty\0rverona@rooms.example.org/Monty", false, true),
+        ("hello", "rverona@rooms.example.org/Monty", false, false),
+        ("hello", "nMonty\0rother@rooms.example.org/Monty", false, false),
+        ("hello", "rromeo@example.org/x", false, true),
+        ("hello", "rverona@rooms.example.org/juliet", false, false),
+    ] {
+        let message = Message { word: BODY | GROUPCHAT, from: Some(ROOM), body: Some(body), more: Some(more), ..CHAT };
+        let cases = [
+            (false, false, false),
+            (true, false, is_mention),
+            (false, true, is_reply),
+            (true, true, is_mention || is_reply),
+        ];
+        for (mention, reply, expected) in cases {
+            let got = pushed(&mut filtered(room, mention, reply), &message).is_some();
+            assert_eq!(got, expected, "{body:?}, {more:?}, mention {mention}, reply {reply}");
+        }
+    }
+}
+
+#[test]
+fn a_device_is_told_of_what_matches_only() {
+    let mut host = filtered("juliet@example.org", false, false);
+    let event = host.event();
+    let queued = host.engine.on_queued(event, "phone", Default::default(), &CHAT).expect("loaded");
+    assert!(queued.pushes.list.is_empty() && !queued.alerted && queued.done == Done::default());
+}

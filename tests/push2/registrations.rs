@@ -1,0 +1,76 @@
+//! What a client may register: its keys, its service, and the same client once.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD as BASE64_URL};
+use proptest::prelude::*;
+use prosody_push::push2::registration::{Profile, Refusal, Settings, WebPush, decode, service};
+use prosody_push::registration::admit;
+
+use crate::reader::{AUTH, Reader};
+use crate::{client, rule};
+
+#[test]
+fn keys_are_taken_in_any_base64_and_refused_where_they_are_none() {
+    let point = Reader::new().point();
+    let auth = BASE64.encode(AUTH);
+    for key in [
+        BASE64.encode(&point),
+        BASE64_URL.encode(&point),
+        BASE64_URL.encode(&point) + "=",
+        format!("\n {}\n", BASE64.encode(&point)),
+    ] {
+        assert!(WebPush::new(&key, &auth, None).is_ok(), "{key}");
+    }
+    let mut off = point.clone();
+    off[64] ^= 1;
+    for key in ["", "!", &BASE64.encode(&off), &BASE64.encode(&point[1..]), &BASE64.encode([4; 65])] {
+        assert_eq!(WebPush::new(key, &auth, None).err(), Some(Refusal::InvalidPublicKey), "{key}");
+    }
+    for auth in ["", "é", &BASE64.encode([0; 15]), &BASE64.encode([0; 17])] {
+        assert_eq!(WebPush::new(&BASE64.encode(&point), auth, None).err(), Some(Refusal::InvalidSecret), "{auth}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_base64_is_taken_apart_or_refused_and_never_a_fault(text in any::<String>(), bytes in any::<Vec<u8>>()) {
+        decode(&text);
+        prop_assert_eq!(decode(&BASE64.encode(&bytes)), Some(bytes.clone()));
+        prop_assert_eq!(decode(&BASE64_URL.encode(&bytes)), Some(bytes));
+    }
+}
+
+#[test]
+fn a_service_is_a_jid_and_not_the_user_s_own() {
+    for jid in ["push.example", "pusher@push.example", "pusher@push.example/x", " push.example\n", "romeo@example.com"]
+    {
+        assert_eq!(service(Some(jid), "romeo", "example.org").map(|jid| jid.to_string()), Ok(jid.trim().into()));
+    }
+    assert_eq!(service(Some("PUSH.Example"), "romeo", "example.org").expect("a JID").as_str(), "push.example");
+    for (jid, refusal) in [
+        (None, Refusal::MissingService),
+        (Some(" "), Refusal::MissingService),
+        (Some("@"), Refusal::NotAJid),
+        (Some("romeo@example.org"), Refusal::OwnJid),
+        (Some("romeo@example.org/phone"), Refusal::OwnJid),
+    ] {
+        assert_eq!(service(jid, "romeo", "example.org").err(), Some(refusal), "{jid:?}");
+    }
+}
+
+#[test]
+fn a_client_that_comes_with_another_resource_is_the_same() {
+    let of = |identifier: &str, address: &str, timestamp| {
+        let mut registration = client(identifier, vec![rule(Profile::All)]);
+        registration.push2 = Some(Settings { client: address.into(), matches: [].into() }.into());
+        registration.timestamp = timestamp;
+        registration
+    };
+    let registrations = vec![
+        of("a1", "https://push.example/x", 1),
+        of("b", "https://push.example/y", 2),
+        of("a2", "https://push.example/x", 3),
+    ];
+    let (_, gone) = admit(registrations, "a2", 3, 20);
+    assert_eq!(gone.iter().map(|gone| &*gone.identifier).collect::<Vec<_>>(), ["a1"]);
+}
