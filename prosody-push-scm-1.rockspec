@@ -5,7 +5,8 @@ source = { url = "git+file://." }
 description = {
 	summary = "Push notifications for the Prosody XMPP server";
 	detailed = [[
-		Stands in for mod_cloud_notify (XEP-0357) on Prosody 0.12 and 13.0, its rules in Rust. Needs cargo to build.
+		Stands in for mod_cloud_notify (XEP-0357) and mod_push2 (Push 2.0) on Prosody 0.12 and 13.0, its rules in Rust.
+		Needs cargo to build.
 	]];
 	license = "MIT";
 }

@@ -8,7 +8,7 @@ local st = require "util.stanza";
 local version = os.getenv("PROSODY");
 
 -- In every push of the reference, seen through before comparing:
---   the summary form is of type `form` and types its fields (protocol.md §1: MongooseIM refuses it),
+--   the summary form is of type `form` and types its fields (MongooseIM refuses it),
 --   and it has fields with nothing in them.
 
 -- Of a push made plain (see below): app server and node, and the fields of the summary.
@@ -30,8 +30,8 @@ end
 
 -- In single steps, by name: what the reference sends, made into what we send, and why.
 local DIFFERENCES = {
-	["own message"] = function () return {}; end; -- users.md, noise: what the user sent wakes no device of the user
-	["once"] = function (pushes) -- prosody.md §6.5: from the archive, then as offline
+	["own message"] = function () return {}; end; -- what the user sent wakes no device of the user
+	["once"] = function (pushes) -- from the archive, then as offline
 		local seen, once = {}, {};
 		for _, push in ipairs(pushes) do
 			if not seen[device(push)] then table.insert(once, push); end
@@ -39,15 +39,15 @@ local DIFFERENCES = {
 		end
 		return once;
 	end;
-	["key transport"] = function (pushes) -- protocol.md §4: OMEMO without a payload has nothing to show
+	["key transport"] = function (pushes) -- OMEMO without a payload has nothing to show
 		for _, push in ipairs(pushes) do
 			assert.equal("last-message-body", table.remove(fields(push))[2].var);
 		end
 		return pushes;
 	end;
-	["no-store"] = function () return {}; end; -- users.md, peers: nobody keeps it, there is nothing to wake up for
-	["omemo:2"] = with_stand_in; -- protocol.md §4: OMEMO of today counts as encrypted
-	["stand-in"] = with_stand_in; -- protocol.md §1: with push_notification_with_body a call has no text, but has to ring
+	["no-store"] = function () return {}; end; -- nobody keeps it, there is nothing to wake up for
+	["omemo:2"] = with_stand_in; -- OMEMO of today counts as encrypted
+	["stand-in"] = with_stand_in; -- with push_notification_with_body a call has no text, but has to ring
 };
 
 local function encrypted(xmlns, payload)

@@ -98,9 +98,6 @@ type Histories = BTreeMap<Rc<str>, History>;
 pub struct State {
     in_flight: Vec<Saved>,
     failures: Vec<(Rc<str>, Histories)>,
-    /// When pushes arrived last: user, identifier, time.
-    #[serde(default)]
-    pub successes: Vec<(Rc<str>, Rc<str>, Millis)>,
 }
 
 /// All pushes of a host that are under way, and the failures of those before.
@@ -116,6 +113,7 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// After `max_errors` refusals in a row an XEP-0357 registration goes.
     pub fn new(protocol: Protocol, max_errors: u32) -> Self {
         Delivery {
             protocol,
@@ -170,7 +168,7 @@ impl Delivery {
         history.map_or((0, None), |history| (history.refusals, history.road_fails_since))
     }
 
-    /// An IQ result or error came from `from`: the push that it answers, which is in flight no longer.
+    /// An answer came from `from`: the push that it answers, which is in flight no longer.
     pub fn land(&mut self, id: Id, from: &str) -> Option<Flight> {
         let flight = self.in_flight.get(&id)?;
         if flight.registration.jid() != from {
@@ -237,6 +235,7 @@ impl Delivery {
         }
     }
 
+    /// What has to survive a reload.
     pub fn save(&self) -> State {
         let in_flight = self.order.iter().filter_map(|(_, id)| {
             let Flight { user, registration, sent, plain, .. } = self.in_flight.get(id)?.clone();
@@ -244,9 +243,10 @@ impl Delivery {
             Some(Saved { id: *id, user, identifier, jid, sent, plain })
         });
         let failures = self.failures.iter().rev().map(|(user, histories)| (user.clone(), histories.clone()));
-        State { in_flight: in_flight.collect(), failures: failures.collect(), successes: Vec::new() }
+        State { in_flight: in_flight.collect(), failures: failures.collect() }
     }
 
+    /// Takes what [`save`](Delivery::save) gave.
     pub fn restore(&mut self, state: State) {
         for Saved { id, user, identifier, jid, sent, plain } in state.in_flight {
             let registration = Rc::new(Registration::new(&identifier, &jid, None, None, 0));

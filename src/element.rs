@@ -10,8 +10,11 @@ use serde::{Deserialize, Serialize};
 /// `open` takes attributes as they stand in Prosody's `attr` table, `xmlns` among them.
 pub trait Sink {
     type Error;
+    /// An element begins, in the one that is open.
     fn open(&mut self, name: &str, attrs: &[(&str, &str)]) -> Result<(), Self::Error>;
+    /// Text in the element that is open.
     fn text(&mut self, text: &str) -> Result<(), Self::Error>;
+    /// The element that is open ends.
     fn close(&mut self) -> Result<(), Self::Error>;
 }
 

@@ -6,11 +6,13 @@ use std::num::NonZeroUsize;
 use std::rc::Rc;
 
 use lru::LruCache;
+use serde::{Deserialize, Serialize};
 
+use crate::address::is_account;
 use crate::coalesce::Lanes;
 use crate::config::Config;
 use crate::dedup::Pushed;
-use crate::delivery::{Delivery, Gone, Millis};
+use crate::delivery::{self, Delivery, Gone, Millis};
 use crate::facts::{BODY, CALL_ENDS, CHAT_STATE, ENCRYPTED, ERROR, Message, PROPOSE, RECEIVED, SENT, Word};
 use crate::ids::{Id, Ids};
 use crate::importance::{Importance, judge};
@@ -21,7 +23,7 @@ use crate::push2::notification::{Notice, Priority};
 use crate::push2::registration::WebPush;
 use crate::push2::retry::Retries;
 use crate::reason::Reason;
-use crate::registration::{Devices, Registration, is_account};
+use crate::registration::{Devices, Registration};
 use crate::stats::Stats;
 use crate::tigase::Extensions;
 use crate::tigase::encrypt::{Aes128Gcm, Encrypted};
@@ -37,6 +39,7 @@ pub struct NotLoaded;
 /// Facts that every event has.
 #[derive(Clone, Copy, Debug)]
 pub struct Event<'a> {
+    /// Milliseconds since 1970.
     pub now: Millis,
     pub user: &'a str,
     /// Whether other modules see each push, and may put something into it: then none stands for another.
@@ -111,6 +114,7 @@ impl Done {
         Done(bits)
     }
 
+    /// What the shim keeps of it.
     pub fn bits(self) -> u8 {
         self.0
     }
@@ -144,6 +148,15 @@ pub struct Queued {
 pub struct Held {
     pub push: Push,
     pub important: bool,
+}
+
+/// The part of an engine that survives a reload.
+#[derive(Serialize, Deserialize)]
+pub struct State {
+    #[serde(flatten)]
+    delivery: delivery::State,
+    /// When pushes arrived last: user, identifier, time.
+    successes: Vec<(Rc<str>, Rc<str>, Millis)>,
 }
 
 /// The state of one host.

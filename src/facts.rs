@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 
-use crate::element::Element as Whole;
+use crate::element::Element;
 use crate::ns;
 
 /// A set of the bits below.
@@ -63,7 +63,7 @@ pub const NOTIFICATION: Word = 1 << 20;
 
 /// What to note of an element: the stanza itself or something below it.
 #[derive(Debug)]
-pub struct Element {
+pub struct Rule {
     /// One bit, set when the element is there; 0 for none.
     pub bit: Word,
     /// One bit, set when the element has text; 0 for none.
@@ -81,7 +81,7 @@ pub struct Element {
 pub struct Child {
     pub ns: &'static str,
     pub name: &'static str,
-    pub element: Element,
+    pub rule: Rule,
 }
 
 /// A scalar that goes with the word.
@@ -115,14 +115,14 @@ pub struct More {
 }
 
 /// A `<message>` as it comes: one that stands for itself, or a carbon around another.
-pub static MESSAGE: Element = message(&[CONTENT, OUTSIDE, &[received(&[FORWARDING])]]);
+pub static MESSAGE: Rule = message(&[CONTENT, OUTSIDE, &[received(&[FORWARDING])]]);
 
 /// The same, with what Push 2.0 looks at besides.
-pub static MESSAGE_PUSH2: Element = message(&[CONTENT, CONTENT_PUSH2, OUTSIDE, &[received(&[FORWARDING_PUSH2])]]);
+pub static MESSAGE_PUSH2: Rule = message(&[CONTENT, CONTENT_PUSH2, OUTSIDE, &[received(&[FORWARDING_PUSH2])]]);
 
 /// What stands beside a message's content.
 const OUTSIDE: &[Child] = &[
-    child(ns::STANZA_ID, "stanza-id", Element { keep: Keep::ArchiveId, ..PLAIN }),
+    child(ns::STANZA_ID, "stanza-id", Rule { keep: Keep::ArchiveId, ..PLAIN }),
     child(ns::CARBONS, "sent", bit(SENT)),
     child(ns::PUSH2, "notification", bit(NOTIFICATION)),
 ];
@@ -132,12 +132,12 @@ const FORWARDING: &[Child] = &[child(ns::FORWARD, "forwarded", with(&[FORWARDED]
 const FORWARDED: &[Child] = &[child(ns::CLIENT, "message", forwarded(&[CONTENT, ARCHIVED_AS]))];
 const FORWARDING_PUSH2: &[Child] = &[child(ns::FORWARD, "forwarded", with(&[FORWARDED_PUSH2]))];
 const FORWARDED_PUSH2: &[Child] = &[child(ns::CLIENT, "message", forwarded(&[CONTENT, CONTENT_PUSH2, ARCHIVED_AS]))];
-const ARCHIVED_AS: &[Child] = &[child(ns::STANZA_ID, "stanza-id", Element { keep: Keep::CarbonArchiveId, ..PLAIN })];
+const ARCHIVED_AS: &[Child] = &[child(ns::STANZA_ID, "stanza-id", Rule { keep: Keep::CarbonArchiveId, ..PLAIN })];
 
 const TYPES: &[(&str, Word)] = &[("groupchat", GROUPCHAT), ("headline", HEADLINE), ("error", ERROR)];
 
 const CONTENT: &[Child] = &[
-    child(ns::CLIENT, "body", Element { text: BODY, keep: Keep::Body, ..PLAIN }),
+    child(ns::CLIENT, "body", Rule { text: BODY, keep: Keep::Body, ..PLAIN }),
     child(ns::CLIENT, "subject", bit(SUBJECT)),
     child(ns::EME, "encryption", bit(E2E)),
     child(ns::OMEMO_LEGACY, "encrypted", e2e(OMEMO)),
@@ -146,7 +146,7 @@ const CONTENT: &[Child] = &[
     child(ns::PGP_LEGACY, "x", bit(ENCRYPTED)),
     child(ns::OPENPGP, "openpgp", bit(ENCRYPTED)),
     child(ns::REFERENCE, "reference", more(More { of_type: Some("mention"), ..attr(MENTION, "uri") })),
-    child(ns::JINGLE_MESSAGE, "propose", Element { children: PROPOSED, ..call(PROPOSE) }),
+    child(ns::JINGLE_MESSAGE, "propose", Rule { children: PROPOSED, ..call(PROPOSE) }),
     child(ns::JINGLE_MESSAGE, "retract", call(RETRACT)),
     child(ns::JINGLE_MESSAGE, "accept", call(CALL_TAKEN)),
     child(ns::JINGLE_MESSAGE, "reject", call(CALL_TAKEN)),
@@ -167,8 +167,8 @@ const CONTENT_PUSH2: &[Child] = &[
 const PROPOSED: &[&[Child]] = &[&[child(ns::JINGLE_RTP, "description", more(attr(MEDIA, "media")))]];
 
 const OMEMO: &[&[Child]] = &[&[
-    child(ns::OMEMO_LEGACY, "payload", Element { bit: ENCRYPTED, ..more(text(OMEMO_PAYLOAD)) }),
-    child(ns::OMEMO_LEGACY, "header", Element { children: OMEMO_HEADER, ..more(attr(OMEMO_SENDER, "sid")) }),
+    child(ns::OMEMO_LEGACY, "payload", Rule { bit: ENCRYPTED, ..more(text(OMEMO_PAYLOAD)) }),
+    child(ns::OMEMO_LEGACY, "header", Rule { children: OMEMO_HEADER, ..more(attr(OMEMO_SENDER, "sid")) }),
 ]];
 const OMEMO_HEADER: &[&[Child]] = &[&[
     child(ns::OMEMO_LEGACY, "key", more(More { text: true, ..attr(OMEMO_KEY, "rid") })),
@@ -176,36 +176,36 @@ const OMEMO_HEADER: &[&[Child]] = &[&[
 ]];
 
 /// A `<presence>` as it comes.
-pub static PRESENCE: Element = Element { types: &[("subscribe", SUBSCRIBE)], ..PLAIN };
+pub static PRESENCE: Rule = Rule { types: &[("subscribe", SUBSCRIBE)], ..PLAIN };
 
-const PLAIN: Element = Element { bit: 0, text: 0, keep: Keep::Nothing, types: &[], children: &[] };
+const PLAIN: Rule = Rule { bit: 0, text: 0, keep: Keep::Nothing, types: &[], children: &[] };
 
-const fn message(children: &'static [&'static [Child]]) -> Element {
-    Element { types: TYPES, children, ..PLAIN }
+const fn message(children: &'static [&'static [Child]]) -> Rule {
+    Rule { types: TYPES, children, ..PLAIN }
 }
 
-const fn forwarded(children: &'static [&'static [Child]]) -> Element {
-    Element { keep: Keep::Sender, ..message(children) }
+const fn forwarded(children: &'static [&'static [Child]]) -> Rule {
+    Rule { keep: Keep::Sender, ..message(children) }
 }
 
 const fn received(children: &'static [&'static [Child]]) -> Child {
-    child(ns::CARBONS, "received", Element { bit: RECEIVED, children, ..PLAIN })
+    child(ns::CARBONS, "received", Rule { bit: RECEIVED, children, ..PLAIN })
 }
 
-const fn bit(bit: Word) -> Element {
-    Element { bit, ..PLAIN }
+const fn bit(bit: Word) -> Rule {
+    Rule { bit, ..PLAIN }
 }
 
-const fn call(bit: Word) -> Element {
-    Element { bit, keep: Keep::CallId, ..PLAIN }
+const fn call(bit: Word) -> Rule {
+    Rule { bit, keep: Keep::CallId, ..PLAIN }
 }
 
-const fn e2e(children: &'static [&'static [Child]]) -> Element {
-    Element { bit: E2E, children, ..PLAIN }
+const fn e2e(children: &'static [&'static [Child]]) -> Rule {
+    Rule { bit: E2E, children, ..PLAIN }
 }
 
-const fn more(more: More) -> Element {
-    Element { keep: Keep::More(more), ..PLAIN }
+const fn more(more: More) -> Rule {
+    Rule { keep: Keep::More(more), ..PLAIN }
 }
 
 const fn attr(kind: char, attr: &'static str) -> More {
@@ -216,12 +216,12 @@ const fn text(kind: char) -> More {
     More { kind, attr: None, text: true, of_type: None }
 }
 
-const fn with(children: &'static [&'static [Child]]) -> Element {
-    Element { children, ..PLAIN }
+const fn with(children: &'static [&'static [Child]]) -> Rule {
+    Rule { children, ..PLAIN }
 }
 
-const fn child(ns: &'static str, name: &'static str, element: Element) -> Child {
-    Child { ns, name, element }
+const fn child(ns: &'static str, name: &'static str, rule: Rule) -> Child {
+    Child { ns, name, rule }
 }
 
 /// A message as the engine gets it.
@@ -241,7 +241,7 @@ pub struct Message<'a> {
     /// extension asks for it. For Push 2.0 the shim adds what it knows of the user's sessions.
     pub more: Option<&'a str>,
     /// Reads the whole of it, which only some pushes carry.
-    pub stanza: Option<&'a dyn Fn() -> Option<Whole>>,
+    pub stanza: Option<&'a dyn Fn() -> Option<Element>>,
 }
 
 /// In [`Message::more`]: the `uri` of a mention (XEP-0372).
@@ -322,10 +322,10 @@ pub struct Omemo<'a> {
 mod tests {
     use super::*;
 
-    fn elements<'e>(element: &'e Element, found: &mut Vec<&'e Element>) {
-        found.push(element);
-        for child in element.children.iter().copied().flatten() {
-            elements(&child.element, found);
+    fn rules<'e>(rule: &'e Rule, found: &mut Vec<&'e Rule>) {
+        found.push(rule);
+        for child in rule.children.iter().copied().flatten() {
+            rules(&child.rule, found);
         }
     }
 
@@ -333,11 +333,11 @@ mod tests {
     #[test]
     fn an_element_sets_one_bit() {
         let mut all = Vec::new();
-        [&MESSAGE, &MESSAGE_PUSH2, &PRESENCE].into_iter().for_each(|stanza| elements(stanza, &mut all));
+        [&MESSAGE, &MESSAGE_PUSH2, &PRESENCE].into_iter().for_each(|stanza| rules(stanza, &mut all));
         assert!(all.len() > 50);
-        for element in all {
-            let bits = element.types.iter().map(|(_, bit)| *bit).chain([element.bit, element.text]);
-            assert!(bits.into_iter().all(|bit| bit.count_ones() <= 1), "{element:?}");
+        for rule in all {
+            let bits = rule.types.iter().map(|(_, bit)| *bit).chain([rule.bit, rule.text]);
+            assert!(bits.into_iter().all(|bit| bit.count_ones() <= 1), "{rule:?}");
         }
     }
 }

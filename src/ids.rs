@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 const LENGTH: usize = 16;
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+/// Characters that stand for six random bits.
+pub const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /// 96 random bits, printed as 16 characters: nobody guesses one and answers in another's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -15,6 +16,7 @@ impl Id {
         text.as_bytes().try_into().ok().map(Id)
     }
 
+    /// As it stands in a stanza.
     pub fn as_str(&self) -> &str {
         // Made of ASCII, or read from a `str`.
         std::str::from_utf8(&self.0).unwrap_or_default()
@@ -34,6 +36,7 @@ impl Ids {
         Ids { fill, pool: [0; 64 * LENGTH], used: 64 * LENGTH }
     }
 
+    /// One that nobody has seen.
     pub fn make(&mut self) -> Id {
         if self.used == self.pool.len() {
             (self.fill)(&mut self.pool);

@@ -1,6 +1,7 @@
 //! Is there something to show to the user, and must it be shown at once?
 //!
-//! Section 4 of the wire facts in the house's documents; the order of the checks is the reference's.
+//! The order of the checks is the reference's: what the user sent, a headline or an error is never important, whatever is in
+//! it.
 
 use crate::facts::{
     BODY, CALL_ENDS, ENCRYPTED, ERROR, GROUPCHAT, HEADLINE, NO_STORE, NOTIFICATION, PROPOSE, REFLECTED, SENT, SUBJECT,

@@ -122,10 +122,12 @@ pub struct Journal {
 }
 
 impl Journal {
+    /// Keeps `each` decisions for a user; 0 for none.
     pub fn new(each: usize) -> Self {
         Journal { each, users: LruCache::new(USERS) }
     }
 
+    /// Notes a decision, where any are kept.
     pub fn add(&mut self, user: &Rc<str>, decision: Decision) {
         if self.each == 0 {
             return;

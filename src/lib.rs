@@ -9,6 +9,7 @@
 //! [`stats`], for the administrator. Nothing but [`lua`] knows Lua, and nothing reads a
 //! clock: both are arguments.
 
+pub mod address;
 pub mod coalesce;
 pub mod config;
 pub mod crypto;
@@ -22,6 +23,7 @@ pub mod importance;
 pub mod journal;
 #[cfg(feature = "mlua")]
 pub mod lua;
+pub mod mention;
 pub mod ns;
 pub mod protocol;
 pub mod push2;

@@ -44,6 +44,7 @@ impl Moment {
         self.0.get()
     }
 
+    /// `at` in milliseconds since 1970.
     pub fn set(&self, at: u64) {
         self.0.set(at);
     }
@@ -98,6 +99,7 @@ impl Registration {
         }
     }
 
+    /// The node at the app server (XEP-0357 §5), if the client named one.
     pub fn node(&self) -> Option<&str> {
         match &self.address {
             Address::Told { jid, node } => node.then(|| &self.identifier[jid + SEPARATOR.len()..]),
@@ -151,17 +153,22 @@ impl Devices {
         Devices(self.iter().map(keep).collect())
     }
 
+    /// The oldest first.
     pub fn iter(&self) -> std::slice::Iter<'_, Rc<Registration>> {
         self.0.iter()
     }
 
+    /// By its key in the store.
     pub fn get(&self, identifier: &str) -> Option<&Rc<Registration>> {
         self.0.iter().find(|registration| &*registration.identifier == identifier)
     }
 
-    /// The registration of a client, by its user agent id.
+    /// The registration of a client, by its user agent id (XEP-0388 §2.4); one of Push 2.0 is stored under that.
     pub fn of_client(&self, client_id: &str) -> Option<&Rc<Registration>> {
-        self.0.iter().rev().find(|registration| registration.client_id.as_deref() == Some(client_id))
+        self.0.iter().rev().find(|device| match &device.push2 {
+            Some(_) => *device.identifier == *client_id,
+            None => device.client_id.as_deref() == Some(client_id),
+        })
     }
 
     /// What has to go now that `newest` is stored: the same device under another identifier, and the oldest where there are
@@ -182,6 +189,16 @@ impl Devices {
         self.0.iter().filter(move |registration| {
             *registration.jid() == *jid && node.is_none_or(|node| registration.node().unwrap_or("") == node)
         })
+    }
+
+    /// What an app server's `affiliation` of the user at `node` means (XEP-0357 §8): `none` ends the registration.
+    pub fn revoked(
+        &self,
+        from: &str,
+        node: Option<&str>,
+        affiliation: Option<&str>,
+    ) -> impl Iterator<Item = &Rc<Registration>> {
+        self.matching(from, Some(node.unwrap_or(""))).filter(move |_| affiliation == Some("none"))
     }
 }
 
@@ -256,10 +273,4 @@ pub fn app_server(jid: Option<&str>, sender: Option<&str>) -> Result<Jid, Refusa
         return Err(Refusal::OwnJid);
     }
     Ok(jid)
-}
-
-/// Whether `jid`, bare or full, is that of `user` on `host`.
-pub fn is_account(jid: &str, user: &str, host: &str) -> bool {
-    let rest = jid.strip_prefix(user).and_then(|rest| rest.strip_prefix('@')).and_then(|rest| rest.strip_prefix(host));
-    rest.is_some_and(|resource| resource.is_empty() || resource.starts_with('/'))
 }

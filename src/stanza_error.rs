@@ -53,10 +53,12 @@ const UNDEFINED: usize = 20;
 pub struct Condition(u8);
 
 impl Condition {
+    /// Its place in [`CONDITIONS`].
     pub fn index(self) -> usize {
         usize::from(self.0)
     }
 
+    /// As it stands in a stanza (RFC 6120 §8.3.3).
     pub fn name(self) -> &'static str {
         CONDITIONS[self.index()]
     }

@@ -5,9 +5,9 @@ use std::rc::Rc;
 use lru::LruCache;
 use tracing::debug;
 
-use super::{Content, Engine, Held, Verdict, ends};
+use super::{Content, Engine, Held, State, Verdict, ends};
 use crate::coalesce::{Lane, Released};
-use crate::delivery::{Failure, Flight, Gone, Millis, State};
+use crate::delivery::{Failure, Flight, Gone, Millis};
 use crate::ids::Id;
 use crate::importance::Importance;
 use crate::journal::{Answer, Cause, Decision, Outcome};
@@ -168,18 +168,16 @@ impl Engine {
 
     /// What has to survive a reload.
     pub fn save(&self) -> State {
-        let mut state = self.delivery.save();
         let devices = self.users.iter().flat_map(|(user, devices)| devices.iter().map(move |device| (user, device)));
         let successes =
             devices.map(|(user, device)| (user.clone(), device.identifier.clone(), device.last_success.get()));
-        state.successes = successes.filter(|(_, _, at)| *at > 0).collect();
-        state
+        State { delivery: self.delivery.save(), successes: successes.filter(|(_, _, at)| *at > 0).collect() }
     }
 
-    pub fn restore(&mut self, mut state: State) {
-        let successes = std::mem::take(&mut state.successes).into_iter();
-        self.successes = successes.map(|(user, device, at)| ((user, device), at)).collect();
-        self.delivery.restore(state);
+    /// Takes what [`save`](Engine::save) gave, when nothing has happened yet.
+    pub fn restore(&mut self, state: State) {
+        self.successes = state.successes.into_iter().map(|(user, device, at)| ((user, device), at)).collect();
+        self.delivery.restore(state.delivery);
     }
 }
 

@@ -1,4 +1,4 @@
--- A push that nobody looks into: what Summary::publish writes, with as few new tables as can be. `children` are those of
+-- A push that nobody looks into: what summary::publish writes, with as few new tables as can be. `children` are those of
 -- <item>, as its tags; they, both `attr` and `options` are shared with other pushes.
 local metatable, host, pubsub_attr = ...;
 local setmetatable = setmetatable;

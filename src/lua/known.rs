@@ -4,8 +4,8 @@ use mlua::prelude::*;
 
 use crate::config::Config;
 use crate::facts::{
-    ACTIVITY, ARCHIVED, CONTACT, Element, Keep, MESSAGE, MESSAGE_PUSH2, MORE_PUSH2, MORE_TIGASE, NICKNAME, PRESENCE,
-    REFLECTED, STRANGER,
+    ACTIVITY, ARCHIVED, CONTACT, Keep, MESSAGE, MESSAGE_PUSH2, MORE_PUSH2, MORE_TIGASE, NICKNAME, PRESENCE, REFLECTED,
+    Rule, STRANGER,
 };
 use crate::protocol::Protocol;
 use crate::tigase::Extensions;
@@ -20,7 +20,7 @@ pub fn stanzas(lua: &Lua, protocol: Protocol, config: &Config, extensions: Exten
     };
     let table = lua.create_table()?;
     let stanzas = [("message", message), ("presence", &PRESENCE)];
-    let stanzas = stanzas.into_iter().map(|(name, rule)| Ok((name, element(lua, rule, wanted)?)));
+    let stanzas = stanzas.into_iter().map(|(name, rule)| Ok((name, rule_of(lua, rule, wanted)?)));
     table.set("stanzas", lua.create_table_from(stanzas.collect::<LuaResult<Vec<_>>>()?)?)?;
     table.set("reflected", REFLECTED)?;
     table.set("contact", CONTACT)?;
@@ -41,15 +41,15 @@ struct Wanted {
     more: &'static [char],
 }
 
-fn element(lua: &Lua, element: &Element, wanted: Wanted) -> LuaResult<LuaTable> {
+fn rule_of(lua: &Lua, rule: &Rule, wanted: Wanted) -> LuaResult<LuaTable> {
     let table = lua.create_table()?;
-    if element.bit != 0 {
-        table.set("bit", element.bit)?;
+    if rule.bit != 0 {
+        table.set("bit", rule.bit)?;
     }
-    if element.text != 0 {
-        table.set("text", element.text)?;
+    if rule.text != 0 {
+        table.set("text", rule.text)?;
     }
-    match element.keep {
+    match rule.keep {
         Keep::Body if wanted.body => table.set("keep", "body")?,
         Keep::CallId => table.set("keep", "call")?,
         Keep::Sender => table.set("keep", "sender")?,
@@ -64,17 +64,17 @@ fn element(lua: &Lua, element: &Element, wanted: Wanted) -> LuaResult<LuaTable> 
         }
         Keep::Body | Keep::More(_) | Keep::Nothing => {}
     }
-    if !element.types.is_empty() {
-        table.set("types", lua.create_table_from(element.types.iter().copied())?)?;
+    if !rule.types.is_empty() {
+        table.set("types", lua.create_table_from(rule.types.iter().copied())?)?;
     }
-    if !element.children.is_empty() {
-        table.set("children", children(lua, element, wanted)?)?;
+    if !rule.children.is_empty() {
+        table.set("children", children(lua, rule, wanted)?)?;
     }
     Ok(table)
 }
 
 /// Name, then namespace, then what the child means. Names first: most children of a message are known by none.
-fn children(lua: &Lua, parent: &Element, wanted: Wanted) -> LuaResult<LuaTable> {
+fn children(lua: &Lua, parent: &Rule, wanted: Wanted) -> LuaResult<LuaTable> {
     let names = lua.create_table()?;
     for child in parent.children.iter().copied().flatten() {
         let namespaces = match names.get::<Option<LuaTable>>(child.name)? {
@@ -85,7 +85,7 @@ fn children(lua: &Lua, parent: &Element, wanted: Wanted) -> LuaResult<LuaTable> 
                 namespaces
             }
         };
-        namespaces.set(child.ns, element(lua, &child.element, wanted)?)?;
+        namespaces.set(child.ns, rule_of(lua, &child.rule, wanted)?)?;
     }
     Ok(names)
 }

@@ -11,17 +11,6 @@ use crate::push2::registration::{
 };
 use crate::registration::{MAX_SIZE, Registration};
 
-/// What an account announces (XEP-0030).
-pub const FEATURES: [&str; 7] = [
-    ns::PUSH2,
-    ns::PUSH2_MATCH_ALL,
-    ns::PUSH2_MATCH_IMPORTANT,
-    ns::PUSH2_MATCH_ARCHIVED,
-    ns::PUSH2_MATCH_ARCHIVED_WITH_BODY,
-    ns::PUSH2_SEND_NOTIFY_ONLY,
-    ns::PUSH2_SEND_ENCRYPTED,
-];
-
 /// One record of the store.
 pub fn registration(identifier: &LuaValue, record: &LuaValue) -> Option<Registration> {
     let (identifier, record) = (string(identifier)?, record.as_table()?);

@@ -4,6 +4,7 @@
 //! notification needs less; the id in the archive, by which the client finds the whole, survives them all.
 
 use crate::element::{Element, Node, Sink};
+use crate::ids::ALPHABET;
 use crate::ns;
 use crate::xml::{self, Text};
 
@@ -196,7 +197,6 @@ fn write(stanza: &Element, padding: &str) -> String {
 
 /// Random characters, as many as chance will have it, for which there is `room`, markup and all.
 fn padding(room: usize, random: fn(&mut [u8])) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let longest = room.saturating_sub("<rpad></rpad>".len()).min(LONGEST_PADDING);
     let mut bytes = [0; LONGEST_PADDING + 1];
     random(&mut bytes);

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD as BAS
 use serde_json::{Map, Value, json};
 
 use crate::crypto::{Signer, Unsuitable};
-use crate::push2::registration::decode;
+use crate::push2::base64::decode;
 use crate::registration::Seconds;
 
 /// How long a token is good. RFC 8292 §2 allows 24 hours at most.

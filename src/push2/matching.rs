@@ -1,12 +1,12 @@
 //! Whether a client wants to be woken for a stanza, and with what.
 
+use crate::address::{bare, is_account};
 use crate::delivery::Millis;
 use crate::facts::{ARCHIVED, BODY, CORRECTED, ENCRYPTED, Message, RETRACT, Word};
 use crate::importance::{Importance, judge};
+use crate::mention::has_word;
 use crate::push2::registration::{Chat, Match, Profile, Send, Settings, WebPush};
 use crate::reason::Reason;
-use crate::registration::is_account;
-use crate::tigase::filter::{bare, has_word};
 
 /// What a stanza is worth. Push 2.0 knows of one more that matters, the end of a call before anybody took it, and of one that
 /// does not: a correction (XEP-0308).

@@ -5,6 +5,7 @@
 //! [`envelope`], encrypted for the client as a [`webpush`], with a [`jwt`] for the push service; what the service cannot
 //! take just now is sent again by [`retry`].
 
+pub mod base64;
 pub mod envelope;
 pub mod jwt;
 pub mod matching;

@@ -2,15 +2,13 @@
 
 use std::cell::OnceCell;
 
-use base64::Engine as _;
-use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use jid::Jid;
 
+use crate::address::is_account;
 use crate::crypto::{PublicKey, Unsuitable};
 use crate::ns;
+use crate::push2::base64::decode;
 use crate::push2::jwt::Identity;
-use crate::registration::is_account;
 
 /// The part of a registration that is Push 2.0's.
 #[derive(Debug, PartialEq)]
@@ -41,16 +39,24 @@ pub enum Profile {
     Unknown,
 }
 
-impl Profile {
-    pub const KNOWN: [(&str, Profile); 4] = [
-        (ns::PUSH2_MATCH_ALL, Profile::All),
-        (ns::PUSH2_MATCH_IMPORTANT, Profile::Important),
-        (ns::PUSH2_MATCH_ARCHIVED, Profile::Archived),
-        (ns::PUSH2_MATCH_ARCHIVED_WITH_BODY, Profile::ArchivedWithBody),
-    ];
+/// The match profiles that there are.
+const PROFILES: [(&str, Profile); 4] = [
+    (ns::PUSH2_MATCH_ALL, Profile::All),
+    (ns::PUSH2_MATCH_IMPORTANT, Profile::Important),
+    (ns::PUSH2_MATCH_ARCHIVED, Profile::Archived),
+    (ns::PUSH2_MATCH_ARCHIVED_WITH_BODY, Profile::ArchivedWithBody),
+];
 
+/// What an account announces (XEP-0030): the protocol, and the profiles to match and to send.
+pub fn features() -> impl Iterator<Item = &'static str> {
+    let profiles = PROFILES.iter().map(|(profile, _)| *profile);
+    [ns::PUSH2].into_iter().chain(profiles).chain([ns::PUSH2_SEND_NOTIFY_ONLY, ns::PUSH2_SEND_ENCRYPTED])
+}
+
+impl Profile {
+    /// By its URI.
     pub fn new(uri: &str) -> Profile {
-        Self::KNOWN.iter().find(|(known, _)| *known == uri).map_or(Profile::Unknown, |(_, profile)| *profile)
+        PROFILES.iter().find(|(known, _)| *known == uri).map_or(Profile::Unknown, |(_, profile)| *profile)
     }
 }
 
@@ -91,6 +97,7 @@ pub struct Signing {
 }
 
 impl Keys {
+    /// Takes them as the client sent them, and as the store has them.
     pub fn new(ua_public: &str, auth_secret: &str, signing: Option<Signing>) -> Keys {
         Keys { ua_public: ua_public.into(), auth_secret: auth_secret.into(), signing, parsed: OnceCell::new() }
     }
@@ -141,23 +148,6 @@ impl WebPush {
         let auth = decode(auth_secret).and_then(|auth| auth.try_into().ok()).ok_or(Refusal::InvalidSecret)?;
         Ok(WebPush { client, auth, identity })
     }
-}
-
-/// As much as clients have ever been seen to send, and more: base64 with any of both alphabets, padded or not, over several
-/// lines.
-pub fn decode(base64: &str) -> Option<Vec<u8>> {
-    const LENIENT: GeneralPurpose = GeneralPurpose::new(
-        &STANDARD,
-        GeneralPurposeConfig::new()
-            .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-            .with_decode_allow_trailing_bits(true),
-    );
-    let standard = base64.chars().filter(|c| !c.is_ascii_whitespace()).map(|c| match c {
-        '-' => '+',
-        '_' => '/',
-        c => c,
-    });
-    LENIENT.decode(standard.collect::<String>()).ok()
 }
 
 /// Why a registration is not made.

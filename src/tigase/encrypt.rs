@@ -6,11 +6,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Serialize;
 
+use crate::address::bare;
 use crate::crypto::{self, GCM_TAG};
 use crate::element::Sink;
 use crate::facts::{E2E, ENCRYPTED, ERROR, GROUPCHAT, Message, Omemo, PROPOSE, SUBSCRIBE};
 use crate::ns;
-use crate::tigase::filter::bare;
 
 /// The algorithm that the specification wants, in `alg` and in the store.
 pub const AES_128_GCM: &str = "aes-128-gcm";

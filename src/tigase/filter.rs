@@ -1,8 +1,9 @@
 //! What a device does not want to be woken for: `tigase:push:filter:{ignore-unknown,muted,groupchat}:0`.
 
+use crate::address::{bare, is_account};
 use crate::facts::{GROUPCHAT, Message, STRANGER};
+use crate::mention::has_word;
 use crate::reason::Reason;
-use crate::registration::is_account;
 
 /// The filters of one registration.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -64,37 +65,5 @@ impl Room {
         let mut mentioned = message.mentions().filter_map(|uri| uri.strip_prefix("xmpp:"));
         mentioned.any(|uri| is_account(uri, user, host) || of_nick(uri))
             || self.nick.as_ref().zip(message.body).is_some_and(|(nick, body)| has_word(body, nick))
-    }
-}
-
-/// The JID without its resource.
-pub fn bare(jid: &str) -> &str {
-    jid.split_once('/').map_or(jid, |(bare, _)| bare)
-}
-
-/// Whether `word` stands in the text by itself, in upper or lower case.
-pub fn has_word(text: &str, word: &str) -> bool {
-    let (text, word) = (text.to_lowercase(), word.to_lowercase());
-    let is_part = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-    !word.is_empty()
-        && text.match_indices(&word).any(|(start, _)| {
-            !is_part(text[..start].chars().next_back()) && !is_part(text[start + word.len()..].chars().next())
-        })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::has_word;
-
-    #[test]
-    fn a_word_stands_by_itself() {
-        for text in ["romeo", "Romeo: hi", "hi,ROMEO", "(romeo)", "@romeo!", "romeoo romeo", "é romeo é"] {
-            assert!(has_word(text, "romeo"), "{text}");
-        }
-        for text in ["", "romeos", "aromeo", "éromeo", "rome", "romeo1"] {
-            assert!(!has_word(text, "romeo"), "{text}");
-        }
-        assert!(has_word("ask c++ now", "c++"));
-        assert!(!has_word("anything", ""));
     }
 }

@@ -3,7 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD as BASE64_URL};
 use proptest::prelude::*;
-use prosody_push::push2::registration::{Profile, Refusal, Settings, WebPush, decode, service};
+use prosody_push::push2::base64::decode;
+use prosody_push::push2::registration::{Profile, Refusal, Settings, WebPush, service};
 use prosody_push::registration::admit;
 
 use crate::reader::{AUTH, Reader};

@@ -198,14 +198,12 @@ pub fn word_of(message: &Element) -> Word {
     visit(message, &facts::MESSAGE)
 }
 
-fn visit(element: &Element, rule: &facts::Element) -> Word {
+fn visit(element: &Element, rule: &facts::Rule) -> Word {
     let of_type = rule.types.iter().find(|(name, _)| element.attr("type") == Some(name)).map_or(0, |(_, bit)| *bit);
     let text = if element.text().is_empty() { 0 } else { rule.text };
     let known = |child: &Element| {
         let all = rule.children.iter().copied().flatten();
-        all.filter(|known| child.is(known.name, known.ns))
-            .map(|known| visit(child, &known.element))
-            .fold(0, Word::bitor)
+        all.filter(|known| child.is(known.name, known.ns)).map(|known| visit(child, &known.rule)).fold(0, Word::bitor)
     };
     rule.bit | of_type | text | element.children().map(known).fold(0, Word::bitor)
 }

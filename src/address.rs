@@ -1,0 +1,12 @@
+//! JIDs as stanzas have them: in normal form (RFC 7622), and looked at as text.
+
+/// The JID without its resource.
+pub fn bare(jid: &str) -> &str {
+    jid.split_once('/').map_or(jid, |(bare, _)| bare)
+}
+
+/// Whether `jid`, bare or full, is that of `user` on `host`.
+pub fn is_account(jid: &str, user: &str, host: &str) -> bool {
+    let rest = jid.strip_prefix(user).and_then(|rest| rest.strip_prefix('@')).and_then(|rest| rest.strip_prefix(host));
+    rest.is_some_and(|resource| resource.is_empty() || resource.starts_with('/'))
+}

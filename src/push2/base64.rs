@@ -1,0 +1,22 @@
+//! Base64 as clients send it.
+
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+/// As much as clients have ever been seen to send, and more: base64 with any of both alphabets, padded or not, over several
+/// lines.
+pub fn decode(base64: &str) -> Option<Vec<u8>> {
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &STANDARD,
+        GeneralPurposeConfig::new()
+            .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+            .with_decode_allow_trailing_bits(true),
+    );
+    let standard = base64.chars().filter(|c| !c.is_ascii_whitespace()).map(|c| match c {
+        '-' => '+',
+        '_' => '/',
+        c => c,
+    });
+    LENIENT.decode(standard.collect::<String>()).ok()
+}
