@@ -3,6 +3,7 @@ local root = require "spec.support.root";
 local net = require "spec.support.net";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
+local push2 = require "spec.support.push2";
 
 local PACKAGE = assert(os.getenv("PACKAGE"), "PACKAGE is the package to install");
 local ROCK = assert(os.getenv("ROCK"), "ROCK is the rock to install");
@@ -29,6 +30,7 @@ local function configure(debian, server)
 	if not config:find('\n%s*"cloud_notify"') then
 		config = config:gsub("\nmodules_enabled = {", '%0\n\t"cloud_notify";', 1);
 	end
+	config = config:gsub("\nmodules_enabled = {", '%0\n\t"push2";', 1);
 	debian:write(path, SETTINGS:format(server.c2s_port, server.component_port)..config);
 	debian:write("/etc/prosody/conf.d/push.cfg.lua", COMPONENT);
 	-- systemd's to make.
@@ -36,18 +38,28 @@ local function configure(debian, server)
 	for _, user in ipairs({ "romeo", "juliet" }) do debian:run("prosodyctl register "..user.." localhost secret"); end
 end
 
--- Starts Prosody, sees a message for a phone that is away wake it, and gives what was logged.
-local function log_of_a_push(debian, server)
+-- Starts Prosody, sees a message for a phone that is away wake it, by Push 2.0 too if that is there, and gives what was logged.
+local function log_of_a_push(debian, server, has_push2)
 	local before = #debian:read("/var/log/prosody/prosody.log");
 	debian:start("prosody", "prosody -F");
 	local ok, err = pcall(function ()
 		local app = appserver.connect(server, "push.localhost");
 		local phone = client.connect(server, "romeo");
 		assert.equal("result", phone:enable_push({ jid = app.jid, node = "n" }).attr.type);
+		if has_push2 then
+			local enable = push2.enable { service = app.jid, push2.match("important", { send = push2.encrypted, jwt = "ES256" }) };
+			assert.equal("result", phone:iq(push2.iq(enable)).attr.type);
+		end
 		phone:close();
 		local juliet = client.connect(server, "juliet");
 		juliet:message { to = "romeo@localhost", body = "Romeo?" };
-		assert.equal("n", appserver.read(app:expect(1)).node);
+		local pushes = {};
+		for i = 1, has_push2 and 2 or 1 do
+			local push = app:expect(i);
+			pushes[push.name] = push;
+		end
+		assert.equal("n", appserver.read(pushes.iq).node);
+		if has_push2 then assert.equal("Romeo?", push2.decrypt(push2.read(pushes.message).payload):get_child_text("body")); end
 		juliet:close();
 		app:disconnect();
 	end);
@@ -81,7 +93,7 @@ describe("in a clean Debian", function ()
 
 			it("the package makes pushes work with Debian's configuration", function ()
 				configure(debian, server);
-				local log = log_of_a_push(debian, server);
+				local log = log_of_a_push(debian, server, true);
 				assert.matches(OURS, log);
 				assert.not_matches("\terror\t", log);
 			end);
@@ -90,7 +102,7 @@ describe("in a clean Debian", function ()
 				debian:run("apt-get install -y --no-install-recommends -t "..suite.." prosody-modules");
 				-- But for the configuration, which is changed.
 				assert.equal("", debian:run("dpkg --verify prosody prosody-modules prosody-push | grep -v ' c /etc/' || true"));
-				assert.matches(OURS, log_of_a_push(debian, server));
+				assert.matches(OURS, log_of_a_push(debian, server, true));
 			end);
 
 			it("the package leaves nothing behind but the module that it stood in for", function ()
@@ -103,7 +115,7 @@ describe("in a clean Debian", function ()
 				debian:add(ROCK);
 				debian:run("apt-get install -y --no-install-recommends luarocks");
 				debian:run("prosodyctl install /"..ROCK:match("[^/]+$"));
-				assert.matches(OURS, log_of_a_push(debian, server));
+				assert.matches(OURS, log_of_a_push(debian, server, true));
 			end);
 		end);
 	end
