@@ -57,10 +57,13 @@ describe("prosodyctl install", function ()
 			local http = io.popen(("python3 -m http.server --bind 127.0.0.1 --directory %s %d >/dev/null 2>&1 & read -r _; kill $!")
 				:format(dir, port), "w");
 			net.connect(port):close();
-			local ok, output = pcall(server.ctl, server, ("install --server=http://127.0.0.1:%d prosody-push"):format(port),
-				("LUAROCKS_CONFIG=%s/config.lua %s"):format(dir, environment or ""));
+			-- From source, it builds the library.
+			local output, succeeded = server:prosodyctl({
+				environment = ("LUAROCKS_CONFIG=%s/config.lua %s"):format(dir, environment), timeout = 1200,
+			}, "install", "--server=http://127.0.0.1:"..port, "prosody-push");
 			http:close();
-			return ok and output or error(output, 0);
+			assert.is_true(succeeded, output);
+			return output;
 		end;
 	end
 

@@ -175,7 +175,7 @@ if [ "$KEEP" ]; then echo "kept DIR"; else rm -rf DIR; fi
 ]];
 
 local function launch(self)
-	local command = MINDER:gsub("%u+", { DIR = self.dir, LIBRARY = self.library == false and "" or self.library or paths.library });
+	local command = MINDER:gsub("%u+", { DIR = self.dir, LIBRARY = self.library or "" });
 	self.process = assert(io.popen(command, "w"));
 	local ok, err = pcall(function ()
 		local answers = self.answers;
@@ -192,7 +192,7 @@ local function launch(self)
 end
 
 function prosody.start(opts)
-	local self = setmetatable({ host = HOST, password = "secret", answers = {}, requests = 0 }, mt);
+	local self = setmetatable({ host = HOST, password = "secret", library = paths.library, answers = {}, requests = 0 }, mt);
 	for name, value in pairs(opts) do self[name] = value; end
 	assert(opts.module == "ours" or opts.module == "reference", "module is ours or reference");
 	self.version = VERSIONS[opts.version] or error(("PROSODY is %s, there are 0.12 and 13.0"):format(opts.version), 0);
@@ -233,15 +233,6 @@ end
 
 function methods:pid()
 	return tonumber(read(self.dir.."/pid"));
-end
-
--- What prosodyctl says to a command; `environment` is as in a shell.
-function methods:ctl(command, environment)
-	local process = io.popen(("cd %s && %s lua5.4 ./prosodyctl --config ./prosody.cfg.lua %s </dev/null 2>&1")
-		:format(self.dir, environment or "", command));
-	local output = process:read("a");
-	if not process:close() then error(command..": "..output, 2); end
-	return output;
 end
 
 -- Resident memory, in bytes.
@@ -297,14 +288,17 @@ function methods:store(user, data, store)
 	assert(self:eval("return module:open_store(select(3, ...)):set(...)", user, data, store or "cloud_notify"));
 end
 
--- What prosodyctl prints, and whether it succeeded. It runs beside us: what it asks for may need our clients.
-function methods:prosodyctl(...)
+-- What prosodyctl prints, and whether it succeeded. It runs beside us: what it asks for may need our clients. A table before
+-- its words has the `environment`, as in a shell, and the `timeout`.
+function methods:prosodyctl(opts, ...)
+	if type(opts) ~= "table" then return self:prosodyctl({}, opts, ...); end
 	local words = {};
 	for i, word in ipairs({ ... }) do words[i] = "'"..word:gsub("'", "'\\''").."'"; end
+	local command = table.concat(words, " ");
 	local out = os.tmpname();
-	os.execute(("cd %s && (LUA_CPATH='%s;;' lua5.4 ./prosodyctl --config ./prosody.cfg.lua %s >%s 2>&1; echo \"exit $?\" >>%s) &")
-		:format(self.dir, self.library or paths.library, table.concat(words, " "), out, out));
-	local status = net.wait(function () return read(out):match("exit (%d+)\n$"); end, "the end of prosodyctl "..table.concat(words, " "), 40);
+	os.execute(("cd %s && (LUA_CPATH='%s;;' %s lua5.4 ./prosodyctl --config ./prosody.cfg.lua %s >%s 2>&1; echo \"exit $?\" >>%s) &")
+		:format(self.dir, self.library or "", opts.environment or "", command, out, out));
+	local status = net.wait(function () return read(out):match("exit (%d+)\n$"); end, "the end of prosodyctl "..command, opts.timeout or 40);
 	local text = read(out):gsub("exit %d+\n$", "");
 	os.remove(out);
 	return text, status == "0";
