@@ -6,7 +6,6 @@
 --   app:settled()        how many came, when none is under way any more
 local net = require "spec.support.net";
 local stream = require "spec.support.stream";
-local sha1 = require "util.hashes".sha1;
 local st = require "util.stanza";
 
 local appserver = {};
@@ -15,23 +14,12 @@ local mt = { __index = methods };
 
 function appserver.connect(server, jid)
 	local self = setmetatable({ jid = jid, server = server, answer = "result", pushes = {}, others = {} }, mt);
-	self:connect();
-	return self;
-end
-
-function methods:connect()
-	local accepted;
 	self.stream = stream.connect {
-		port = self.server.component_port;
-		default_ns = "jabber:component:accept";
-		to = self.jid;
-		on_stanza = function (stanza)
-			if stanza.name == "handshake" then accepted = true; else self:handle(stanza); end
-		end;
+		port = server.component_port; default_ns = "jabber:component:accept"; to = jid;
+		on_stanza = function (stanza) self:handle(stanza); end;
 	};
-	net.wait(function () return self.stream.id; end, "the stream of a component");
-	self.stream:send(st.stanza("handshake"):text(sha1(self.stream.id..self.server.password, true)));
-	net.wait(function () return accepted; end, "the handshake of a component");
+	self.stream:handshake(server.password);
+	return self;
 end
 
 function methods:disconnect()

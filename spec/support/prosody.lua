@@ -178,14 +178,11 @@ local function launch(self)
 	local command = MINDER:gsub("%u+", { DIR = self.dir, LIBRARY = self.library or "" });
 	self.process = assert(io.popen(command, "w"));
 	local ok, err = pcall(function ()
-		local answers = self.answers;
 		self.control = stream.connect {
 			port = self.component_port; default_ns = "jabber:component:accept"; to = CONTROL;
-			on_stanza = function (stanza) answers[stanza.attr.id or stanza.name] = stanza; end;
+			on_stanza = function (stanza) self.answers[stanza.attr.id] = stanza; end;
 		};
-		net.wait(function () return self.control.id; end, "the server's stream");
-		self.control:send(st.stanza("handshake"):text(require "util.hashes".sha1(self.control.id..self.password, true)));
-		net.wait(function () return answers.handshake; end, "the server's handshake");
+		self.control:handshake(self.password);
 		self:eval("return true");
 	end);
 	if not ok then error(("Prosody %s did not start: %s\n%s\n%s"):format(self.version, err, read(self.dir.."/out"), self:log()), 0); end
@@ -214,7 +211,6 @@ end
 function methods:stop()
 	self.control:cut();
 	self.process:close();
-	self.answers = {};
 end
 
 -- With the same data; `options` take the place of the host's.

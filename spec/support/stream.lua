@@ -1,5 +1,7 @@
 -- An XMPP stream over TCP: stanzas in and out, by Prosody's own parser.
 local net = require "spec.support.net";
+local sha1 = require "util.hashes".sha1;
+local st = require "util.stanza";
 local new_xmpp_stream = require "util.xmppstream".new;
 
 local stream = {};
@@ -17,7 +19,9 @@ function stream.connect(opts)
 		streamopened = function (session, attr) session.notopen = nil; self.id = attr.id; end;
 		streamclosed = function () self.ended = true; end;
 		error = function (_, err, detail) if err ~= "stream-error" then error("stream error: "..tostring(err)); end self.error = detail; end;
-		handlestanza = function (_, stanza) opts.on_stanza(stanza); end;
+		handlestanza = function (_, stanza)
+			if stanza.name == "handshake" then self.accepted = true; else opts.on_stanza(stanza); end
+		end;
 	});
 	net.add(self.conn, function (data)
 		if not data then
@@ -37,6 +41,13 @@ function methods:open()
 	self.parser:reset();
 	self:write(("<?xml version='1.0'?><stream:stream xmlns='%s' xmlns:stream='http://etherx.jabber.org/streams' to='%s' version='1.0'>")
 		:format(self.opts.default_ns, self.opts.to));
+end
+
+-- Authenticates a component (XEP-0114).
+function methods:handshake(secret)
+	net.wait(function () return self.id; end, "the stream of "..self.opts.to);
+	self:send(st.stanza("handshake"):text(sha1(self.id..secret, true)));
+	net.wait(function () return self.accepted; end, "the handshake of "..self.opts.to);
 end
 
 function methods:write(data)
