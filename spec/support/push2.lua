@@ -1,5 +1,5 @@
--- A client of Push 2.0: what it asks for, and what it can read of its pushes. What is encrypted or signed is read by an
--- implementation that is not ours: Python's `cryptography`.
+-- A client of Push 2.0: what it asks for, and what it can read of its pushes.
+local python = require "spec.support.python";
 local json = require "util.json";
 local st = require "util.stanza";
 
@@ -74,19 +74,6 @@ function push2.read(push)
 		jwt = token and token:get_text();
 		key = token and token.attr.key;
 	};
-end
-
--- Runs a script with the arguments and gives what it prints.
-local function python(script, ...)
-	local command = { "python3 -c '"..script.."'" };
-	for _, argument in ipairs({ ... }) do
-		assert(not argument:find("[^%w+/=_.-]"), "not base64");
-		command[#command + 1] = argument;
-	end
-	local process = assert(io.popen(table.concat(command, " ").." 2>&1"));
-	local out = process:read("a");
-	assert(process:close(), out);
-	return out;
 end
 
 -- RFC 8291 and RFC 8188, from the client's side.

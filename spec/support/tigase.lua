@@ -1,6 +1,7 @@
 -- What a client asks of Tigase's extensions, and what its app server gets.
-local decrypt = require "spec.support.decrypt";
+local python = require "spec.support.python";
 local base64 = require "util.encodings".base64.encode;
+local json = require "util.json";
 local st = require "util.stanza";
 
 local tigase = { key = base64("sixteen bytes ok"), xmlns_encrypt = "tigase:push:encrypt:0", xmlns_priority = "tigase:push:priority:0" };
@@ -37,12 +38,21 @@ function tigase.notification(push)
 	return push:find("{http://jabber.org/protocol/pubsub}pubsub/publish/item/{urn:xmpp:push:0}notification");
 end
 
+-- AES-128-GCM; checks the tag.
+local DECRYPT = [[
+import base64, sys
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+key, iv, text = (base64.b64decode(argument) for argument in sys.argv[1:])
+sys.stdout.write(AESGCM(key).decrypt(iv, text, None).decode())
+]];
+
 -- What only the device reads, and the element that it is in; nil if there is none.
 function tigase.read(push)
 	local encrypted = tigase.notification(push):get_child("encrypted", tigase.xmlns_encrypt);
 	if not encrypted then return nil; end
 	assert(not tigase.notification(push):get_child("x", "jabber:x:data"), "there is a summary beside it");
-	return decrypt(tigase.key, encrypted.attr.iv, encrypted:get_text()), encrypted;
+	local out = python(DECRYPT, tigase.key, encrypted.attr.iv, encrypted:get_text());
+	return assert(json.decode(out), out), encrypted;
 end
 
 return tigase;
