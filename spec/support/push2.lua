@@ -175,5 +175,4 @@ function push2.generate(algorithm)
 	return (python(GENERATE, algorithm):gsub("%s+$", ""));
 end
 
-
 return push2;
