@@ -4,7 +4,10 @@ local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
 local faulty = require "spec.support.faulty";
 local net = require "spec.support.net";
+local registered = require "spec.support.registered";
 local st = require "util.stanza";
+
+local identifiers, bound = registered.identifiers, registered.bound;
 
 local PUSH = "push.example.test";
 
@@ -15,20 +18,6 @@ end
 
 local function ping(server, user)
 	server:eval("module:fire_event('cloud-notify-ping', { user = ... })", user or "romeo");
-end
-
-local function identifiers(server, user)
-	local found = {};
-	for identifier in pairs(server:stored(user) or {}) do found[#found + 1] = identifier; end
-	table.sort(found);
-	return found;
-end
-
-local function bound(server, resource)
-	return server:eval([[
-		local session = prosody.hosts[module.host].sessions.romeo.sessions[...];
-		return session.push_identifier, session.push_settings and true;
-	]], resource);
 end
 
 describe("an app server that refuses", function ()
@@ -45,13 +34,12 @@ describe("an app server that refuses", function ()
 		for round = 1, 2 do
 			ping(server);
 			assert.equal(2 * round, app:settled());
-			assert.same({ "push.example.test<n", "push.example.test<other" }, identifiers(server, "romeo"));
+			assert.same({ "push.example.test<n", "push.example.test<other" }, identifiers(server:stored("romeo")));
 		end
 		ping(server);
 		assert.equal(6, app:settled());
-		assert.same({ "push.example.test<other" }, identifiers(server, "romeo"));
-		assert.same({ n = 2 }, table.pack(bound(server, "phone")));
-		assert.same({ n = 2 }, table.pack(bound(server, "tablet")));
+		assert.same({ "push.example.test<other" }, identifiers(server:stored("romeo")));
+		assert.same({ phone = "none", tablet = "none" }, bound(server, "romeo"));
 		server:wait_log("info\tpush.example.test<n refused 3 pushes for romeo in a row, last with cancel/item%-not%-found %(gone%)");
 		ping(server);
 		assert.equal(7, app:settled());
@@ -66,7 +54,7 @@ describe("an app server that refuses", function ()
 			ping(server);
 			assert.equal(i, app:settled());
 		end
-		assert.same({ "push.example.test<n" }, identifiers(server, "romeo"));
+		assert.same({ "push.example.test<n" }, identifiers(server:stored("romeo")));
 		server:stop();
 	end);
 
@@ -81,8 +69,8 @@ describe("an app server that refuses", function ()
 		ping(server, "juliet");
 		app:settled();
 		app2:settled();
-		assert.same({ "push.example.test<n", "push2.example.test<n" }, identifiers(server, "romeo"));
-		assert.same({ "push.example.test<n" }, identifiers(server, "juliet"));
+		assert.same({ "push.example.test<n", "push2.example.test<n" }, identifiers(server:stored("romeo")));
+		assert.same({ "push.example.test<n" }, identifiers(server:stored("juliet")));
 		server:stop();
 	end);
 end);
@@ -111,8 +99,8 @@ describe("trouble on the way", function ()
 				return after > before;
 			end, "the bounce of a push", 30);
 		end
-		assert.same({ "127.0.0.1<n" }, identifiers(server, "juliet"));
-		assert.same({ "push.example.test<n" }, identifiers(server, "romeo"));
+		assert.same({ "127.0.0.1<n" }, identifiers(server:stored("juliet")));
+		assert.same({ "push.example.test<n" }, identifiers(server:stored("romeo")));
 		server:wait_log("%(%a+/remote%-server%-timeout, [^\n]*%): not counted");
 		server:stop();
 	end);
@@ -137,17 +125,17 @@ describe("an answer", function ()
 				:tag("error", { type = "cancel" }):tag("item-not-found", { xmlns = "urn:ietf:params:xml:ns:xmpp-stanzas" }):reset());
 		end
 		stranger:settled();
-		assert.same({ "push.example.test<n" }, identifiers(server, "romeo"));
+		assert.same({ "push.example.test<n" }, identifiers(server:stored("romeo")));
 		app:send(st.error_reply(app.pushes[1], "cancel", "item-not-found"));
 		app:settled();
-		assert.same({}, identifiers(server, "romeo"));
+		assert.same({}, identifiers(server:stored("romeo")));
 	end);
 
 	it("counts once, however often it comes", function ()
 		app:send(st.reply(app.pushes[1]));
 		for _ = 1, 3 do app:send(st.error_reply(app.pushes[1], "cancel", "item-not-found")); end
 		app:settled();
-		assert.same({ "push.example.test<n" }, identifiers(server, "romeo"));
+		assert.same({ "push.example.test<n" }, identifiers(server:stored("romeo")));
 	end);
 
 	it("of an unknown id, or malformed, harms nobody", function ()
@@ -171,7 +159,7 @@ describe("an answer", function ()
 		server:reload();
 		app:send(st.error_reply(app.pushes[1], "cancel", "item-not-found"));
 		app:settled();
-		assert.same({}, identifiers(server, "romeo"));
+		assert.same({}, identifiers(server:stored("romeo")));
 		assert.not_matches("traceback", server:log():lower());
 	end);
 end);
@@ -182,12 +170,12 @@ describe("failures", function ()
 		client.connect(server, "romeo"):enable_push({ jid = PUSH, node = "n" });
 		app.answer = { "cancel", "item-not-found" };
 		for i = 1, 2 do
-			assert.same({ "push.example.test<n" }, identifiers(server, "romeo"));
+			assert.same({ "push.example.test<n" }, identifiers(server:stored("romeo")));
 			ping(server);
 			assert.equal(i, app:settled());
 			server:reload();
 		end
-		assert.same({}, identifiers(server, "romeo"));
+		assert.same({}, identifiers(server:stored("romeo")));
 		server:stop();
 	end);
 end);
@@ -228,7 +216,7 @@ describe("a remote disable", function ()
 	it("from the app server ends the registration", function ()
 		disable(app, "n");
 		assert.is_nil(server:stored("romeo"));
-		assert.same({ n = 2 }, table.pack(bound(server, "romeo")));
+		assert.same({ romeo = "none" }, bound(server, "romeo"));
 		romeo:sync();
 		assert.is_nil(romeo:received(function (stanza) return stanza.attr.id == "d"; end), "it is not for the client");
 	end);
@@ -237,7 +225,7 @@ describe("a remote disable", function ()
 		local stranger = appserver.connect(server, "push2.example.test");
 		for _, case in ipairs({ { stranger, "n" }, { app, "m" }, { app }, { app, "n", "juliet@example.test" }, { app, "n", nil, "member" } }) do
 			disable(table.unpack(case, 1, 4));
-			assert.same({ "push.example.test<n" }, identifiers(server, "romeo"));
+			assert.same({ "push.example.test<n" }, identifiers(server:stored("romeo")));
 			romeo:expect(function (stanza) return stanza.attr.id == "d"; end, "the message");
 		end
 	end);
