@@ -10,10 +10,6 @@ local st = require "util.stanza";
 local version = os.getenv("PROSODY");
 local PUSH = "push.example.test";
 
-local function ping(server, user)
-	server:eval("module:fire_event('cloud-notify-ping', { user = ... })", user);
-end
-
 local function is_registered(server, user, identifier)
 	return (server:stored(user) or {})[identifier] ~= nil;
 end
@@ -32,7 +28,7 @@ local faults = {
 		run = function (server)
 			local app = appserver.connect(server, PUSH);
 			enable(server, "romeo", { jid = PUSH, node = "n" });
-			for _ = 1, 50 do ping(server, "romeo"); end
+			for _ = 1, 50 do server:ping("romeo"); end
 			app:expect(50);
 			app:settled();
 			local left = server:eval([[
@@ -132,8 +128,8 @@ local faults = {
 			local app = appserver.connect(server, PUSH);
 			app.answer = "none";
 			local phone = enable(server, "romeo", { jid = PUSH, node = "n" });
-			ping(server, "romeo");
-			ping(server, "romeo");
+			server:ping("romeo");
+			server:ping("romeo");
 			app:expect(2);
 			app:send(st.error_reply(app.pushes[1], "cancel", "item-not-found"));
 			app:settled();
@@ -154,7 +150,7 @@ local faults = {
 				for i = 1, 11000 do module:fire_event("cloud-notify-ping", { user = "user"..i }); end
 			]]);
 			server:store("mercutio", { [PUSH.."<n"] = { jid = PUSH, node = "n", timestamp = 1 } });
-			ping(server, "mercutio");
+			server:ping("mercutio");
 			assert(app:settled() == 1, "they stayed");
 		end;
 	};
@@ -184,7 +180,7 @@ local faults = {
 			local app, stranger = appserver.connect(server, PUSH), appserver.connect(server, "push2.example.test");
 			app.answer = "none";
 			enable(server, "romeo", { jid = PUSH, node = "n" });
-			ping(server, "romeo");
+			server:ping("romeo");
 			local reply = st.error_reply(app:expect(1), "cancel", "item-not-found");
 			reply.attr.from = stranger.jid;
 			stranger:send(reply);
@@ -200,7 +196,7 @@ local faults = {
 			local app = appserver.connect(server, PUSH);
 			app.answer = { "cancel", "remote-server-not-found" };
 			enable(server, "romeo", { jid = PUSH, node = "n" });
-			for _ = 1, 5 do ping(server, "romeo"); end
+			for _ = 1, 5 do server:ping("romeo"); end
 			app:settled();
 			assert(is_registered(server, "romeo", PUSH.."<n"), "the registration went");
 		end;
@@ -220,7 +216,7 @@ local faults = {
 				end, 1000);
 			]]);
 			enable(server, "romeo", { jid = "pubsub.example.test", node = "n" });
-			ping(server, "romeo");
+			server:ping("romeo");
 			local answer = server:eval("return prosody.pubsub_answer");
 			assert(answer == "result", "it answered "..tostring(answer));
 		end;
@@ -271,7 +267,7 @@ local faults = {
 			app.answer = { "cancel", "item-not-found" };
 			for _, user in ipairs({ "romeo", "juliet" }) do
 				enable(server, user, { jid = PUSH, node = "n" });
-				ping(server, user);
+				server:ping(user);
 				app:settled();
 			end
 			for _, user in ipairs({ "romeo", "juliet" }) do

@@ -113,7 +113,7 @@ local content = {
 	{ "a room's call", from_room(jmi("propose")),
 		with_body = "stand-in" };
 	{ "a message to another user", function (world) world.juliet:message { to = "mercutio@example.test", body = "Hm" }; end };
-	{ "a ping", function (world) world.server:eval("module:fire_event('cloud-notify-ping', { user = 'romeo' })"); end };
+	{ "a ping", function (world) world.server:ping("romeo"); end };
 	{ "a ping of one device", function (world) world.server:eval([[
 		local identifier = "push.example.test<b";
 		local records = module:open_store("cloud_notify"):get("romeo");

@@ -16,10 +16,6 @@ local function start(options, s2s)
 	return server, appserver.connect(server, PUSH);
 end
 
-local function ping(server, user)
-	server:eval("module:fire_event('cloud-notify-ping', { user = ... })", user or "romeo");
-end
-
 describe("an app server that refuses", function ()
 	it("push_max_errors times in a row loses the registration, and every session forgets it", function ()
 		local server, app = start { push_max_errors = 3 };
@@ -32,16 +28,16 @@ describe("an app server that refuses", function ()
 			app:send(appserver.read(iq).node == "n" and st.error_reply(iq, "cancel", "item-not-found", "gone") or st.reply(iq));
 		end;
 		for round = 1, 2 do
-			ping(server);
+			server:ping("romeo");
 			assert.equal(2 * round, app:settled());
 			assert.same({ "push.example.test<n", "push.example.test<other" }, identifiers(server:stored("romeo")));
 		end
-		ping(server);
+		server:ping("romeo");
 		assert.equal(6, app:settled());
 		assert.same({ "push.example.test<other" }, identifiers(server:stored("romeo")));
 		assert.same({ phone = "none", tablet = "none" }, bound(server, "romeo"));
 		server:wait_log("info\tpush.example.test<n refused 3 pushes for romeo in a row, last with cancel/item%-not%-found %(gone%)");
-		ping(server);
+		server:ping("romeo");
 		assert.equal(7, app:settled());
 		server:stop();
 	end);
@@ -51,7 +47,7 @@ describe("an app server that refuses", function ()
 		client.connect(server, "romeo"):enable_push({ jid = PUSH, node = "n" });
 		for i = 1, 6 do
 			app.answer = i % 2 == 1 and { "cancel", "item-not-found" } or "result";
-			ping(server);
+			server:ping("romeo");
 			assert.equal(i, app:settled());
 		end
 		assert.same({ "push.example.test<n" }, identifiers(server:stored("romeo")));
@@ -65,8 +61,8 @@ describe("an app server that refuses", function ()
 		for _, user in ipairs({ romeo, juliet }) do user:enable_push({ jid = PUSH, node = "n" }); end
 		romeo:enable_push({ jid = app2.jid, node = "n" });
 		app.answer = { "cancel", "item-not-found" };
-		ping(server, "romeo");
-		ping(server, "juliet");
+		server:ping("romeo");
+		server:ping("juliet");
 		app:settled();
 		app2:settled();
 		assert.same({ "push.example.test<n", "push2.example.test<n" }, identifiers(server:stored("romeo")));
@@ -83,17 +79,17 @@ describe("trouble on the way", function ()
 		client.connect(server, "juliet"):enable_push({ jid = "127.0.0.1", node = "n" });
 		for _, condition in ipairs({ "remote-server-not-found", "internal-server-error", "resource-constraint" }) do
 			app.answer = { "cancel", condition };
-			for _ = 1, 3 do ping(server); end
+			for _ = 1, 3 do server:ping("romeo"); end
 			app:settled();
 		end
 		app.answer = { "wait", "policy-violation" };
-		for _ = 1, 3 do ping(server); end
+		for _ = 1, 3 do server:ping("romeo"); end
 		app:settled();
 		app:disconnect();
-		for _ = 1, 3 do ping(server); end
+		for _ = 1, 3 do server:ping("romeo"); end
 		for _ = 1, 3 do
 			local _, before = server:log():gsub("Push for juliet to 127.0.0.1<n failed on its way", "");
-			ping(server, "juliet");
+			server:ping("juliet");
 			net.wait(function ()
 				local _, after = server:log():gsub("Push for juliet to 127.0.0.1<n failed on its way", "");
 				return after > before;
@@ -112,7 +108,7 @@ describe("an answer", function ()
 		server, app = start { push_max_errors = 1 };
 		client.connect(server, "romeo"):enable_push({ jid = PUSH, node = "n" });
 		app.answer = "none";
-		ping(server);
+		server:ping("romeo");
 		app:expect(1);
 	end);
 	after_each(function () server:stop(); end);
@@ -171,7 +167,7 @@ describe("failures", function ()
 		app.answer = { "cancel", "item-not-found" };
 		for i = 1, 2 do
 			assert.same({ "push.example.test<n" }, identifiers(server:stored("romeo")));
-			ping(server);
+			server:ping("romeo");
 			assert.equal(i, app:settled());
 			server:reload();
 		end
@@ -186,7 +182,7 @@ describe("no answer", function ()
 		client.connect(server, "romeo"):enable_push({ jid = PUSH, node = "n" });
 		app.answer = "none";
 		faulty.clock(server);
-		ping(server);
+		server:ping("romeo");
 		app:expect(1);
 		faulty.ahead(server, 121);
 		server:wait_log("failed on its way %(wait/remote%-server%-timeout, no answer%): not counted");

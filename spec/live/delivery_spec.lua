@@ -170,7 +170,7 @@ describe("cloud-notify-ping", function ()
 	teardown(function () server:stop(); end);
 
 	it("wakes every device and tells nothing else", function ()
-		server:eval("module:fire_event('cloud-notify-ping', { user = 'romeo' })");
+		server:ping("romeo");
 		app:expect(2);
 		assert.same(pinged(), appserver.read(app.pushes[1]).summary);
 		assert.same({ "phone", "tablet" }, woken(app));

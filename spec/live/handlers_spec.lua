@@ -108,7 +108,7 @@ describe("a handler of", function ()
 		it("sees a ping without a stanza", function ()
 			hook("cloud_notify/push", "prosody.seen = { event.original_stanza == nil, event.important, event.push_summary }");
 			register({ "n" });
-			server:eval("module:fire_event('cloud-notify-ping', { user = 'romeo' })");
+			server:ping("romeo");
 			app:expect(1);
 			assert.same({ true, false, { ["message-count"] = "1" } }, server:eval("return prosody.seen"));
 		end);

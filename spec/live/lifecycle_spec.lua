@@ -56,7 +56,7 @@ describe("unloading", function ()
 		local before = left();
 		server:load();
 		phone:enable_push({ jid = PUSH, node = "n" });
-		server:eval("module:fire_event('cloud-notify-ping', { user = 'romeo' })");
+		server:ping("romeo");
 		app:expect(1);
 		local during = left();
 		assert.equal(1, during.timers);
@@ -109,7 +109,7 @@ describe("what was unloaded", function ()
 		]]);
 		for _ = 1, 20 do
 			server:reload();
-			server:eval("module:fire_event('cloud-notify-ping', { user = 'romeo' })");
+			server:ping("romeo");
 		end
 		app:expect(20);
 		app:settled();

@@ -77,7 +77,7 @@ describe("the metrics", function ()
 		local name, labels = "prosody_mod_cloud_notify__pushes_total", "host=example.test,kind=important";
 		local before = count(name, labels);
 		assert.equal(before, count(name, labels));
-		server:eval([[module:fire_event("cloud-notify-ping", { user = "romeo" })]]);
+		server:ping("romeo");
 		assert.equal(before, count(name, labels));
 		juliet:message { to = "romeo@example.test", body = "Romeo?" };
 		assert.equal(before + 1, count(name, labels));

@@ -446,7 +446,7 @@ describe("push2", function ()
 
 	it("wakes all by cloud-notify-ping, but not for registrations of another protocol", function ()
 		away(match("important", { send = push2.encrypted }));
-		server:eval([[module:fire_event("cloud-notify-ping", { user = "romeo" })]]);
+		server:ping("romeo");
 		assert.same({ { client = "https://push.example.test/client", priority = "low", voip = false } }, pushed());
 		server:eval([[module:fire_event("cloud-notify-ping", { user = "romeo", push_services = { a = { jid = "push.example" } } })]]);
 		assert.same({}, pushed());
@@ -665,7 +665,7 @@ describe("push2 and the errors of a push service", function ()
 		travel(3600);
 		local laptop = client.connect(server, "romeo", { resource = "phone" });
 		server:eval([[prosody.hosts[module.host].sessions.romeo.sessions.phone.push_registration_id = "phone"]]);
-		server:eval([[module:fire_event("cloud-notify-ping", { user = "romeo" })]]);
+		server:ping("romeo");
 		net.wait(function () return not (server:stored("romeo", STORE) or {}).phone; end, "the end of the registration");
 		assert.is_nil(laptop:session(".push_registration_id"));
 		server:wait_log("All pushes for romeo to phone at pusher@push2.example.test have failed for 72 hours, 3 in a row, last with cancel");

@@ -185,7 +185,7 @@ describe("push registration", function ()
 		server:reload();
 		local app = appserver.connect(server, "push.example.test");
 		app.answer = { "cancel", "item-not-found" };
-		server:eval("module:fire_event('cloud-notify-ping', { user = 'romeo' })");
+		server:ping("romeo");
 		assert.equal(1, app:settled(), "it works as it is");
 		assert.matches("1 of 16 in a row", server:log());
 		phone:enable_push({ jid = "push.example.test", node = "n" });

@@ -23,10 +23,6 @@ local function err(reply)
 	return { (select(1, reply:get_error())), (select(2, reply:get_error())) };
 end
 
-local function ping(server, user)
-	server:eval("module:fire_event('cloud-notify-ping', { user = ... })", user or "romeo");
-end
-
 describe("a store that fails", function ()
 	local server, phone;
 	setup(function ()
@@ -51,7 +47,7 @@ describe("a store that fails", function ()
 			assert.same({ "wait", "internal-server-error" }, err(phone:disable_push({ jid = PUSH })));
 			assert.same({ romeo = PUSH.."<n" }, bound(server, "romeo"));
 			local app, app2 = appserver.connect(server, PUSH), appserver.connect(server, "push2.example.test");
-			server:eval("module:fire_event('cloud-notify-ping', { user = 'romeo' })");
+			server:ping("romeo");
 			assert.same({ 1, 0 }, { app:settled(), app2:settled() });
 			app:disconnect();
 			app2:disconnect();
@@ -98,7 +94,7 @@ describe("a store that takes its time", function ()
 		for i = 1, 4 do enabled(sessions[i], "n"..i); end
 		assert.same({ PUSH.."<n1", PUSH.."<n2", PUSH.."<n3", PUSH.."<n4" }, keys(server:stored("romeo")));
 		assert.same({ r1 = PUSH.."<n1", r2 = PUSH.."<n2", r3 = PUSH.."<n3", r4 = PUSH.."<n4" }, bound(server, "romeo"));
-		ping(server);
+		server:ping("romeo");
 		assert.equal(4, app:settled());
 		assert.not_matches("A fault in", server:log());
 	end);
@@ -116,7 +112,7 @@ describe("a store that takes its time", function ()
 		enabled(romeo, "second");
 		romeo:expect(function (stanza) return stanza.attr.id == "m"; end, "the message");
 		local before = app:settled();
-		ping(server);
+		server:ping("romeo");
 		assert.equal(before + 2, app:settled());
 	end);
 
@@ -126,7 +122,7 @@ describe("a store that takes its time", function ()
 		enabled(romeo, "first");
 		app.answer = { "cancel", "item-not-found" };
 		pauses { 0.3 };
-		ping(server);
+		server:ping("romeo");
 		app:expect(1);
 		net.wait(function () return server:eval("return #prosody.pauses") == 0; end, "the end of the first");
 		romeo:send(enabling("second"));
@@ -152,8 +148,8 @@ if os.getenv("STORAGE") == "postgresql" then
 			romeo:disable_push({ jid = PUSH, node = "one-1" });
 			assert.same({ PUSH.."<one-2", PUSH.."<one-3" }, keys(one:stored("romeo")));
 			assert.same({ PUSH.."<other-1", PUSH.."<other-2", PUSH.."<other-3" }, keys(other:stored("romeo")));
-			ping(one);
-			ping(other);
+			one:ping("romeo");
+			other:ping("romeo");
 			assert.same({ 2, 3 }, { app:settled(), other_app:settled() });
 			one:eval("assert(require 'core.usermanager'.delete_user('romeo', module.host))");
 			assert.is_nil(one:stored("romeo"));
@@ -172,12 +168,12 @@ if os.getenv("STORAGE") == "postgresql" then
 			postgresql.stop();
 			assert.same({ "wait", "internal-server-error" }, err(romeo:enable_push({ jid = PUSH, node = "meanwhile" })));
 			assert.same({ "wait", "internal-server-error" }, err(romeo:disable_push({ jid = PUSH })));
-			ping(server);
+			server:ping("romeo");
 			assert.equal("before", appserver.read(app:expect(1)).node);
 			postgresql.start();
 			net.wait(function () return romeo:enable_push({ jid = PUSH, node = "after" }).attr.type == "result"; end, "the database");
 			assert.same({ PUSH.."<after", PUSH.."<before" }, keys(server:stored("romeo")));
-			ping(server);
+			server:ping("romeo");
 			assert.equal(3, app:settled());
 			server:stop();
 		end);

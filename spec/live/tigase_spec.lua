@@ -135,7 +135,7 @@ describe("cloud_notify_extensions", function ()
 		local value, element = read(push);
 		assert.is_true(#element:get_text() <= 200 and #value.message > 10);
 		away { encrypt(nil, nil, "200") };
-		server:eval("module:fire_event('cloud-notify-ping', { user = 'romeo' })");
+		server:ping("romeo");
 		assert.same({ unread = 1 }, (read(app:expect(1))));
 	end);
 

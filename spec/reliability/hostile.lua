@@ -167,7 +167,7 @@ return {
 			}) do
 				assert(romeo:enable_push({ jid = jid, node = "n" }).attr.type == "result", jid.." is refused");
 			end
-			for _ = 1, 20 do server:eval("module:fire_event('cloud-notify-ping', { user = 'romeo' })"); end
+			for _ = 1, 20 do server:ping("romeo"); end
 			juliet:sync();
 			local reached = 0;
 			for _, stanza in ipairs(juliet.stanzas) do
@@ -188,7 +188,7 @@ return {
 			app.answer = "none";
 			local romeo, juliet = client.connect(server, "romeo"), client.connect(server, "juliet");
 			romeo:enable_push({ jid = PUSH, node = "n" });
-			server:eval("module:fire_event('cloud-notify-ping', { user = 'romeo' })");
+			server:ping("romeo");
 			local iq = app:expect(1);
 			local function disable(affiliation, jid)
 				return st.message({ to = "romeo@example.test" }):tag("pubsub", { xmlns = "http://jabber.org/protocol/pubsub", node = "n" })

@@ -74,7 +74,7 @@ local cases = {
 			end
 			for _ in pairs(server:stored("romeo") or {}) do kept = kept + 1; end
 			local app = appserver.connect(server, PUSH);
-			server:eval("module:fire_event('cloud-notify-ping', { user = 'romeo' })");
+			server:ping("romeo");
 			local pushed = app:settled();
 			assert(kept == 4 and pushed == 4, ("%d of 4 stored, %d pushed"):format(kept, pushed));
 			return "4 of 4";
@@ -98,7 +98,7 @@ for _, storage in ipairs({ "internal", "sqlite", "postgresql" }) do
 				if not ok then error(("round %d of seed %d: %s"):format(round, seed, err), 0); end
 				answered = answered + err;
 				local app = appserver.connect(server, PUSH);
-				server:eval("module:fire_event('cloud-notify-ping', { user = 'romeo' })");
+				server:ping("romeo");
 				local pushed = app:settled();
 				assert(pushed == #model, ("seed %d: %d registrations, %d pushes"):format(seed, #model, pushed));
 			end

@@ -284,6 +284,11 @@ function methods:store(user, data, store)
 	assert(self:eval("return module:open_store(select(3, ...)):set(...)", user, data, store or "cloud_notify"));
 end
 
+-- Wakes all devices of a user, as other modules do.
+function methods:ping(user)
+	self:eval([[module:fire_event("cloud-notify-ping", { user = ... })]], user);
+end
+
 -- What prosodyctl prints, and whether it succeeded. It runs beside us: what it asks for may need our clients. A table before
 -- its words has the `environment`, as in a shell, and the `timeout`.
 function methods:prosodyctl(opts, ...)
