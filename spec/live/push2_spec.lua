@@ -76,10 +76,8 @@ describe("push2", function ()
 	teardown(function () server:stop(); end);
 
 	it("is announced by the account, with its profiles", function ()
-		local found, romeo = {}, client.connect(server, "romeo");
-		local reply = romeo:iq(st.stanza("iq", { type = "get", to = romeo.bare })
-			:tag("query", { xmlns = "http://jabber.org/protocol/disco#info" }));
-		for feature in reply.tags[1]:childtags("feature") do found[feature.attr.var] = true; end
+		local romeo = client.connect(server, "romeo");
+		local found = romeo:features(romeo.bare);
 		for _, feature in ipairs({
 			"urn:xmpp:push2:0", push2.notify_only, push2.encrypted, "urn:xmpp:push2:match:all", "urn:xmpp:push2:match:important",
 			"urn:xmpp:push2:match:archived", "urn:xmpp:push2:match:archived-with-body",

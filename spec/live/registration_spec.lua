@@ -26,14 +26,8 @@ describe("push registration", function ()
 	after_each(function () server:stop(); end);
 
 	it("is announced by the account, not by the host", function ()
-		local function features(to)
-			local found = {};
-			local reply = phone:iq(st.stanza("iq", { type = "get", to = to }):tag("query", { xmlns = "http://jabber.org/protocol/disco#info" }));
-			for feature in reply.tags[1]:childtags("feature") do found[feature.attr.var] = true; end
-			return found;
-		end
-		assert.is_true(features("romeo@example.test")["urn:xmpp:push:0"]);
-		assert.is_nil(features("example.test")["urn:xmpp:push:0"]);
+		assert.is_true(phone:features("romeo@example.test")["urn:xmpp:push:0"]);
+		assert.is_nil(phone:features("example.test")["urn:xmpp:push:0"]);
 	end);
 
 	it("is stored in the reference's shape, the form as it came", function ()

@@ -39,10 +39,7 @@ describe("cloud_notify_extensions", function ()
 
 	it("is announced by the account", function ()
 		local romeo = client.connect(server, "romeo");
-		local found = {};
-		local reply = romeo:iq(st.stanza("iq", { type = "get", to = romeo.bare })
-			:tag("query", { xmlns = "http://jabber.org/protocol/disco#info" }));
-		for feature in reply.tags[1]:childtags("feature") do found[feature.attr.var] = true; end
+		local found = romeo:features(romeo.bare);
 		for _, feature in ipairs({
 			xmlns_encrypt, "tigase:push:encrypt:aes-128-gcm", "tigase:push:encrypt:omemo:0", "tigase:push:jingle:0",
 			xmlns_priority, "tigase:push:away:0",

@@ -102,6 +102,14 @@ function methods:iq(iq)
 	end, "the answer to "..iq:top_tag());
 end
 
+-- What an address announces (XEP-0030), as a set.
+function methods:features(to)
+	local reply = self:iq(st.stanza("iq", { type = "get", to = to }):tag("query", { xmlns = "http://jabber.org/protocol/disco#info" }));
+	local found = {};
+	for feature in reply.tags[1]:childtags("feature") do found[feature.attr.var] = true; end
+	return found;
+end
+
 -- When this returns, the server has handled all that was sent before.
 function methods:sync()
 	self:iq(st.stanza("iq", { type = "get" }):tag("ping", { xmlns = "urn:xmpp:ping" }));
