@@ -3,7 +3,6 @@
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
-local net = require "spec.support.net";
 local show = require "spec.support.show";
 
 local say = show.clock();
@@ -21,7 +20,7 @@ local reply = phone:enable_push({ jid = app.jid, node = "yxs32uqsflafdk3iuqo", o
 assert(reply.attr.type == "result", tostring(reply));
 say("It has enabled push: wake me through %s", app.jid);
 phone:cut();
-net.wait(function () return server:eval("return prosody.hosts[module.host].sessions.romeo == nil"); end, "the end of the session");
+phone:gone();
 say("Its connection is cut: there is no network where Romeo is");
 
 local juliet = client.connect(server, "juliet", { resource = "balcony" });

@@ -4,7 +4,6 @@
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
-local net = require "spec.support.net";
 local st = require "util.stanza";
 
 local version = os.getenv("PROSODY");
@@ -79,8 +78,7 @@ local faults = {
 			phone:enable_push({ jid = PUSH, node = "n" });
 			phone:acked();
 			phone:cut();
-			net.wait(function () return server:eval("return prosody.hosts[module.host].sessions.romeo == nil"); end,
-				"the end of the session", 5);
+			phone:gone(5);
 		end;
 	};
 	{
@@ -97,8 +95,7 @@ local faults = {
 			client.connect(server, "juliet"):message { to = "romeo@example.test", body = "Romeo?" };
 			app:expect(1);
 			phone:cut();
-			net.wait(function () return server:eval("return prosody.hosts[module.host].sessions.romeo == nil"); end,
-				"the end of the session", 10);
+			phone:gone();
 			local pushes = app:settled();
 			assert(pushes == 1, "it was pushed "..pushes.." times");
 		end;

@@ -23,10 +23,6 @@ local function start(options, opts)
 	phone:acked();
 end
 
-local function gone()
-	net.wait(function () return phone:session(".username") == nil; end, "the end of the session", 15);
-end
-
 local function write(body, ...)
 	juliet:message { to = "romeo@example.test", body = body, ... };
 end
@@ -227,7 +223,7 @@ describe("hibernation", function ()
 		local before = net.now();
 		phone:sleep();
 		assert.equal(3, timeout());
-		gone();
+		phone:gone();
 		assert.is_true(net.now() - before > 3);
 		assert.equal(0, app:settled());
 	end);
@@ -241,7 +237,7 @@ describe("hibernation", function ()
 		write("Romeo?");
 		app:expect(2);
 		assert.equal(2, timeout());
-		gone();
+		phone:gone();
 	end);
 
 	it("has its own time again when the registration goes", function ()
@@ -251,7 +247,7 @@ describe("hibernation", function ()
 		local laptop = client.connect(server, "romeo", { resource = "laptop" });
 		laptop:disable_push({ jid = PUSH });
 		assert.equal(2, timeout());
-		gone();
+		phone:gone();
 	end);
 
 	it("has its own time again when the module goes, and a longer one over a reload", function ()
@@ -261,7 +257,7 @@ describe("hibernation", function ()
 		assert.equal(300, timeout());
 		server:unload();
 		assert.equal(2, timeout());
-		gone();
+		phone:gone();
 	end);
 
 	it("is never made shorter", function ()
@@ -283,7 +279,7 @@ describe("hibernation", function ()
 		app:expect(1);
 		assert.is_true(net.now() - before > 1.5 and phone:session(".username") == "romeo", "before the end");
 		assert.same({ "unimportant" }, kinds());
-		gone();
+		phone:gone();
 		assert.equal(1, app:settled());
 	end);
 
@@ -294,7 +290,7 @@ describe("hibernation", function ()
 		phone:acked();
 		phone:sleep();
 		app:expect(1);
-		gone();
+		phone:gone();
 		assert.equal(1, app:settled(), "one for the second hibernation, none for the first");
 	end);
 
@@ -306,7 +302,7 @@ describe("hibernation", function ()
 			tablet:close();
 			phone:sleep();
 			write("Romeo?");
-			gone();
+			phone:gone();
 			app:settled();
 			local nodes = {};
 			for i, push in ipairs(app.pushes) do nodes[i] = appserver.read(push).node; end

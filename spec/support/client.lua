@@ -3,7 +3,7 @@
 --   local phone = client.connect(server, "romeo", { resource = "phone", presence = true, smacks = true, host = … })
 --   phone:enable_push({ jid = "push.example.test", node = "n1", options = { secret = "s" } })  -> reply
 --   phone:message({ to = "…", body = "…" });  phone:received(pred);  phone:expect(pred, "what")
---   phone:close()  phone:cut()  phone:sync()
+--   phone:close()  phone:cut()  phone:sync()  phone:gone()
 --   phone:acked()  phone:sleep()  client.resume(server, "romeo", phone)      with stream management
 local net = require "spec.support.net";
 local stream = require "spec.support.stream";
@@ -175,6 +175,11 @@ end
 function methods:sleep()
 	self:cut();
 	net.wait(function () return self:session(".hibernating"); end, "the hibernation of "..self.jid);
+end
+
+-- Waits until the server has no session of the client.
+function methods:gone(timeout)
+	net.wait(function () return not self:session(".username"); end, "the end of the session of "..self.jid, timeout);
 end
 
 return client;
