@@ -137,15 +137,12 @@ local function ring_in(delay)
 	end));
 end
 
--- Whether other modules look at pushes. util.events looks up afresh, each time, that an event has no handlers.
+-- All handlers by event: util.events looks up afresh, each time, that an event has none.
 local handlers = prosody.hosts[host].events._event_map;
 
 -- A push may carry its stanza, and then other modules see none.
 local carries_stanzas = protocol.carries_stanzas;
-
-local function is_seen()
-	return not carries_stanzas and handlers["cloud_notify/push"] ~= nil;
-end
+local fires_events = not carries_stanzas;
 
 -- Sends the stanzas that the engine wants sent: `iq`, and the others where there are more. `details` are there if other
 -- modules want to see each, with its record: that in `given` or else in the store. Gives whether these kept all back.
@@ -176,9 +173,11 @@ local asks_for_roster = false;
 -- again. The arguments are those of the longest method, the first of an event with a stanza its word of facts: to count
 -- them would cost more than to pass too many. Gives whether other modules kept all back, and what else the engine said.
 local function push(method, user, stanza, given, a, b, c, d, e, f, g, h, i)
+	-- Written out, here as in push_test: every event comes by.
+	local is_seen = fires_events and handlers["cloud_notify/push"] ~= nil;
 	if asks_for_roster and stanza and engine:asks_for_roster(user, a) then a = with_roster(user, stanza, a); end
 	local carried = carries_stanzas and stanza or nil;
-	local details, wait, done, alerted, iq, others = method(engine, user, now(), is_seen(), carried, a, b, c, d, e, f, g, h, i);
+	local details, wait, done, alerted, iq, others = method(engine, user, now(), is_seen, carried, a, b, c, d, e, f, g, h, i);
 	if details == false then
 		if not store.alone(load, user) then return; end
 		return push(method, user, stanza, given, a, b, c, d, e, f, g, h, i);
@@ -204,7 +203,8 @@ end
 
 -- Sends a ping to the records given, whatever was pushed a moment ago; on_sent(id) hears of it before. Gives whether it left.
 local function push_test(user, given, on_sent)
-	local details, _, _, _, iq = engine:on_ping(user, now(), is_seen(), nil, given, true);
+	local is_seen = fires_events and handlers["cloud_notify/push"] ~= nil;
+	local details, _, _, _, iq = engine:on_ping(user, now(), is_seen, nil, given, true);
 	if not iq then return false; end
 	on_sent(iq.attr.id);
 	return not perform(user, nil, given, details, iq);
