@@ -225,7 +225,7 @@ impl Engine {
     }
 
     /// Of the registrations that the store has of a user as many are woken, the newest.
-    pub fn most_devices(&self) -> usize {
+    pub fn max_woken(&self) -> usize {
         match self.protocol {
             Protocol::Push => self.config.max_devices,
             // Its reference has no limit, and nobody's registration is passed over for one.
@@ -254,7 +254,7 @@ impl Engine {
 
     /// Takes what the store has of `user`; called after every change of it.
     pub fn load(&mut self, user: &str, registrations: Vec<Registration>) {
-        let devices = Devices::new(registrations, self.most_devices());
+        let devices = Devices::new(registrations, self.max_woken());
         self.delivery.retain(user, |identifier| devices.get(identifier).is_some());
         let user: Rc<str> = user.into();
         let known = self.users.peek(&user).cloned().unwrap_or_default();

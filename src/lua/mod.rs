@@ -210,7 +210,7 @@ fn registrations<M: LuaUserDataMethods<Host>>(methods: &mut M) {
     );
     method(methods, "standing", |lua, host, (user, stored): (Text, Option<LuaTable>)| {
         let devices = stored_devices(host.engine.protocol(), &user, stored);
-        let (too_many, woken) = devices.split(host.engine.most_devices());
+        let (too_many, woken) = devices.split(host.engine.max_woken());
         Ok((identifiers(lua, woken.iter())?, identifiers(lua, too_many.iter())?))
     });
     type Affiliation = (Text, Option<LuaTable>, Option<Text>, Option<Text>, Option<Text>, Option<Text>);
