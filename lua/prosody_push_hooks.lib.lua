@@ -38,28 +38,28 @@ return function (push)
 
 	-- Stream management: a session whose client does not answer is woken through the registration that it holds.
 	module:hook("smacks-ack-delayed", guarded("a push for a late ack", function (event)
-		push.acks_late(event.origin, event.queue, event.stanza);
+		push.smacks.acks_late(event.origin, event.queue, event.stanza);
 	end));
 
 	module:hook("smacks-hibernation-start", guarded("a push at the start of hibernation", function (event)
-		push.hibernates(event.origin, event.queue);
+		push.smacks.hibernates(event.origin, event.queue);
 	end));
 
 	module:hook("smacks-hibernation-stanza-queued", guarded("a push for a queued stanza", function (event)
-		push.queued(event.origin, event.stanza);
+		push.smacks.queued(event.origin, event.stanza);
 	end));
 
 	module:hook("smacks-hibernation-end", guarded("the end of hibernation", function (event)
-		push.resumed(event.resumed);
+		push.smacks.resumed(event.resumed);
 	end));
 
 	module:hook("resource-bind", guarded("binding a registration", function (event)
-		push.binds(event.session);
+		push.registrations.binds(event.session);
 	end));
 
 	module:hook_global("user-deleted", guarded("forgetting a deleted account", function (event)
 		if event.host == module.host then
-			push.forget(event.username);
+			push.registrations.forget(event.username);
 		end
 	end));
 end

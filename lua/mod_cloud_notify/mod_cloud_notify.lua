@@ -54,7 +54,7 @@ hook_iq("enable", function (event)
 	record.options = options and st.preserialize(options);
 	local allowed = module:fire_event("cloud_notify/registration", { origin = origin, stanza = stanza, push_info = record });
 	if allowed == false then return true; end -- the handler has answered
-	if not push.enable(user, identifier, record) then return try_again(event); end
+	if not push.registrations.enable(user, identifier, record) then return try_again(event); end
 
 	origin.push_identifier, origin.push_settings, origin.first_hibernated_push = identifier, record, nil;
 	origin.log("info", "Push notifications enabled: %s, %s", user, identifier);
@@ -69,7 +69,7 @@ hook_iq("disable", function (event)
 		origin.send(st.error_reply(stanza, "modify", "bad-request", "Missing jid"));
 		return true;
 	end
-	if push.disable(origin.username, attr.jid, attr.node) == nil then return try_again(event); end
+	if push.registrations.disable(origin.username, attr.jid, attr.node) == nil then return try_again(event); end
 	origin.send(st.reply(stanza));
 	return true;
 end);
@@ -81,7 +81,7 @@ module:hook("message/bare", guarded("a remote disable", function (event)
 	local affiliation = pubsub and pubsub:get_child("affiliation", xmlns_pubsub);
 	if not affiliation or stanza.attr.type == "error" or not stanza.attr.to then return; end
 	-- Otherwise it is a message like any other.
-	return push.revoke(jid_node(stanza.attr.to), stanza.attr.from, pubsub.attr.node,
+	return push.registrations.revoke(jid_node(stanza.attr.to), stanza.attr.from, pubsub.attr.node,
 		affiliation.attr.jid, affiliation.attr.affiliation) or nil;
 end), 10);
 

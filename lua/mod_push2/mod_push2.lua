@@ -36,7 +36,7 @@ local function enable(session, tag)
 	local record, condition, text = engine:ask(tag, user, identifier);
 	if not record then return nil, "modify", condition, text; end
 	record.timestamp = os.time();
-	if not push.enable(user, identifier, record) then return nil, "wait", "internal-server-error"; end
+	if not push.registrations.enable(user, identifier, record) then return nil, "wait", "internal-server-error"; end
 	session.push_registration_id, session.push_registration, session.first_hibernated_push = identifier, record, nil;
 	session.log("info", "Push notifications enabled: %s, %s at %s", user, identifier, record.service);
 	return true;
@@ -57,7 +57,7 @@ end
 hook_iq("enable", enable);
 
 hook_iq("disable", function (session)
-	local removed = push.remove(session.username, identifier_of(session), "its client wants no more pushes");
+	local removed = push.registrations.remove(session.username, identifier_of(session), "its client wants no more pushes");
 	if removed == nil then return nil, "wait", "internal-server-error"; end
 	return true;
 end);
