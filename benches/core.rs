@@ -12,6 +12,7 @@ use prosody_push::delivery::Millis;
 use prosody_push::element::Element;
 use prosody_push::engine::{Done, Engine, Event, Push, Pushes, Queued, Verdict};
 use prosody_push::facts::{BODY, Message};
+use prosody_push::holders::Holders;
 use prosody_push::protocol::Protocol;
 use prosody_push::registration::Registration;
 
@@ -46,9 +47,9 @@ fn host(devices: usize, coalesce: bool) -> Engine {
     let form = Element { name: "x".into(), attrs: Box::new([]), children: Box::new([]) };
     let registration = |node: &str| Registration::new(&format!("{JID}<{node}"), JID, Some(node), Some(&form), 1);
     for user in 0..1000 {
-        engine.load(&format!("user{user}"), vec![registration("phone")]);
+        engine.load(&format!("user{user}"), vec![registration("phone")], false);
     }
-    engine.load("romeo", (0..devices).map(|device| registration(&device.to_string())).collect());
+    engine.load("romeo", (0..devices).map(|device| registration(&device.to_string())).collect(), false);
     engine
 }
 
@@ -82,7 +83,7 @@ fn offline(engine: &mut Engine, message: &Message) -> Pushes {
 }
 
 fn answer(engine: &mut Engine, push: &Push) {
-    assert_eq!(engine.on_answer(NOW, push.id.as_str(), Some(JID), None), Verdict::Stays);
+    assert_eq!(engine.on_answer(NOW, &push.id.to_string(), Some(JID), None).verdict, Verdict::Stays);
 }
 
 #[library_benchmark]
@@ -104,8 +105,9 @@ fn answered((mut engine, push): (Engine, Push)) -> Engine {
 #[library_benchmark]
 #[bench::live_session(args = (1), setup = busy)]
 fn archived(mut engine: Engine) -> Engine {
-    let pushes =
-        engine.on_addressed(black_box(event(NOW)), Some("romeo@example.org"), black_box(&MESSAGE), |_| true, None);
+    let held = Holders::new(Some("cpush.example<0"));
+    let to = Some("romeo@example.org");
+    let pushes = engine.on_addressed(black_box(event(NOW)), to, black_box(&MESSAGE), held, None);
     assert!(pushes.expect("romeo is loaded").list.is_empty());
     engine
 }
@@ -114,7 +116,8 @@ fn archived(mut engine: Engine) -> Engine {
 #[bench::after_the_first(args = (1), setup = busy)]
 fn queued(mut engine: Engine) -> Engine {
     let done = Done::default().with(true);
-    let queued = engine.on_queued(black_box(event(NOW)), "push.example<0", done, black_box(&MESSAGE));
+    let queued =
+        engine.on_queued(black_box(event(NOW)), "push.example<0", done, black_box(&MESSAGE), Holders::default());
     assert!(matches!(queued, Ok(Queued { pushes, alerted: true, .. }) if pushes.list.is_empty()));
     engine
 }

@@ -2,26 +2,33 @@
 -- knows no rule of push. The library's side is typed in prosody_push.meta.lua.
 
 local modulemanager = require "core.modulemanager";
+local jid_prep = require "util.jid".prep;
 local logger = require "util.logger";
 local now = require "util.time".now;
 local st = require "util.stanza";
 
 local traceback, xpcall = debug.traceback, xpcall;
 
+if module:get_host_type() ~= "local" then
+	error(("mod_%s is for hosts that users have accounts on, and %s is none: take it out of this host's modules_enabled.")
+		:format(module.name, module.host), 0);
+end
+
 local library = module:require "prosody_push_loader";
 local protocol = module:require "prosody_push_protocol";
+local sessions = module:require "prosody_push_sessions";
+local rooms = module:require "prosody_push_rooms";
 local new_facts = module:require "prosody_push_facts";
 local store = module:require "prosody_push_store";
 local new_watchdogs = module:require "prosody_push_watchdog";
 
 local identifier_field, record_field = protocol.identifier, protocol.record;
 local host = module.host;
-local host_sessions = prosody.hosts[host].sessions;
 
 -- The engine keeps the logger, which must not lead back to this module: nothing would ever be collected.
 local engine = library.new(host, protocol.name, function (name)
 	return module:get_option(name);
-end, getmetatable(st.stanza("iq")), logger.init(host..":"..module.name));
+end, getmetatable(st.stanza("iq")), jid_prep, logger.init(host..":"..module.name));
 
 -- Nothing may raise out of a hook: it would cost a user the message that the event is about. `otherwise` is tried when
 -- `handler` failed.
@@ -44,24 +51,9 @@ end
 
 ---- Facts ----
 
-local function sessions(user)
-	local of_user = host_sessions[user];
-	return of_user and of_user.sessions or {};
-end
-
-local facts_about = new_facts(engine, sessions);
+local facts_about = new_facts(engine, sessions.of, rooms);
 local facts, with_roster = facts_about.of, facts_about.with_roster;
-
--- The registrations that sessions of the user hold, whoever wrote that there: one, or several with "\0" between.
-local function held(user)
-	local of_user, identifiers = host_sessions[user], nil;
-	if not of_user then return nil; end
-	for _, session in next, of_user.sessions do
-		local identifier = session[identifier_field];
-		if identifier then identifiers = identifiers and identifiers.."\0"..identifier or identifier; end
-	end
-	return identifiers;
-end
+local held = sessions.held;
 
 
 ---- Registrations ----
@@ -69,7 +61,7 @@ end
 -- Wakes a session before its end; smacks is below.
 local smacks;
 local watchdog = new_watchdogs(engine:max_hibernation(), engine:wake_before(), background("waking a session before its end",
-	function (session) smacks.wake(session); end));
+	function (session) smacks.wake(session, "hibernation ends"); end));
 
 local registrations = module:require "prosody_push_registrations"(engine, store, sessions, watchdog);
 local load, read_whole = registrations.load, registrations.read_whole;
@@ -105,9 +97,9 @@ local function send(iq)
 	end
 end
 
--- The library has said in which way.
-local function remove_failing(user, identifier)
-	return registrations.remove(user, identifier, "pushes to it fail");
+-- The library says why. It counts those that have really gone: a store may be read-only.
+local function remove_failing(gone)
+	if registrations.remove(gone.user, gone.identifier, gone.why) then engine:ended(gone.refused); end
 end
 
 -- The engine's timer, and when it rings.
@@ -118,9 +110,7 @@ local function tick()
 	timer = nil;
 	local gone, stanzas, delay = engine:on_timer(now());
 	for _, iq in ipairs(stanzas) do send(iq); end
-	for i = 1, #gone, 2 do
-		remove_failing(gone[i], gone[i + 1]);
-	end
+	for _, failing in ipairs(gone) do remove_failing(failing); end
 	return delay;
 end
 
@@ -170,12 +160,12 @@ end
 local asks_for_roster = false;
 
 -- Tells the engine of an event of a user, and performs; where it has not got the registrations, loads them and tells it
--- again. The arguments are those of the longest method, the first of an event with a stanza its word of facts: to count
--- them would cost more than to pass too many. Gives whether other modules kept all back, and what else the engine said.
+-- again. The arguments are those of the longest method, the first two of an event with a stanza its word of facts and its sender:
+-- to count them would cost more than to pass too many. Gives whether other modules kept all back, and what else the engine said.
 local function push(method, user, stanza, given, a, b, c, d, e, f, g, h, i)
 	-- Written out, here as in push_test: every event comes by.
 	local is_seen = fires_events and handlers["cloud_notify/push"] ~= nil;
-	if asks_for_roster and stanza and engine:asks_for_roster(user, a) then a = with_roster(user, stanza, a); end
+	if asks_for_roster and stanza and engine:asks_for_roster(user, a) then a = with_roster(user, b, a); end
 	local carried = carries_stanzas and stanza or nil;
 	local details, wait, done, alerted, iq, others = method(engine, user, now(), is_seen, carried, a, b, c, d, e, f, g, h, i);
 	if details == false then
@@ -197,14 +187,26 @@ local function addressed(user, origin, to, stanza, id)
 	push(engine.on_addressed, user, stanza, nil, word, from, text, name, call_id, more, to, held(user), sender);
 end
 
+-- A user who asks for a subscription tells whom he asks, who may have no session at all.
+local function asked(user, stanza)
+	local word, from, text, name, call, more = facts(user, stanza);
+	push(engine.on_addressed, user, stanza, nil, word, from, text, name, call, more, stanza.attr.to, held(user));
+end
+
 local function ping(user, records)
 	push(engine.on_ping, user, nil, records, records);
+end
+
+-- Wakes those whose clients do not know that the server was started anew.
+local function wake_after_start(user)
+	push(engine.on_ping, user, nil, nil, nil, "started", held(user));
 end
 
 -- Sends a ping to the records given, whatever was pushed a moment ago; on_sent(id) hears of it before. Gives whether it left.
 local function push_test(user, given, on_sent)
 	local is_seen = fires_events and handlers["cloud_notify/push"] ~= nil;
-	local details, _, _, _, iq = engine:on_ping(user, now(), is_seen, nil, given, true);
+	if store.alone(load, user) == nil then return false; end
+	local details, _, _, _, iq = engine:on_ping(user, now(), is_seen, nil, given, "test");
 	if not iq then return false; end
 	on_sent(iq.attr.id);
 	return not perform(user, nil, given, details, iq);
@@ -215,9 +217,10 @@ local extensions = {};
 
 local desk = module:require "prosody_push_desk"(engine, store, sessions, registrations.remove, push_test, extensions);
 
-local remove_refused = background("the end of a registration that was refused", function (gone)
-	remove_failing(gone[1], gone[2]);
-end);
+local remove_refused = background("the end of a registration that was refused", remove_failing);
+
+-- Refusals in a row by identifier, for whoever looks after devices: mod_http_admin_api reads them.
+local push_errors = module:shared("push_errors");
 
 -- True if the stanza is the answer to a push.
 local function answer(stanza)
@@ -226,24 +229,20 @@ local function answer(stanza)
 		kind, condition, text = stanza:get_error();
 		kind = kind or "cancel";
 	end
-	local ours, wait, user, identifier = engine:on_answer(now(), id, from, kind, condition, text);
+	local ours, wait, gone, identifier, refusals = engine:on_answer(now(), id, from, kind, condition, text);
 	if wait then ring_in(wait); end
-	if user then remove_refused({ user, identifier }); end
+	if identifier then push_errors[identifier] = refusals > 0 and refusals or nil; end
+	if gone then remove_refused(gone); end
 	if ours then desk.answered(id, kind, condition, text); end
 	return ours;
 end
 
 
-smacks = module:require "prosody_push_smacks"(engine, facts_about, watchdog, push, background);
+smacks = module:require "prosody_push_smacks"(engine, facts_about, sessions, registrations, watchdog, push, background);
 
 -- The user has sent something with that session.
-local is_activity = setmetatable({}, { __index = function (is_activity, word)
-	is_activity[word] = engine:is_activity(word);
-	return is_activity[word];
-end });
-
 local function sent(session, stanza)
-	if session.username and is_activity[facts_about.word(session.username, stanza)] then
+	if session.username and engine:is_activity(facts_about.word(session.username, stanza)) then
 		session.last_activity = os.time();
 	end
 end
@@ -251,11 +250,20 @@ end
 
 ---- Extensions ----
 
+-- Another author's module of that name encrypts what it sees of our pushes.
+local function look_for_encryption()
+	engine:extend("encrypted elsewhere", not extensions.encrypted and modulemanager.is_loaded(host, "cloud_notify_encrypted"));
+end
+module:hook("module-loaded", guarded("a module that was loaded", look_for_encryption));
+module:hook("module-unloaded", guarded("a module that was unloaded", look_for_encryption));
+look_for_encryption();
+
 -- Switches an extension on or off.
 local function extend(name, is_on)
 	extensions[name] = is_on;
 	asks_for_roster = engine:extend(name, is_on);
 	facts_about.learn();
+	look_for_encryption();
 end
 
 
@@ -274,15 +282,21 @@ end
 
 ---- Reload and unload ----
 
+-- What waits, or is held, is pushed now: it would not survive.
+local function flush()
+	smacks.flush();
+	for _, iq in ipairs(engine:release_all(now())) do send(iq); end
+end
+
 local function save()
 	local bound = {};
-	smacks.flush();
+	flush();
 	registrations.each_bound_session(function (session)
 		bound[session] = {
 			session[identifier_field], session[record_field], session.first_hibernated_push, watchdog.holds(session),
+			registrations.bound_at(session);
 		};
 	end);
-	for _, iq in ipairs(engine:release_all(now())) do send(iq); end
 	return { engine = engine:save(), bound = bound };
 end
 
@@ -290,12 +304,15 @@ local function restore(saved)
 	if saved.engine then engine:restore(saved.engine); end
 	for session, fields in pairs(saved.bound or {}) do
 		session[identifier_field], session[record_field], session.first_hibernated_push = fields[1], fields[2], fields[3];
+		registrations.bound_at(session, fields[5]);
 		if fields[4] and session.hibernating then watchdog.extend(session); end
+		smacks.restored(session);
 	end
 	ring_in(0);
 end
 
 local function unload()
+	flush();
 	if timer then timer:stop(); end
 	smacks.stop();
 	registrations.each_bound_session(registrations.unbind);
@@ -308,9 +325,16 @@ return {
 	guarded = guarded;
 	registrations = registrations;
 	smacks = smacks;
+	rooms = rooms;
+	is_about_call = facts_about.is_about_call;
 	offline = offline;
 	addressed = addressed;
+	asked = asked;
 	ping = ping;
+	wake_after_start = wake_after_start;
+	background = background;
+	users = store.users;
+	flush = flush;
 	answer = answer;
 	sent = sent;
 	load_admin = load_admin;

@@ -9,6 +9,8 @@
 ---@class prosody_push
 ---@field version string             the shim refuses a library of another version
 ---@field answer_timeout integer     seconds that an app server has to answer
+---@field session_states table        a letter for each way in which a session holds a registration: in_use (connected, and all is
+---acknowledged), connected, late (an ack is overdue), hibernates
 local prosody_push = {};
 
 ---Whether lines of level debug are made at all, on all hosts.
@@ -20,9 +22,10 @@ function prosody_push.log_debug(on) end
 ---@param protocol "push"|"push2"    XEP-0357 or Push 2.0
 ---@param option fun(name: string): any          reads Prosody's configuration
 ---@param stanza_metatable table                 what makes a table a stanza
+---@param normal fun(jid: string): string?       util.jid's prep: the normal form of a JID, nil for what is none
 ---@param log fun(level: string, format: string, line: string)
 ---@return prosody_push.Engine
-function prosody_push.new(host, protocol, option, stanza_metatable, log) end
+function prosody_push.new(host, protocol, option, stanza_metatable, normal, log) end
 
 ---@class prosody_push.Engine
 local Engine = {};
@@ -31,33 +34,44 @@ local Engine = {};
 ---@class prosody_push.Rule
 ---@field bit? integer               set in the word if the element is there
 ---@field text? integer              set in the word if it has text
----@field keep? "body"|"call"|"sender"|"archive_id"|"carbon_archive_id"|"more"  the text to pass on; the id of a call; whose
----message a carbon has; the id to pass on as name if `by` is the user's account, or that of the message in a carbon; what there
----can be several of: `kind` and `attr`, of elements of type `of_type` if that is there; with `whole`, and the text, or the text
----alone
+---@field keep? "body"|"call"|"invite"|"forwarded"|"archive_id"|"carbon_archive_id"|"more"|"mention"  the text to pass on; the id of a
+---call, in `attr`; that the message's own id is one; the message in a carbon; the id to pass on as name if `by` is the user's
+---account, or that of the message in a carbon; what there can be several of: `kind` and `attr`, of elements of type `of_type` if that
+---is there; with `whole`, and the text, or the text alone; whom a mention without modifiers is about (XEP-0513)
 ---@field kind? string
 ---@field attr? string
 ---@field whole? true
 ---@field of_type? string
----@field types? table<string, integer>          by the attribute `type`
+---@field form? "jid"|"uri"          what `attr` has, to be passed on as Prosody has JIDs
+---@field by? string                 an attribute
+---@field values? table<string, integer>         bits by its value, "" if it is not there
+---@field own? true                  only in a stanza from the user's own account
 ---@field children? table<string, table<string, prosody_push.Rule>>      by name and namespace
 
 ---What to look at in a stanza, and the bits of the word that do not come from there.
 ---@class prosody_push.Known
 ---@field stanzas table<string, prosody_push.Rule>  by name
 ---@field reflected integer          a room reflects what the user said
----@field contact integer            the sender is in the user's roster, which is looked up if asks_for_roster() says so
+---@field contact integer            the sender is in the user's roster, or a room; that is looked up if asks_for_roster() says so
 ---@field stranger integer           the sender is not
+---@field calls table<string, true>  namespaces of what a call is told by
+---@field most_of_a_kind integer     entries of `more` of one kind that are looked at
+---@field longest_entry integer      bytes of one
+---Where mentions are asked for, kinds of `more`:
+---@field mention? string            a JID that is mentioned
+---@field mentioned_occupant? string an occupant of the room that is mentioned, by id
+---@field mentioned_group? string    a group that is mentioned, a space, and whose it is
+---@field nickname? string           the user's nickname in the room that it comes from
+---@field occupant? string           his id as an occupant there
 ---Only for Push 2.0:
 ---@field archived? integer          the stanza is in the user's archive
----@field nickname? string           kind of `more`: the user's nickname in the room that it comes from
 ---@field activity? string           kind of `more`: when a session was active, a space, and the registration that it holds
 
 ---@return prosody_push.Known
 function Engine:known() end
 
 ---Switches one of Tigase's extensions on or off: known() changes. Gives whether asks_for_roster() has to be asked.
----@param name "encrypted"|"filters"|"priority"
+---@param name "encrypted"|"encrypted elsewhere"|"filters"|"priority"
 ---@param on boolean
 ---@return boolean
 function Engine:extend(name, on) end
@@ -75,7 +89,17 @@ function Engine:asks_for_roster(user, word) end
 ---Takes the registrations of a user, read from the store or just written to it.
 ---@param user string
 ---@param records? prosody_push.Records
-function Engine:load(user, records) end
+---@param is_disabled boolean?       the account is disabled: nobody is woken
+function Engine:load(user, records, is_disabled) end
+
+---Whether the account is disabled; nil if the user's registrations are not in memory.
+---@param user string
+---@return boolean?
+function Engine:is_disabled(user) end
+
+---A registration is gone that on_answer() or on_timer() said had to go; `refused` is as it said.
+---@param refused boolean
+function Engine:ended(refused) end
 
 ---The account was deleted.
 ---@param user string
@@ -84,17 +108,18 @@ function Engine:forget(user) end
 ---Checks the address in an <enable>. Gives identifier and normal JID, or nil and why not.
 ---@param jid string?
 ---@param node string?
----@param sender string?             full JID of the client
+---@param user string
 ---@return string? identifier
 ---@return string jid_or_error
-function Engine:address(jid, node, sender) end
+function Engine:address(jid, node, user) end
 
----The registration that a client made, by its SASL2 user agent id: the newest.
+---The registration that a client made, by its SASL2 user agent id, or if it has none by its resource: the newest.
 ---@param user string
 ---@param records prosody_push.Records?
----@param client_id string
+---@param client_id string?
+---@param resource string
 ---@return string? identifier
-function Engine:of_client(user, records, client_id) end
+function Engine:of_client(user, records, client_id, resource) end
 
 ---Puts into the record what its <enable> asks of the extensions. Gives why a client cannot have it stored, if so: the
 ---condition and the text of its error. `options` may be a stanza.
@@ -172,7 +197,7 @@ function Engine:revoked(user, records, from, node, jid, affiliation) end
 ---@param from string?
 ---@param body string?
 ---@param name string?              what the message is known by on all its ways
----@param call string?              id of the call that it is about
+---@param call string?              the call that it is about: the other end's bare JID, a space, and the id
 ---@param more string?              what there can be several of, see known()
 ---@return prosody_push.Details|false|nil details
 ---@return number? wait
@@ -181,8 +206,9 @@ function Engine:revoked(user, records, from, node, jid, affiliation) end
 ---@return table[]? others
 function Engine:on_offline(user, now, seen, whole, word, from, body, name, call, more) end
 
----A message to `to` was archived for the user, or a call is on its way to him. `held` has the identifiers that sessions
----hold, with "\0" between.
+---A message to `to` was archived for the user, or is on its way to or from him and is about a call, or asks him for a
+---subscription. `held` says how it is with his sessions that hold registrations: for each the letter of session_states and the
+---identifier, with "\0" between.
 ---@param user string
 ---@param now number
 ---@param seen boolean               whether other modules see each push
@@ -191,10 +217,10 @@ function Engine:on_offline(user, now, seen, whole, word, from, body, name, call,
 ---@param from string?
 ---@param body string?
 ---@param name string?              what the message is known by on all its ways
----@param call string?              id of the call that it is about
+---@param call string?              the call that it is about: the other end's bare JID, a space, and the id
 ---@param more string?              what there can be several of, see known()
 ---@param to string?
----@param held string?              registrations that sessions of the user hold
+---@param held string?
 ---@param sender string?            that of the session that sent it, if it is the user's
 ---@return prosody_push.Details|false|nil details
 ---@return number? wait
@@ -211,9 +237,17 @@ function Engine:on_addressed(user, now, seen, whole, word, from, body, name, cal
 function Engine:name(from, id, text) end
 
 ---Seconds that a stanza which waits in a session's queue may wait for others to be pushed with.
+---@param user string
 ---@param word integer
+---@param from string?
 ---@return number
-function Engine:queue_delay(word) end
+function Engine:queue_delay(user, word, from) end
+
+---How many stanzas may wait in a session's queue before its device is woken to take them.
+---@param size integer               how many there is room for
+---@param woken_at integer?          for how many it was woken before, since it was there
+---@return integer
+function Engine:queue_alarm(size, woken_at) end
 
 ---A stanza waits in the queue of a session that holds `identifier`. `done` is 0 for the first of those that waited
 ---together, then what the call before gave if its push was sent.
@@ -225,22 +259,27 @@ function Engine:queue_delay(word) end
 ---@param from string?
 ---@param body string?
 ---@param name string?              what the message is known by on all its ways
----@param call string?              id of the call that it is about
+---@param call string?              the call that it is about: the other end's bare JID, a space, and the id
 ---@param more string?              what there can be several of, see known()
 ---@param identifier string
 ---@param done integer
+---@param held string?               of the other sessions, see on_addressed()
 ---@return prosody_push.Details|false|nil details
 ---@return number? wait
 ---@return integer? done
 ---@return boolean? alerted          whether the device knows of something important, by this push or by one before
 ---@return table? stanza
 ---@return table[]? others
-function Engine:on_queued(user, now, seen, whole, word, from, body, name, call, more, identifier, done) end
+function Engine:on_queued(user, now, seen, whole, word, from, body, name, call, more, identifier, done, held) end
 
 ---The session that holds the registration is back.
 ---@param user string
 ---@param identifier string
 function Engine:on_resumed(user, identifier) end
+
+---push_wake_on_start: whether all devices are woken when the server has started.
+---@return boolean
+function Engine:wake_on_start() end
 
 ---push_wake_before_timeout in seconds; 0 for never.
 ---@return number
@@ -259,26 +298,31 @@ function Engine:hibernates_past_push() end
 ---@return number
 function Engine:max_hibernation() end
 
----Another module wants the user's devices woken, or those given.
+---Devices are to be woken though there is no stanza: all of the user's, or those given.
 ---@param user string
 ---@param now number
 ---@param seen boolean               whether other modules see each push
 ---@param whole nil
 ---@param records prosody_push.Records?
----@param at_once boolean?           whatever was pushed a moment ago
+---@param cause ("test"|"queue full"|"started"|"hibernation ends")?  why; nil if another module asks for it
+---@param held string?               see on_addressed()
 ---@return prosody_push.Details|false|nil details
 ---@return number? wait
 ---@return nil, nil
 ---@return table? stanza
 ---@return table[]? others
-function Engine:on_ping(user, now, seen, whole, records, at_once) end
+function Engine:on_ping(user, now, seen, whole, records, cause, held) end
 
 ---The stanza with this id is not sent after all.
 ---@param id string
 function Engine:withdraw(id) end
 
+---A registration that has to go, because pushes to it fail: `refused` by its app server, or out of reach.
+---@alias prosody_push.Gone { user: string, identifier: string, refused: boolean, why: string }
+
 ---An IQ result (no kind) or an error came to the host. True if it answers a push; then the seconds until on_timer() is due,
----if a push is held or sent again, and user and identifier if that registration has to go.
+---if a push is held or sent again; the registration, if it has to go; and where its refusals in a row have changed its identifier,
+---and how many they are.
 ---@param now number
 ---@param id string
 ---@param from string?
@@ -287,14 +331,15 @@ function Engine:withdraw(id) end
 ---@param text string?
 ---@return true? ours
 ---@return number? wait
----@return string? user
+---@return prosody_push.Gone? gone
 ---@return string? identifier
+---@return integer? refusals
 function Engine:on_answer(now, id, from, kind, condition, text) end
 
----Gives user and identifier in turns of registrations that have to go, the stanzas of pushes that were held, and the
----seconds until it is due again, nil if nothing is in flight or held.
+---Gives the registrations that have to go, the stanzas of pushes that were held, and the seconds until it is due again, nil if
+---nothing is in flight or held.
 ---@param now number
----@return string[] gone
+---@return prosody_push.Gone[] gone
 ---@return table[] stanzas
 ---@return number? delay
 function Engine:on_timer(now) end

@@ -9,7 +9,7 @@ local identifier_field = protocol.identifier;
 local desks = module:shared("/*/prosody_push/desks");
 local place = module.host.."/"..module.name;
 
--- engine; store: prosody_push_store.lib.lua's; sessions(user); remove(user, identifier, why); push_test(user, given, on_sent): sends
+-- engine; store, sessions: those of the libraries of these names; remove(user, identifier, why); push_test(user, given, on_sent): sends
 -- a ping to the records given, when on_sent(id) knows it, and gives whether it left; extensions: those that are on.
 return function (engine, store, sessions, remove, push_test, extensions)
 	-- id of a push -> say(text), of the test that waits for what becomes of it, and when it began
@@ -71,9 +71,9 @@ return function (engine, store, sessions, remove, push_test, extensions)
 		local records, err = store.alone(store.read, user);
 		if not records then return nil, err; end
 		local held_by = {};
-		for resource, session in pairs(sessions(user)) do
+		for resource, session in pairs(sessions.of(user)) do
 			local identifier = session[identifier_field];
-			local state = session.hibernating and "hibernates" or "is connected";
+			local state = session.hibernating and "hibernates" or sessions.is_late(session) and "does not answer" or "is connected";
 			if identifier then held_by[identifier] = ("session %s %s"):format(resource, state); end
 		end
 		local found, never = {}, never_woken(user, records);

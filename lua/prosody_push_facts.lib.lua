@@ -1,18 +1,32 @@
 -- What the rules know of a stanza: one walk over it, for a word of bits and a few scalars. Which parts matter is said by
 -- the library; see src/facts.rs.
 
-local is_contact_subscribed = require "core.rostermanager".is_contact_subscribed;
-local jid_bare = require "util.jid".bare;
-local jid_resource = require "util.jid".resource;
+local rostermanager = require "core.rostermanager";
+local urldecode = require "util.http".urldecode;
+local jid = require "util.jid";
+local jid_bare, jid_host, jid_prep, jid_resource = jid.bare, jid.host, jid.prep, jid.resource;
 
 local identifier_field = module:require "prosody_push_protocol".identifier;
 
--- sessions(user) gives the user's sessions by resource.
-return function (engine, sessions)
+local hosts = prosody.hosts;
+
+-- A JID as Prosody has it, from one that a client wrote, or from a URI (RFC 5122).
+local forms = {
+	jid = function (text) return jid_prep(text); end;
+	uri = function (text)
+		local path = text:match("^xmpp:([^?#]+)");
+		return path and jid_prep(urldecode(path));
+	end;
+};
+
+-- sessions(user) gives the user's sessions by resource; rooms: prosody_push_rooms.lib.lua's.
+return function (engine, sessions, rooms)
 	local known = engine:known();
 	local at_host = "@"..module.host;
 	-- What the walk under way is about and keeps.
-	local account, archive_id, body, call, carbon_archive_id, more, sender;
+	local account, is_own, archive_id, body, call, carbon_archive_id, forwarded, invited;
+	-- The entries of what there can be several of, and how many there are of each kind.
+	local entries, counts;
 
 	-- COMPAT Lua 5.2 has no operator for it
 	local function add(word, bit)
@@ -20,24 +34,50 @@ return function (engine, sessions)
 	end
 
 	local function note(kind, value)
-		more = (more and more.."\0" or "")..kind..value;
+		if not entries then entries, counts = {}, {}; end
+		local n = (counts[kind] or 0) + 1;
+		if n > known.most_of_a_kind or #value > known.longest_entry then return; end
+		counts[kind] = n;
+		entries[#entries + 1] = kind..value;
+	end
+
+	local function keep_more(element, rule)
+		local attr, of_type = rule.attr, rule.of_type;
+		if of_type and element.attr.type ~= of_type or counts and counts[rule.kind] == known.most_of_a_kind then return; end
+		local value = attr and element.attr[attr];
+		if rule.whole then
+			-- None in an element that has others in it.
+			local text = element:get_text();
+			value = text and (value and value.." "..text or not attr and text);
+		elseif value and rule.form then
+			value = forms[rule.form](value);
+		end
+		if value then note(rule.kind, value); end
+	end
+
+	-- XEP-0513. A modifier says that nobody is to be woken for the mention.
+	local function keep_mention(element)
+		if element.tags[1] then return; end
+		local attr = element.attr;
+		local whom = attr.jid and jid_prep(attr.jid);
+		if whom then note(known.mention, whom); end
+		if attr.occupantid then note(known.mentioned_occupant, attr.occupantid); end
+		if attr.mentions then note(known.mentioned_group, attr.mentions.." "..(attr.uri and forms.uri(attr.uri) or attr.uri or "")); end
 	end
 
 	-- Rules are src/facts.rs's. Every message comes by here: add() is written out where most of them pass.
 	local function walk(element, rule, word, xmlns)
-		local types = rule.types;
-		local bit = types and types[element.attr.type];
-		if bit then word = add(word, bit); end
 		local names, tags = rule.children, element.tags;
 		for i = 1, names and #tags or 0 do
 			local child = tags[i];
 			local namespaces = names[child.name];
 			local child_xmlns = namespaces and (child.attr.xmlns or xmlns);
 			local child_rule = namespaces and namespaces[child_xmlns];
-			if child_rule then
-				bit = child_rule.bit;
+			if child_rule and (is_own or not child_rule.own) then
+				local bit, keep = child_rule.bit, child_rule.keep;
 				if bit and word % (bit + bit) < bit then word = word + bit; end
-				local keep = child_rule.keep;
+				bit = child_rule.values and child_rule.values[child.attr[child_rule.by] or ""];
+				if bit then word = add(word, bit); end
 				bit = child_rule.text;
 				if bit then
 					local text = child[1];
@@ -47,23 +87,20 @@ return function (engine, sessions)
 						if keep == "body" then body = body or text; end
 					end
 				elseif keep == "call" then
-					call = call or child.attr.id;
-				elseif keep == "sender" then
-					sender = child.attr.from;
-				elseif keep == "archive_id" and child.attr.by == account..at_host then
+					call = call or child.attr[child_rule.attr];
+				elseif keep == "invite" then
+					invited = true;
+				elseif keep == "forwarded" then
+					forwarded = child;
+				elseif keep == "archive_id" and child.attr.by == account then
 					-- Senders forge it, and mod_mam lets that stand before its own.
 					archive_id = child.attr.id;
-				elseif keep == "carbon_archive_id" and child.attr.by == account..at_host then
+				elseif keep == "carbon_archive_id" and child.attr.by == account then
 					carbon_archive_id = child.attr.id;
 				elseif keep == "more" then
-					local attr, of_type = child_rule.attr, child_rule.of_type;
-					local value = attr and child.attr[attr];
-					if child_rule.whole then
-						-- None in an element that has others in it.
-						local text = child:get_text();
-						value = text and (value and value.." "..text or not attr and text);
-					end
-					if value and (not of_type or child.attr.type == of_type) then note(child_rule.kind, value); end
+					keep_more(child, child_rule);
+				elseif keep == "mention" then
+					keep_mention(child);
 				end
 				if child_rule.children then word = walk(child, child_rule, word, child_xmlns); end
 			end
@@ -91,52 +128,94 @@ return function (engine, sessions)
 		return name;
 	end
 
-	-- Whether a room reflects what the user said in it, as far as mod_track_muc_joins knows.
+	-- Whether a room reflects what the user said in it.
 	local function is_reflected(user, stanza)
 		local room, nick = jid_bare(stanza.attr.from), jid_resource(stanza.attr.from);
 		for _, session in pairs(sessions(user)) do
-			if nick and session.rooms_joined and session.rooms_joined[room] == nick then return true; end
+			if nick and rooms.nick(session, room) == nick then return true; end
 		end
 		return false;
 	end
 
-	-- What Push 2.0 asks for besides: the user's nickname in a room, and when his clients were active.
+	-- What rules about the user himself ask for besides: what he is called in a room, and when his clients were active.
 	local function note_sessions(user, stanza)
 		local room = stanza.attr.type == "groupchat" and jid_bare(stanza.attr.from);
 		for _, session in pairs(sessions(user)) do
-			local nick = room and session.rooms_joined and session.rooms_joined[room];
+			local nick, occupant = room and rooms.nick(session, room), room and rooms.occupant(session, room);
 			if nick then note(known.nickname, nick); end
-			local last = session.last_activity;
+			if occupant then note(known.occupant, occupant); end
+			local last = known.activity and session.last_activity;
 			if last then note(known.activity, ("%d %s"):format(math.floor(last), session[identifier_field] or "")); end
 		end
 	end
 
 	-- The word of what a stanza says by itself.
 	local function word_of(user, stanza)
-		account, archive_id, body, call, carbon_archive_id, more, sender = user, nil, nil, nil, nil, nil, nil;
+		account, archive_id, body, call, carbon_archive_id, forwarded, invited = user..at_host, nil, nil, nil, nil, nil, nil;
+		is_own, entries, counts = stanza.attr.from == account, nil, nil;
 		local rule = known.stanzas[stanza.name];
-		return rule and walk(stanza, rule, 0, "jabber:client") or 0;
+		if not rule then return 0; end
+		local bit = rule.values and rule.values[stanza.attr[rule.by] or ""];
+		return walk(stanza, rule, (rule.bit or 0) + (bit or 0), "jabber:client");
 	end
 
-	-- word, sender, body, name, id of a call, what there can be several of; `id` is the archive's where the message itself
-	-- does not have it yet
+	-- The id of the call that a message invites to (XEP-0482 §4.1).
+	local function id_of_invite(message)
+		if message.attr.type == "groupchat" then
+			local given = message:get_child_with_attr("stanza-id", "urn:xmpp:sid:0", "by", jid_bare(message.attr.from));
+			return given and given.attr.id;
+		end
+		local origin = message:get_child("origin-id", "urn:xmpp:sid:0");
+		return origin and origin.attr.id or message.attr.id;
+	end
+
+	-- The other end of the call that a message is about, a space, and the call's id.
+	local function call_of(message, from)
+		if invited then call = id_of_invite(message); end
+		if not call then return nil; end
+		local peer = jid_bare(from) == account and message.attr.to or from;
+		return (jid_bare(peer) or "").." "..call;
+	end
+
+	-- word, sender, body, name, call, what there can be several of; `id` is the archive's where the message itself does not
+	-- have it yet
 	local function facts(user, stanza, id)
 		local attr, word = stanza.attr, word_of(user, stanza);
-		local from = attr.from;
-		-- Others forge carbons (XEP-0280 §11).
-		if sender and from == user..at_host then from, archive_id = sender, archive_id or carbon_archive_id; end
+		local from = forwarded and forwarded.attr.from or attr.from;
+		if forwarded then archive_id = archive_id or carbon_archive_id; end
 		if attr.type == "groupchat" and is_reflected(user, stanza) then word = add(word, known.reflected); end
-		if known.activity then
-			if id or archive_id then word = add(word, known.archived); end
-			note_sessions(user, stanza);
-		end
-		return word, from, body, id or archive_id or names[stanza], call, more;
+		if known.archived and (id or archive_id) then word = add(word, known.archived); end
+		if known.nickname then note_sessions(user, stanza); end
+		return word, from, body, id or archive_id or names[stanza], (call or invited) and call_of(forwarded or stanza, from),
+			entries and table.concat(entries, "\0");
 	end
 
-	-- The word, with whether the sender is in the user's roster.
-	local function with_roster(user, stanza, word)
-		local is_contact = is_contact_subscribed(user, module.host, jid_bare(stanza.attr.from));
-		return add(word, is_contact and known.contact or known.stranger);
+	-- Whether it is a room that the user is in, or one of this server.
+	local function is_room(user, address)
+		local host = hosts[jid_host(address)];
+		if host and host.modules and host.modules.muc then return true; end
+		for _, session in pairs(sessions(user)) do
+			if rooms.nick(session, address) then return true; end
+		end
+		return false;
+	end
+
+	-- The word, with whether the sender is in the user's roster, as far as that can be read.
+	local function with_roster(user, from, word)
+		local address = jid_bare(from);
+		if not address then return word; end
+		-- 0.12 raises where the roster cannot be read.
+		local ok, is_contact, err = pcall(rostermanager.is_contact_subscribed, user, module.host, address);
+		if ok and is_contact or is_room(user, address) then return add(word, known.contact); end
+		return (err or not ok) and word or add(word, known.stranger);
+	end
+
+	-- Whether a message is about a call.
+	local function is_about_call(stanza)
+		for _, child in ipairs(stanza.tags) do
+			if known.calls[child.attr.xmlns] then return true; end
+		end
+		return false;
 	end
 
 	-- The library looks at more, or at less.
@@ -144,5 +223,5 @@ return function (engine, sessions)
 		known = engine:known();
 	end
 
-	return { of = facts, word = word_of, name = name_of, with_roster = with_roster, learn = learn };
+	return { of = facts, word = word_of, name = name_of, with_roster = with_roster, is_about_call = is_about_call, learn = learn };
 end

@@ -1,23 +1,57 @@
 -- The events of Prosody that lead to pushes, whatever the protocol.
 
+local rostermanager = require "core.rostermanager";
+local user_exists = require "core.usermanager".user_exists;
+local jid_bare = require "util.jid".bare;
 local jid_join = require "util.jid".join;
 local jid_node = require "util.jid".node;
 
-local sessions = prosody.hosts[module.host].sessions;
+local host = module.host;
+local sessions = prosody.hosts[host].sessions;
 
-local xmlns_jingle_message = "urn:xmpp:jingle-message:0";
+-- Whether mod_presence will tell the user that somebody asks for a subscription: not if the answer is known, nor if he has been
+-- told before.
+local function is_news(user, from)
+	return not (rostermanager.is_contact_subscribed(user, host, from)
+		or rostermanager.is_contact_preapproved(user, host, from)
+		or rostermanager.is_contact_pending_in(user, host, from));
+end
 
 -- push: what prosody_push.lib.lua gives.
 return function (push)
 	local guarded = push.guarded;
 
-	-- A call, or its end, on its way to whoever is connected: without an archive nothing else tells of it.
-	module:hook("message/bare", guarded("a push for a call", function (event)
+	-- A call, or its end, on its way: without an archive nothing else tells of it.
+	local function on_its_way(event)
+		local stanza, origin = event.stanza, event.origin;
+		if not push.is_about_call(stanza) then return; end
+		local to = stanza.attr.to or jid_join(origin.username, origin.host);
+		local user = jid_node(to);
+		if user and user_exists(user, host) then push.addressed(user, origin, to, stanza); end
+	end
+	module:hook("message/bare", guarded("a push for a call", on_its_way), -0.5);
+	module:hook("message/full", guarded("a push for a call", on_its_way), -0.5);
+
+	-- The user takes a call, or ends it: his other devices stop ringing.
+	local function sent(event)
+		local stanza, origin = event.stanza, event.origin;
+		if not push.is_about_call(stanza) then return; end
+		push.addressed(origin.username, origin, stanza.attr.to or jid_join(origin.username, origin.host), stanza);
+	end
+	for _, kind in ipairs({ "bare", "full" }) do
+		module:hook("pre-message/"..kind, guarded("the end of a call", sent), -0.6);
+	end
+
+	-- A request for a subscription, before mod_presence takes it.
+	local function asked(event)
 		local stanza = event.stanza;
-		if stanza.attr.to and stanza:child_with_ns(xmlns_jingle_message) then
-			push.addressed(jid_node(stanza.attr.to), event.origin, stanza.attr.to, stanza);
-		end
-	end), -0.5);
+		local user = stanza.attr.type == "subscribe" and stanza.attr.to and jid_node(stanza.attr.to);
+		if user and user_exists(user, host) and is_news(user, jid_bare(stanza.attr.from)) then push.asked(user, stanza); end
+	end
+	module:hook("presence/bare", guarded("a push for a request", asked), 0.5);
+	module:hook("presence/full", guarded("a push for a request", asked), 0.5);
+
+	module:hook("presence/full", guarded("the nicknames of a user", push.rooms.track), 1);
 
 	-- No session took the message.
 	local function no_session(event)
@@ -53,13 +87,43 @@ return function (push)
 		push.smacks.resumed(event.resumed);
 	end));
 
+	module:hook("pre-resource-unbind", guarded("pushes for a session that ends", function (event)
+		push.smacks.ends(event.session);
+	end), 10);
+
 	module:hook("resource-bind", guarded("binding a registration", function (event)
 		push.registrations.binds(event.session);
 	end));
 
-	module:hook_global("user-deleted", guarded("forgetting a deleted account", function (event)
-		if event.host == module.host then
-			push.registrations.forget(event.username);
-		end
+	-- Before mod_s2s closes its connections.
+	module:hook_global("server-stopping", guarded("pushes that were held when the server stopped", function ()
+		push.flush();
+	end), 100);
+
+	-- Fires `handler` with the name of a user of this host.
+	local function hook_account(name, what, handler)
+		module:hook_global(name, guarded(what, function (event)
+			if event.host == host then handler(event.username); end
+		end));
+	end
+	hook_account("user-deleted", "forgetting a deleted account", push.registrations.forget);
+	local load_again = push.background("an account that was disabled or enabled", push.registrations.load_again);
+	hook_account("user-disabled", "the end of pushes to a disabled account", load_again);
+	hook_account("user-enabled", "pushes to an account that is enabled again", load_again);
+
+	-- Access by a token of mod_tokenauth: what the client registers goes with the grant.
+	module:hook("authentication-success", guarded("the grant of a session", function (event)
+		local handler = event.session.sasl_handler;
+		local token = handler and handler.token_info;
+		event.session.push_grant_id = token and token.grant and token.grant.id or nil;
 	end));
+
+	local remove_granted = push.background("registrations of a client whose access was revoked", function (event)
+		push.registrations.remove_granted(event.username, event.id);
+	end);
+	module:hook("token-grant-revoked", guarded("a revoked grant", function (event)
+		if event.username and event.id then remove_granted({ username = event.username, id = event.id }); end
+	end));
+
+	module:require "prosody_push_start"(push);
 end

@@ -2,14 +2,14 @@
 -- together, or none does.
 
 local cache = require "util.cache";
+local usermanager = require "core.usermanager";
 local now = require "util.time".now;
 
 local protocol = module:require "prosody_push_protocol";
 local identifier_field, record_field = protocol.identifier, protocol.record;
 
-local host_sessions = prosody.hosts[module.host].sessions;
-
--- engine; store: prosody_push_store.lib.lua's; sessions(user); watchdog: prosody_push_watchdog.lib.lua's
+-- engine; store: prosody_push_store.lib.lua's; sessions: prosody_push_sessions.lib.lua's; watchdog:
+-- prosody_push_watchdog.lib.lua's
 return function (engine, store, sessions, watchdog)
 	-- The tables of users whose pushes other modules look at, with all that these have put there: the engine does not keep
 	-- that. As many as the registrations whose forms it keeps.
@@ -25,18 +25,27 @@ return function (engine, store, sessions, watchdog)
 		return whole:get(user) or store.alone(fetch_whole, user);
 	end
 
-	-- Takes what the store has of a user, written just now.
-	local function take(user, records)
-		whole:set(user, nil);
-		engine:load(user, records);
+	-- COMPAT 0.12 has no disabled accounts. What cannot be read is no reason to be silent.
+	local function is_disabled(user)
+		return usermanager.user_is_enabled ~= nil and usermanager.user_is_enabled(user, module.host) == false;
 	end
 
 	-- Takes what the store has of a user.
+	local function take(user, records, disabled)
+		whole:set(user, nil);
+		engine:load(user, records, disabled);
+	end
+
 	local function load(user)
 		local records, err = store.read(user);
 		if not records then return nil, err; end
-		take(user, records);
+		take(user, records, is_disabled(user));
 		return true;
+	end
+
+	-- The account was disabled, or enabled.
+	local function load_again(user)
+		if engine:is_disabled(user) ~= nil then store.alone(load, user); end
 	end
 
 	local function forget(user)
@@ -44,14 +53,45 @@ return function (engine, store, sessions, watchdog)
 		engine:forget(user);
 	end
 
+	-- session -> when it was bound, counted from the first
+	local bound = setmetatable({}, { __mode = "k" });
+	local last = 0;
+
+	-- Gives when a session was bound, or after a reload takes it.
+	local function bound_at(session, at)
+		if at then bound[session], last = at, math.max(last, at); end
+		return bound[session] or 0;
+	end
+
 	local function unbind(session)
 		session[identifier_field], session[record_field], session.first_hibernated_push = nil, nil, nil;
+		bound[session] = nil;
 		watchdog.restore(session);
 	end
 
 	local function unbind_all(user, identifier)
-		for _, session in pairs(sessions(user)) do
+		for _, session in pairs(sessions.of(user)) do
 			if session[identifier_field] == identifier then unbind(session); end
+		end
+	end
+
+	-- The session holds the registration from now on. Another that does not answer lets go of it: its client is here.
+	local function bind(session, identifier, record)
+		for _, other in pairs(sessions.of(session.username)) do
+			local is_silent = other.hibernating or sessions.is_late(other);
+			if other ~= session and is_silent and other[identifier_field] == identifier then unbind(other); end
+		end
+		session[identifier_field], session[record_field], session.first_hibernated_push = identifier, record, nil;
+		last = last + 1;
+		bound[session] = last;
+	end
+
+	-- The session falls asleep. If its client has come back with another one meanwhile, it lets go of the registration.
+	local function sleeps(session)
+		for _, other in pairs(sessions.of(session.username)) do
+			if other[identifier_field] == session[identifier_field] and bound_at(other) > bound_at(session) then
+				return unbind(session);
+			end
 		end
 	end
 
@@ -65,7 +105,9 @@ return function (engine, store, sessions, watchdog)
 		if not gone then return false; end
 		local ok, write_err = store.write(user, records);
 		if not ok then return nil, write_err; end
-		take(user, records);
+		local disabled = engine:is_disabled(user);
+		if disabled == nil then disabled = is_disabled(user); end
+		take(user, records, disabled);
 		for _, identifier in ipairs(gone) do
 			unbind_all(user, identifier);
 			module:log("info", "Push registration removed: %s, %s (%s)", user, identifier, why);
@@ -124,34 +166,48 @@ return function (engine, store, sessions, watchdog)
 		end, "its app server wants no more pushes for it");
 	end
 
+	-- What a client made that got in by a grant that is revoked (mod_tokenauth).
+	local function remove_granted(user, grant)
+		return remove_chosen(user, function (records)
+			local identifiers = {};
+			for identifier, record in pairs(records) do
+				if type(record) == "table" and record.grant_id == grant then table.insert(identifiers, identifier); end
+			end
+			return identifiers;
+		end, "the access of its client was revoked");
+	end
+
 	-- A client that comes with a session of its own holds its registration without enabling it again.
 	local function binds(session)
-		if not session.client_id or session[identifier_field] then return; end
+		if session[identifier_field] then return; end
 		local records = store.alone(store.read, session.username);
-		local identifier = records and engine:of_client(session.username, records, session.client_id);
+		local identifier = records and engine:of_client(session.username, records, session.client_id, session.resource);
 		if identifier then
-			session[identifier_field], session[record_field] = identifier, records[identifier];
+			bind(session, identifier, records[identifier]);
 			engine:on_resumed(session.username, identifier);
 		end
 	end
 
 	local function each_bound_session(action)
-		for _, user in pairs(host_sessions) do
-			for _, session in pairs(user.sessions) do
-				if session[identifier_field] then action(session); end
-			end
+		for session in sessions.each() do
+			if session[identifier_field] then action(session); end
 		end
 	end
 
 	return {
 		load = load;
+		load_again = load_again;
 		read_whole = read_whole;
 		forget = forget;
 		enable = enable;
 		remove = remove;
 		disable = disable;
 		revoke = revoke;
+		remove_granted = remove_granted;
+		bind = bind;
+		bound_at = bound_at;
 		binds = binds;
+		sleeps = sleeps;
 		unbind = unbind;
 		each_bound_session = each_bound_session;
 	};

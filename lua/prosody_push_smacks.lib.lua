@@ -1,15 +1,21 @@
 -- Stream management (XEP-0198): a session whose client does not answer is woken through the registration that it holds, by what
 -- waits in its queue.
 
+local filters = require "util.filters";
+local st = require "util.stanza";
+
 local unpack = table.unpack;
 
 local protocol = module:require "prosody_push_protocol";
 local identifier_field, record_field = protocol.identifier, protocol.record;
 
--- engine; facts_about: prosody_push_facts.lib.lua's; watchdog: prosody_push_watchdog.lib.lua's; push and background:
+-- mod_smacks's own
+local queue_size = module:get_option_number("smacks_max_queue_size", 500);
+
+-- engine; facts_about, sessions, registrations, watchdog: those of the libraries of these names; push and background:
 -- prosody_push.lib.lua's
-return function (engine, facts_about, watchdog, push, background)
-	local facts, name_of = facts_about.of, facts_about.name;
+return function (engine, facts_about, sessions, registrations, watchdog, push, background)
+	local facts, name_of, is_late = facts_about.of, facts_about.name, sessions.is_late;
 
 	-- session -> stanzas that wait with it for others, and the timer that ends the wait. Each is seven values, itself and its
 	-- facts, false for none: with a table for each, a long queue would take twice the time (`make bench`).
@@ -26,11 +32,11 @@ return function (engine, facts_about, watchdog, push, background)
 
 	-- Pushes a stanza that waits in the queue of a session to the registration that it holds. `done` has what was pushed of
 	-- those that waited together so far, and what it is after this one comes back. `given` is the record.
-	local function push_queued(session, given, done, stanza, word, from, text, name, call_id, more)
+	local function push_queued(session, given, done, stanza, word, from, text, name, call, more)
 		local identifier = session[identifier_field];
 		if not identifier then return done; end
 		local is_kept_back, done_then, alerted = push(engine.on_queued, session.username, stanza, given,
-			word, from, text, name or name_of(stanza), call_id, more, identifier, done);
+			word, from, text, name or name_of(stanza), call, more, identifier, done, sessions.held(session.username, session));
 		if is_kept_back then return done; end
 		if alerted and session.hibernating and not hibernates_past_push and not session.first_hibernated_push then
 			session.first_hibernated_push = os.time();
@@ -46,68 +52,115 @@ return function (engine, facts_about, watchdog, push, background)
 	local function push_batch(session, batch)
 		local given, done = record_of(session), 0;
 		for i = 1, #batch, 7 do
-			local stanza, word, from, text, name, call_id, more = unpack(batch, i, i + 6);
-			done = push_queued(session, given, done, stanza, word, from or nil, text or nil, name or nil, call_id or nil, more or nil);
+			local stanza, word, from, text, name, call, more = unpack(batch, i, i + 6);
+			done = push_queued(session, given, done, stanza, word, from or nil, text or nil, name or nil, call or nil, more or nil);
 		end
 	end
 
-	-- A session that hibernates is about to end.
-	local function wake(session)
-		local identifier = session[identifier_field];
-		if not identifier then return; end
-		session.log("debug", "Hibernation is about to end: waking %s once more", identifier);
+	-- Wakes the client of a session though nothing has come for it; `cause` is as the library has it.
+	local function wake(session, cause)
+		if not session[identifier_field] then return; end
+		session.log("debug", "Waking %s: %s", session[identifier_field], cause);
 		local given = record_of(session);
-		push(engine.on_ping, session.username, nil, given, given);
+		push(engine.on_ping, session.username, nil, given, given, cause, sessions.held(session.username, session));
 	end
 
-	-- Word of facts -> how long such a stanza waits for others.
-	local delays = setmetatable({}, { __index = function (delays, word)
-		delays[word] = engine:queue_delay(word);
-		return delays[word];
-	end });
+	-- session -> with how many stanzas in its queue its device is woken to take them
+	local alarms = setmetatable({}, { __mode = "k" });
+
+	local function watch_queue(session)
+		local unacked = session.outgoing_stanza_queue and session.outgoing_stanza_queue:count_unacked() or 0;
+		alarms[session] = alarms[session] or engine:queue_alarm(queue_size);
+		if unacked < alarms[session] then return; end
+		alarms[session] = engine:queue_alarm(queue_size, unacked);
+		wake(session, "queue full");
+	end
 
 	-- A stanza waits for a client that hibernates, or whose acks are late.
 	local function queued(session, stanza)
 		if not session[identifier_field] then return; end
-		local word, from, text, name, call_id, more = facts(session.username, stanza);
-		local delay = delays[word];
-		if delay == 0 then return push_queued(session, record_of(session), 0, stanza, word, from, text, name, call_id, more); end
+		watch_queue(session);
+		local word, from, text, name, call, more = facts(session.username, stanza);
+		local delay = engine:queue_delay(session.username, word, from);
+		if delay == 0 then return push_queued(session, record_of(session), 0, stanza, word, from, text, name, call, more); end
 		local batch = waiting[session];
 		if not batch then
 			batch = {};
 			waiting[session] = batch;
 			batch.timer = module:add_timer(delay, background("a push for queued stanzas", function ()
 				waiting[session] = nil;
-				push_batch(session, batch);
+				-- A client that has answered meanwhile has them.
+				if session.hibernating or is_late(session) then push_batch(session, batch); end
 			end));
 		end
 		local n = #batch;
 		batch[n + 1], batch[n + 2], batch[n + 3] = stanza, word, from or false;
-		batch[n + 4], batch[n + 5], batch[n + 6], batch[n + 7] = text or false, name or false, call_id or false, more or false;
+		batch[n + 4], batch[n + 5], batch[n + 6], batch[n + 7] = text or false, name or false, call or false, more or false;
 	end
 
-	-- `stanza` is the one that waits for its ack, if mod_smacks tells.
+	-- session -> what hears of each stanza that is sent to it
+	local listeners = setmetatable({}, { __mode = "k" });
+
+	-- mod_smacks says once that acks are late: from then on each new stanza is met here, behind its own filter, as it is in its
+	-- queue, until the client answers or hibernates.
+	local function listen(session)
+		if listeners[session] or not session.filters then return; end
+		local met = background("a push for a stanza whose ack will be late", function (newest) queued(session, newest); end);
+		local function listener(stanza)
+			if is_late(session) and st.is_stanza(stanza) and stanza.name:find("^%l+$")
+			and (stanza.attr.xmlns or "jabber:client") == "jabber:client" then
+				local all = session.outgoing_stanza_queue:table();
+				if all[1] then met(all[#all]); end
+			end
+			return stanza;
+		end
+		listeners[session] = listener;
+		filters.add_filter(session, "stanzas/out", listener, -1000);
+	end
+
 	local function acks_late(session, queue, stanza)
+		if not session[identifier_field] then return; end
+		listen(session);
+		-- `stanza` is the one that waits for its ack, if mod_smacks tells.
 		for _, unacked in ipairs(stanza and { stanza } or queue) do
 			queued(session, unacked);
 		end
 	end
 
-	local function hibernates(session, queue)
-		if not session[identifier_field] then return; end
-		session.first_hibernated_push = nil;
-		watchdog.extend(session);
+	-- Pushes what waits in the queue; of a session that `ends`, what the archive has and nobody gives back.
+	local function push_queue(session, queue, ends)
 		local given, done = record_of(session), 0;
 		for _, stanza in ipairs(queue) do
-			done = push_queued(session, given, done, stanza, facts(session.username, stanza));
+			local word, from, text, name, call, more = facts(session.username, stanza);
+			if name or not ends then done = push_queued(session, given, done, stanza, word, from, text, name, call, more); end
 		end
 	end
 
-	local function resumed(session)
+	local function hibernates(session, queue)
+		-- What waited is in the queue, too.
+		stop_waiting(session);
+		if session[identifier_field] then registrations.sleeps(session); end
+		if not session[identifier_field] then return; end
 		session.first_hibernated_push = nil;
+		watchdog.extend(session);
+		push_queue(session, queue);
+	end
+
+	local function resumed(session)
+		session.first_hibernated_push, alarms[session], listeners[session] = nil, nil, nil;
 		watchdog.forget(session);
 		stop_waiting(session);
 		if session[identifier_field] then engine:on_resumed(session.username, session[identifier_field]); end
+	end
+
+	-- The session is about to go, and what it has with it. One that can be resumed hibernates instead.
+	local function ends(session)
+		if session.resumption_token and not session.hibernating then return; end
+		local batch = stop_waiting(session);
+		if batch then push_batch(session, batch); end
+		if session[identifier_field] and session.smacks and not session.hibernating and session.outgoing_stanza_queue then
+			push_queue(session, session.outgoing_stanza_queue:table(), true);
+		end
 	end
 
 	-- What waits is pushed, for it would not survive a reload.
@@ -115,11 +168,20 @@ return function (engine, facts_about, watchdog, push, background)
 		for session in pairs(waiting) do push_batch(session, stop_waiting(session)); end
 	end
 
+	-- After a reload the session holds its registration again.
+	local function restored(session)
+		if is_late(session) then listen(session); end
+	end
+
 	local function stop()
 		for session in pairs(waiting) do stop_waiting(session); end
+		for session, listener in pairs(listeners) do
+			if session.filters then filters.remove_filter(session, "stanzas/out", listener); end
+		end
 	end
 
 	return {
-		queued = queued; acks_late = acks_late; hibernates = hibernates; resumed = resumed; wake = wake; flush = flush; stop = stop;
+		queued = queued; acks_late = acks_late; hibernates = hibernates; resumed = resumed; ends = ends; wake = wake; flush = flush;
+		restored = restored; stop = stop;
 	};
 end

@@ -8,14 +8,21 @@ local traceback, xpcall = debug.traceback, xpcall;
 local store = module:open_store(module:require "prosody_push_protocol".store);
 local guard = async.guarder();
 
+-- What was wrong when a user's table was read last: each message would say it again.
+local trouble;
+
 -- The user's table, or an empty one; nil and an error if that is not known.
 local function read(user)
 	local records, err = store:get(user);
-	if not records and err then
-		module:log("error", "The push registrations of %s cannot be read: %s", user, err);
-		return nil, err;
+	if records or not err then
+		trouble = nil;
+		return records or {};
 	end
-	return records or {};
+	if err ~= trouble then
+		module:log("error", "Push registrations cannot be read, first those of %s: %s. Nobody is woken until they can be.", user, err);
+		trouble = err;
+	end
+	return nil, err;
 end
 
 local function write(user, records)
@@ -27,9 +34,9 @@ local function write(user, records)
 	return true;
 end
 
--- All users who have registrations.
+-- All users who have registrations, as far as the store can tell.
 local function users()
-	return store:users();
+	return store:users() or function () end;
 end
 
 local function leave(exit, ok, ...)

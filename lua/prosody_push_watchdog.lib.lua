@@ -3,7 +3,6 @@
 -- one: it takes its place when the first holds the session, and gives it back when the last lets it go.
 
 local timer = require "util.timer";
-local watchdog = require "util.watchdog";
 
 local WAKE = "prosody-push/wake";
 
@@ -14,6 +13,23 @@ local watches = setmetatable(module:shared("/"..module.host.."/prosody_push/watc
 return function (max_hibernation, wake_before, wake)
 	local me = module.name;
 
+	-- As util.watchdog's, which on 0.12 keeps the timer of a dog that was cancelled, and with it the session, until it rings:
+	-- days, and for each nap another.
+	local function new_dog(timeout, callback)
+		local dog = { timeout = timeout, callback = callback };
+		function dog:cancel()
+			if self.timer_id then timer.stop(self.timer_id); end
+			self.timer_id = nil;
+		end
+		function dog:reset(new_timeout)
+			self:cancel();
+			self.timeout = new_timeout or self.timeout;
+			self.timer_id = timer.add_task(self.timeout + 1, function () return self:callback(); end);
+		end
+		dog:reset();
+		return dog;
+	end
+
 	local function silence(watch)
 		if watch.alarm then timer.stop(watch.alarm); end
 		watch.alarm = nil;
@@ -22,7 +38,7 @@ return function (max_hibernation, wake_before, wake)
 	local function set(session, watch, timeout, callback)
 		silence(watch);
 		session.hibernating_watchdog:cancel();
-		session.hibernating_watchdog = watchdog.new(timeout, callback);
+		session.hibernating_watchdog = new_dog(timeout, callback);
 		if wake_before > 0 and wake_before < timeout then
 			watch.alarm = timer.add_task(timeout - wake_before, function ()
 				watch.alarm = nil;

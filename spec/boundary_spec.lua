@@ -13,7 +13,7 @@ local stanza_mt = {};
 
 local function new(options, log, protocol)
 	options = options or {};
-	return library.new("example.test", protocol or "push", function (name) return options[name]; end, stanza_mt, log or function () end);
+	return library.new("example.test", protocol or "push", function (name) return options[name]; end, stanza_mt, function (jid) return jid:lower(); end, log or function () end);
 end
 
 -- Of an event of a message: the stanzas, and the details of each.
@@ -225,7 +225,7 @@ describe("an engine", function ()
 			assert.is_true(asked, where);
 			for _, step in ipairs({
 				{ engine.load, "romeo", stored }, { engine.admit, "romeo", stored, "push.example.test<n", i },
-				{ engine.of_client, "romeo", stored, "1" }, { engine.matching, "romeo", stored, "push.example.test" },
+				{ engine.of_client, "romeo", stored, "1", "phone" }, { engine.matching, "romeo", stored, "push.example.test" },
 				{ engine.revoked, "romeo", stored, "push.example.test", "n", "romeo@example.test", "none" },
 			}) do
 				local ok, err = pcall(step[1], engine, table.unpack(step, 2));
@@ -260,7 +260,7 @@ describe("an engine", function ()
 				laptop = any.value(3);
 			};
 			for _, step in ipairs({
-				{ engine.load, "romeo", stored }, { engine.admit, "romeo", stored, "phone", i }, { engine.of_client, "romeo", stored, "phone" },
+				{ engine.load, "romeo", stored }, { engine.admit, "romeo", stored, "phone", i }, { engine.of_client, "romeo", stored, nil, "phone" },
 				{ engine.ask, any.stanza(), "romeo", "phone" }, { engine.matching, "romeo", stored, "push.example.test" },
 			}) do
 				local ok, err = pcall(step[1], engine, table.unpack(step, 2));

@@ -157,7 +157,7 @@ mod tests {
     }
 
     fn id(n: u8) -> Id {
-        Id::parse(&format!("{n:016}")).expect("sixteen characters")
+        Id::from_u128(n.into())
     }
 
     #[test]

@@ -42,6 +42,9 @@ pub struct Config {
     pub max_hibernation: f64,
     /// `push_wake_before_timeout`: seconds before the end of a hibernation at which its device is woken; 0 for never.
     pub wake_before: f64,
+    /// `push_wake_on_start`: all devices are woken when the server has started, for their sessions, and with them their rooms, are
+    /// gone and they do not know.
+    pub wake_on_start: bool,
     /// `hibernate_past_first_push`, of Push 2.0: whether a session may go on to hibernate that long when its device has been
     /// told of something important.
     pub hibernate_past_push: bool,
@@ -67,6 +70,7 @@ impl Default for Config {
             max_errors: 16,
             max_hibernation: 72.0 * 3600.0,
             wake_before: 0.0,
+            wake_on_start: false,
             hibernate_past_push: true,
             contact_uri: None,
             coalesce: true,
@@ -93,6 +97,7 @@ impl Config {
             max_errors: reader.count("push_max_errors", default.max_errors),
             max_hibernation: reader.period("push_max_hibernation_timeout", default.max_hibernation),
             wake_before: reader.period_or_off("push_wake_before_timeout"),
+            wake_on_start: reader.boolean("push_wake_on_start", default.wake_on_start),
             hibernate_past_push: reader.boolean("hibernate_past_first_push", default.hibernate_past_push),
             contact_uri: reader.text("contact_uri", default.contact_uri),
             coalesce: reader.boolean("push_coalesce", default.coalesce),

@@ -2,7 +2,7 @@
 //!
 //! A message is known by its id in the addressee's archive: it is in the event that tells of the archiving, and in
 //! the `stanza-id` of every copy that goes on from there. Without an archive the shim names a stanza that it meets in
-//! the queue of a session.
+//! the queue of a session. Calls are known by more: see [`calls`](crate::calls).
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash};
@@ -46,13 +46,6 @@ impl Pushed {
         let device = self.hasher.hash_one((user, identifier));
         let message = self.hasher.hash_one(message);
         self.devices.get_or_insert_mut(device, Recent::default).insert(message)
-    }
-
-    /// Whether `message` went to the device of `user` before.
-    pub fn knows(&self, user: &str, identifier: &str, message: &str) -> bool {
-        let device = self.hasher.hash_one((user, identifier));
-        let message = self.hasher.hash_one(message);
-        self.devices.peek(&device).is_some_and(|recent| recent.messages.contains(&message))
     }
 }
 

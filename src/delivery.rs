@@ -13,8 +13,9 @@ use std::rc::Rc;
 
 use lru::LruCache;
 use serde::{Deserialize, Serialize};
-use tracing::{debug, info};
+use tracing::debug;
 
+use crate::address::bare;
 use crate::ids::Id;
 use crate::protocol::Protocol;
 use crate::push2::retry::{Parcel, Waiting};
@@ -33,18 +34,22 @@ pub const ROAD_PATIENCE: Millis = 30 * 24 * HOUR;
 /// How long a push service of Push 2.0 may fail without a break: the draft's least.
 pub const SERVICE_PATIENCE: Millis = 72 * HOUR;
 const HOUR: Millis = 3600 * 1000;
-/// Pushes whose content is kept while their errors may come, the newest.
-const PARCELS: usize = 1000;
+/// Bytes of content that are kept while errors may come, of the newest pushes.
+const PARCELS: usize = 4 * 1024 * 1024;
 /// Pushes of Push 2.0 whose errors are waited for. Of more, the oldest have arrived, as far as anybody knows.
 const UNANSWERED: usize = 50_000;
 /// Users whose failures are remembered; the one whose failed least recently is forgotten first.
 const HISTORIES: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
-/// Names a registration that has to go.
+/// A registration that has to go, because pushes to it fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gone {
     pub user: Rc<str>,
     pub identifier: Rc<str>,
+    /// The app server refused the pushes; otherwise it could not be reached.
+    pub refused: bool,
+    /// In words, for the log.
+    pub why: String,
 }
 
 /// A push that is not answered yet.
@@ -64,8 +69,8 @@ pub struct Flight {
 pub enum Failure {
     /// The registration stays.
     Borne,
-    /// The registration has to go: it refused, or could not be reached.
-    Ends { gone: Gone, refused: bool },
+    /// The registration has to go.
+    Ends(Gone),
     /// The push may be sent again.
     Again(Waiting),
 }
@@ -107,8 +112,9 @@ pub struct Delivery {
     in_flight: HashMap<Id, Flight>,
     /// When each was sent, in that order; what has been answered is skipped.
     order: VecDeque<(Millis, Id)>,
-    /// Those that have a parcel, or had.
-    parcels: VecDeque<Id>,
+    /// Those that have a parcel, or had, with their bytes, and the sum of these.
+    parcels: VecDeque<(Id, usize)>,
+    bytes: usize,
     failures: LruCache<Rc<str>, Histories>,
 }
 
@@ -121,6 +127,7 @@ impl Delivery {
             in_flight: HashMap::new(),
             order: VecDeque::new(),
             parcels: VecDeque::new(),
+            bytes: 0,
             failures: LruCache::new(HISTORIES),
         }
     }
@@ -141,15 +148,19 @@ impl Delivery {
 
     /// What is sent under that id, which is in flight.
     pub fn keep(&mut self, id: Id, parcel: Parcel) {
-        if self.parcels.len() >= PARCELS
-            && let Some(oldest) = self.parcels.pop_front()
-            && let Some(flight) = self.in_flight.get_mut(&oldest)
-        {
-            flight.parcel = None;
-        }
         let Some(flight) = self.in_flight.get_mut(&id) else { return };
+        let size = parcel.notice.size();
         flight.parcel = Some(parcel);
-        self.parcels.push_back(id);
+        self.parcels.push_back((id, size));
+        self.bytes += size;
+        while self.bytes > PARCELS
+            && let Some((oldest, size)) = self.parcels.pop_front()
+        {
+            self.bytes -= size;
+            if let Some(flight) = self.in_flight.get_mut(&oldest) {
+                flight.parcel = None;
+            }
+        }
     }
 
     /// A push was taken back before it left.
@@ -171,11 +182,17 @@ impl Delivery {
     /// An answer came from `from`: the push that it answers, which is in flight no longer.
     pub fn land(&mut self, id: Id, from: &str) -> Option<Flight> {
         let flight = self.in_flight.get(&id)?;
-        if flight.registration.jid() != from {
+        if !self.is_from(from, flight.registration.jid()) {
             debug!("{from} answered a push that went to {}: ignored", flight.registration.jid());
             return None;
         }
         self.in_flight.remove(&id)
+    }
+
+    /// Whether `from` speaks for the app server that a push went to. What is sent to a bare JID of Push 2.0 is answered by one
+    /// of its resources: the service may be a client like any other.
+    fn is_from(&self, from: &str, to: &str) -> bool {
+        from == to || self.protocol == Protocol::Push2 && bare(from) == to
     }
 
     /// The pushes that got no answer in time.
@@ -272,16 +289,14 @@ impl Delivery {
         let refused = !error.is_of_the_road();
         let text = text.unwrap_or("no text");
         let failed_for = now.saturating_sub(*history.road_fails_since.get_or_insert(now));
-        match self.protocol {
+        let why = match self.protocol {
             Protocol::Push if !refused => {
                 debug!("Push for {user} to {device} failed on its way ({kind}/{condition}, {text}): not counted");
                 if failed_for < ROAD_PATIENCE {
                     return Failure::Borne;
                 }
-                info!(
-                    "No push for {user} has reached {device} for {} days ({kind}/{condition}, {text}): registration removed",
-                    ROAD_PATIENCE / (24 * HOUR)
-                );
+                let days = ROAD_PATIENCE / (24 * HOUR);
+                format!("no push has reached it for {days} days, the last error was {kind}/{condition}: {text}")
             }
             Protocol::Push => {
                 history.road_fails_since = None;
@@ -293,9 +308,7 @@ impl Delivery {
                 if refusals < max {
                     return Failure::Borne;
                 }
-                info!(
-                    "{device} refused {refusals} pushes for {user} in a row, last with {kind}/{condition} ({text}): registration removed"
-                );
+                format!("it refused {refusals} pushes in a row, the last with {kind}/{condition}: {text}")
             }
             Protocol::Push2 => {
                 history.refusals = history.refusals.saturating_add(1);
@@ -307,14 +320,14 @@ impl Delivery {
                     let again = parcel.filter(|_| kind == "wait").map(|parcel| Waiting { user, registration, parcel });
                     return again.map_or(Failure::Borne, Failure::Again);
                 }
-                info!(
-                    "All pushes for {user} to {device} at {service} have failed for {} hours, {failures} in a row, last with \
-                     {kind}/{condition} ({text}): registration removed",
-                    SERVICE_PATIENCE / HOUR
-                );
+                let hours = SERVICE_PATIENCE / HOUR;
+                format!(
+                    "all pushes to {service} have failed for {hours} hours, {failures} in a row, the last with \
+                     {kind}/{condition}: {text}"
+                )
             }
-        }
-        Failure::Ends { gone: Gone { user, identifier: device }, refused }
+        };
+        Failure::Ends(Gone { user, identifier: device, refused, why })
     }
 
     fn skip_answered(&mut self) {

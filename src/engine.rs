@@ -1,6 +1,6 @@
 //! One host's rules: what happened and when goes in, what has to be sent comes out.
 
-use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
@@ -9,11 +9,12 @@ use lru::LruCache;
 use serde::{Deserialize, Serialize};
 
 use crate::address::is_account;
+use crate::calls::Calls;
 use crate::coalesce::Lanes;
 use crate::config::Config;
 use crate::dedup::Pushed;
 use crate::delivery::{self, Delivery, Gone, Millis};
-use crate::facts::{BODY, CALL_ENDS, CHAT_STATE, ENCRYPTED, ERROR, Message, PROPOSE, RECEIVED, SENT, Word};
+use crate::facts::{Message, RECEIVED, SENT, Word};
 use crate::ids::{Id, Ids};
 use crate::importance::{Importance, judge};
 use crate::journal::{Cause, Journal};
@@ -30,6 +31,7 @@ use crate::tigase::encrypt::{Aes128Gcm, Encrypted};
 
 mod admin;
 mod answers;
+mod events;
 mod pushing;
 
 /// The user's registrations are not in memory: [`Engine::load`] them and ask again.
@@ -47,6 +49,14 @@ pub struct Event<'a> {
 }
 
 /// What came of an answer.
+#[derive(Debug)]
+pub struct Answered {
+    pub verdict: Verdict,
+    /// The registration, and its refusals in a row, where these have changed.
+    pub refusals: Option<(Rc<str>, u32)>,
+}
+
+/// Whether a registration stays.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Not the answer to a push of ours.
@@ -94,14 +104,26 @@ enum Wish<'d> {
 }
 
 /// What all the devices of a user share of an event.
-#[derive(Clone, Copy)]
 struct Occasion<'a> {
     event: Event<'a>,
     cause: Cause,
     message: Option<&'a Message<'a>>,
     /// Its facts, with what the user himself sent marked.
     word: Option<Word>,
-    importance: Importance,
+    /// What it is worth, or why nobody is woken for it.
+    worth: Result<Importance, Reason>,
+    /// Its text in lower case, once somebody has asked for it.
+    text: OnceCell<String>,
+}
+
+impl Occasion<'_> {
+    fn importance(&self) -> Importance {
+        self.worth.unwrap_or(Importance::None)
+    }
+
+    fn text(&self) -> &str {
+        self.text.get_or_init(|| self.message.and_then(|message| message.body).unwrap_or("").to_lowercase())
+    }
 }
 
 /// Which kinds of stanzas of those that waited together have been pushed: important ones, and others.
@@ -168,6 +190,7 @@ pub struct Engine {
     random: fn(&mut [u8]),
     users: LruCache<Rc<str>, Devices>,
     pushed: Pushed,
+    calls: Calls,
     lanes: Lanes,
     delivery: Delivery,
     retries: Retries,
@@ -197,6 +220,7 @@ impl Engine {
             random,
             users,
             pushed: Pushed::default(),
+            calls: Calls::default(),
             lanes: Lanes::default(),
             delivery,
             retries: Retries::default(),
@@ -252,10 +276,15 @@ impl Engine {
         &self.config
     }
 
-    /// Takes what the store has of `user`; called after every change of it.
-    pub fn load(&mut self, user: &str, registrations: Vec<Registration>) {
-        let devices = Devices::new(registrations, self.max_woken());
+    /// Takes what the store has of `user`; called after every change of it, and when the account is disabled or enabled.
+    pub fn load(&mut self, user: &str, registrations: Vec<Registration>, is_disabled: bool) {
+        let mut devices = Devices::new(registrations, self.max_woken());
+        devices.is_disabled = is_disabled;
         self.delivery.retain(user, |identifier| devices.get(identifier).is_some());
+        if is_disabled {
+            self.lanes.drop_user(user);
+            self.retries.drop_user(user);
+        }
         let user: Rc<str> = user.into();
         let known = self.users.peek(&user).cloned().unwrap_or_default();
         let devices = devices.keeping(&known);
@@ -266,10 +295,10 @@ impl Engine {
         self.users.put(user, devices);
     }
 
-    /// `identifier` was enabled, anew or again: its failures so far do not count.
+    /// `identifier` was enabled, anew or again: its failures so far do not count, and its client is there.
     pub fn enabled(&mut self, now: Millis, user: &str, identifier: &str) {
         self.delivery.succeeded(user, identifier);
-        self.retries.drop_for(user, identifier);
+        self.on_resumed(user, identifier);
         if let Some(device) = self.users.peek(user).and_then(|devices| devices.get(identifier)) {
             device.made.set(now);
         }
@@ -285,120 +314,14 @@ impl Engine {
         self.journal.forget(user);
     }
 
-    /// No session took the message: all the user's devices are woken.
-    pub fn on_offline(&mut self, event: Event, message: &Message) -> Result<Pushes, NotLoaded> {
-        let (user, devices) = self.devices(event.user)?;
-        let occasion = self.occasion(event, Cause::Offline, Some(message));
-        Ok(self.push(&occasion, user, devices.iter()))
+    /// Whether the account is disabled, as far as memory tells.
+    pub fn is_disabled(&self, user: &str) -> Option<bool> {
+        self.users.peek(user).map(|devices| devices.is_disabled)
     }
 
-    /// A message to `to` was archived for the user, or a call is on its way to him. Of one that the user sent, to
-    /// whomever, no device needs to hear.
-    /// Devices with a session, connected or hibernating, hear of a message there; only a call goes to them at once,
-    /// since their connection may be dead. Whoever ends the call: a device that rang for it hears so at once, unless it is
-    /// `sender`, the one whose client says so.
-    pub fn on_addressed(
-        &mut self,
-        event: Event,
-        to: Option<&str>,
-        message: &Message,
-        held: impl Fn(&str) -> bool,
-        sender: Option<&str>,
-    ) -> Result<Pushes, NotLoaded> {
-        let user = event.user;
-        let is_incoming = to.is_some_and(|to| is_account(to, user, &self.host)) && !self.is_own(user, message);
-        if !is_incoming && message.word & CALL_ENDS == 0 {
-            return Ok(Pushes::default());
-        }
-        let (name, devices) = self.devices(user)?;
-        let occasion = self.occasion(event, Cause::Addressed, Some(message));
-        let is_urgent = occasion.importance == Importance::Urgent;
-        let mut woken = Vec::new();
-        for device in devices.iter() {
-            let rang = self.rang(user, device, message);
-            if rang && sender == Some(&*device.identifier) {
-                self.note(user, device, message);
-            } else if rang || is_incoming && (is_urgent || !held(&device.identifier)) {
-                woken.push(device);
-            } else {
-                let reason = if is_incoming { Reason::HasSession } else { Reason::DidNotRing };
-                self.not_sent(&occasion, &name, device, reason);
-            }
-        }
-        Ok(self.push(&occasion, name, woken.into_iter()))
-    }
-
-    /// What to know a stanza by that is in no archive, and may be met again. Some senders give all their messages one id:
-    /// the text tells these apart.
-    pub fn name(&self, from: Option<&str>, id: &str, text: Option<&str>) -> String {
-        self.pushed.name(&(from, id, text))
-    }
-
-    /// How long a stanza that waits for a client that does not answer may wait for others, so that one push does for
-    /// all of them. In milliseconds.
-    pub fn queue_delay(word: Word) -> Millis {
-        if judge(word) == Importance::Urgent || word & CALL_ENDS != 0 { 0 } else { 1000 }
-    }
-
-    /// Whether a message that the user sends tells that he is there: `<grace>` counts from then.
-    pub fn is_activity(word: Word) -> bool {
-        word & (BODY | ENCRYPTED | CHAT_STATE) != 0 && word & ERROR == 0
-    }
-
-    /// A stanza waits in the stream-management queue of a session that holds the registration `identifier`. Of those
-    /// that have waited together at most one important and one unimportant are pushed; `done` has what was pushed of
-    /// them so far. A call goes to every device, its end to every device that rang.
-    pub fn on_queued(
-        &mut self,
-        event: Event,
-        identifier: &str,
-        done: Done,
-        message: &Message,
-    ) -> Result<Queued, NotLoaded> {
-        let (user, devices) = self.devices(event.user)?;
-        let occasion = self.occasion(event, Cause::Queued, Some(message));
-        let important = occasion.importance.is_important();
-        let Some(own) = devices.get(identifier) else {
-            return Ok(Queued { pushes: Pushes::default(), alerted: false, done });
-        };
-        let alerted = important && self.wish(&occasion, own).is_ok();
-        let is_call = message.word & (PROPOSE | CALL_ENDS) != 0;
-        if done.has(important) && !is_call {
-            self.note(event.user, own, message);
-            self.not_sent(&occasion, &user, own, Reason::WaitedTogether);
-            return Ok(Queued { pushes: Pushes::default(), alerted, done });
-        }
-        let concerned = |device: &&Rc<Registration>| {
-            device.identifier == own.identifier
-                || occasion.importance == Importance::Urgent
-                || self.rang(event.user, device, message)
-        };
-        let concerned: Vec<_> = devices.iter().filter(concerned).collect();
-        let pushes = self.push(&occasion, user, concerned.into_iter());
-        let is_told = !pushes.list.is_empty() || pushes.held;
-        let done = if is_told { done.with(important) } else { done };
-        Ok(Queued { pushes, alerted, done })
-    }
-
-    /// A session that holds the registration is there: a push that was held for it says nothing any more.
-    pub fn on_resumed(&mut self, user: &str, identifier: &str) {
-        self.lanes.drop_held(&user.into(), &identifier.into());
-        self.retries.drop_for(user, identifier);
-    }
-
-    /// Another module wants the devices woken: all, or those it gives. `at_once`, whatever was pushed a moment ago.
-    pub fn on_ping(
-        &mut self,
-        event: Event,
-        given: Option<Vec<Registration>>,
-        at_once: bool,
-    ) -> Result<Pushes, NotLoaded> {
-        let (user, devices) = match given {
-            Some(given) => (event.user.into(), Devices::new(given, usize::MAX)),
-            None => self.devices(event.user)?,
-        };
-        let cause = if at_once { Cause::Test } else { Cause::Ping };
-        Ok(self.push(&self.occasion(event, cause, None), user, devices.iter()))
+    /// A registration is no more, since pushes to it failed: the app server refused them, or could not be reached.
+    pub fn ended(&mut self, refused: bool) {
+        self.stats.removed(refused);
     }
 
     /// The user's name, to be shared by all that is kept of the pushes, and registrations.
@@ -411,14 +334,33 @@ impl Engine {
         Ok((user.clone(), devices.clone()))
     }
 
-    /// What is known of an event, and what it is worth to the user; nobody has to be told of what he says himself.
-    fn occasion<'a>(&self, event: Event<'a>, cause: Cause, message: Option<&'a Message<'a>>) -> Occasion<'a> {
-        let word = message.map(|message| message.word | if self.is_own(event.user, message) { SENT } else { 0 });
-        let importance = word.map_or(Importance::Low, |word| match self.protocol {
+    /// What is known of an event, and what it is worth to the user.
+    fn occasion<'a>(
+        &self,
+        event: Event<'a>,
+        cause: Cause,
+        message: Option<&'a Message<'a>>,
+        is_disabled: bool,
+    ) -> Occasion<'a> {
+        let word = message.map(|message| self.marked(event.user, message));
+        let worth = match word {
+            _ if is_disabled => Err(Reason::AccountDisabled),
+            Some(word) => self.worth(word),
+            None => Ok(Importance::Low),
+        };
+        Occasion { event, cause, message, word, worth, text: OnceCell::new() }
+    }
+
+    fn worth(&self, word: Word) -> Result<Importance, Reason> {
+        match self.protocol {
             Protocol::Push => judge(word),
             Protocol::Push2 => matching::importance(word),
-        });
-        Occasion { event, cause, message, word, importance }
+        }
+    }
+
+    /// The facts of a message, with what the user himself sent marked.
+    fn marked(&self, user: &str, message: &Message) -> Word {
+        message.word | if self.is_own(user, message) { SENT } else { 0 }
     }
 
     /// Whether the user sent the message, with another client. A carbon of one that was received is not.
@@ -426,33 +368,31 @@ impl Engine {
         message.word & RECEIVED == 0 && message.from.is_some_and(|from| is_account(from, user, &self.host))
     }
 
-    /// Whether the message ends a call for which the device was woken.
+    /// Whether the device was woken for the call that the message is about, and does not know that it is over.
     fn rang(&self, user: &str, device: &Registration, message: &Message) -> bool {
-        let Some(call) = message.call.filter(|_| message.word & CALL_ENDS != 0) else { return false };
-        self.pushed.knows(user, &device.identifier, &rings(call))
+        message.call.is_some_and(|call| self.calls.rings(user, &device.identifier, self.calls.key(&call)))
+    }
+
+    /// The device hears of the message now; false if it has heard of it before. A call, and its end, are known by its two ends
+    /// and its id on every way, archive or not.
+    fn first_time(&mut self, user: &str, device: &Registration, message: &Message, importance: Importance) -> bool {
+        let identifier = &device.identifier;
+        let call = message.call.map(|call| self.calls.key(&call));
+        match (importance, call) {
+            (Importance::Urgent, Some(call)) => self.calls.ring(user, identifier, call),
+            (Importance::CallEnds, Some(call)) => {
+                let rings = self.calls.rings(user, identifier, call);
+                self.calls.end(user, identifier, call);
+                rings
+            }
+            _ => message.name.is_none_or(|name| self.pushed.first_time(user, identifier, name)),
+        }
     }
 
     /// The device knows of the message, and is not woken for it any more.
     fn note(&mut self, user: &str, device: &Registration, message: &Message) {
-        if let Some(name) = name(message) {
-            self.pushed.first_time(user, &device.identifier, &name);
+        if let Some(name) = message.name {
+            self.pushed.first_time(user, &device.identifier, name);
         }
     }
-}
-
-/// What a message is known by. The start and the end of a call have the call's id on every way, archive or not.
-fn name<'a>(message: &Message<'a>) -> Option<Cow<'a, str>> {
-    match message.call {
-        Some(call) if message.word & PROPOSE != 0 => Some(rings(call).into()),
-        Some(call) if message.word & CALL_ENDS != 0 => Some(ends(call).into()),
-        _ => message.name.map(Into::into),
-    }
-}
-
-fn rings(call: &str) -> String {
-    format!("call {call}")
-}
-
-fn ends(call: &str) -> String {
-    format!("call {call} ends")
 }

@@ -1,26 +1,16 @@
 //! Ids of the stanzas that we send.
 
-use serde::{Deserialize, Serialize};
+use uuid::{Builder, Uuid};
 
 const LENGTH: usize = 16;
-/// Characters that stand for six random bits.
-pub const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/// 96 random bits, printed as 16 characters: nobody guesses one and answers in another's place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Id([u8; LENGTH]);
+/// A random UUID (RFC 9562, version 4), in lower case: nobody guesses one and answers in another's place. A gateway may hand it
+/// on to Apple's service, which takes nothing else for an `apns-id`.
+pub type Id = Uuid;
 
-impl Id {
-    /// Reads an id of the length of ours.
-    pub fn parse(text: &str) -> Option<Id> {
-        text.as_bytes().try_into().ok().map(Id)
-    }
-
-    /// As it stands in a stanza.
-    pub fn as_str(&self) -> &str {
-        // Made of ASCII, or read from a `str`.
-        std::str::from_utf8(&self.0).unwrap_or_default()
-    }
+/// Reads an id in the form that ours have.
+pub fn parse(text: &str) -> Option<Id> {
+    Uuid::try_parse(text).ok().filter(|_| text.len() == uuid::fmt::Hyphenated::LENGTH)
 }
 
 /// Makes ids from random bytes, which it draws in bulk.
@@ -42,11 +32,9 @@ impl Ids {
             (self.fill)(&mut self.pool);
             self.used = 0;
         }
-        let mut id = [0; LENGTH];
-        for (char, random) in id.iter_mut().zip(&self.pool[self.used..]) {
-            *char = ALPHABET[usize::from(random % 64)];
-        }
+        let mut bytes = [0; LENGTH];
+        bytes.copy_from_slice(&self.pool[self.used..][..LENGTH]);
         self.used += LENGTH;
-        Id(id)
+        Builder::from_random_bytes(bytes).into_uuid()
     }
 }

@@ -1,24 +1,25 @@
 //! Is there something to show to the user, and must it be shown at once?
-//!
-//! The order of the checks is the reference's: what the user sent, a headline or an error is never important, whatever is in
-//! it.
 
 use crate::facts::{
-    BODY, CALL_ENDS, ENCRYPTED, ERROR, GROUPCHAT, HEADLINE, NO_STORE, NOTIFICATION, PROPOSE, REFLECTED, SENT, SUBJECT,
-    Word,
+    AMENDMENT, ANSWER, BODY, CALL, CALL_ENDS, CHAT_STATE, EME, ENCRYPTED, ERROR, EVENT, FALLBACK, FILE, GROUPCHAT,
+    HAS_BODY, HEADLINE, INVITATION, NO_STORE, NOTIFICATION, OMEMO, PRESENCE_STANZA, PROCEED, RECEIPT, REFLECTED,
+    RETRACT, RINGING, SENT, SUBJECT, SUBSCRIBE, Word,
 };
+use crate::reason::Reason;
 
-/// What a message is worth.
+/// What a stanza is worth to the user's devices.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Importance {
-    /// Nobody keeps the message (XEP-0334), or it is a push itself: there would be nothing to wake up for.
+    /// Nothing to show, and nothing to take away either: presence, chat states, subjects of rooms.
     None,
-    /// Nothing to show: receipts, chat states, keys, subjects, headlines, one's own messages.
+    /// Nothing to show, but the client has to know: receipts, markers, reactions, errors, keys.
     Low,
     /// Something to read.
     Important,
-    /// A call (XEP-0353): every device rings at once, connected or not.
+    /// A call: every device rings at once, connected or not.
     Urgent,
+    /// The end of a call: what rang has to stop.
+    CallEnds,
 }
 
 impl Importance {
@@ -26,20 +27,75 @@ impl Importance {
     pub fn is_important(self) -> bool {
         matches!(self, Importance::Important | Importance::Urgent)
     }
+
+    /// Whether it is about a call: it waits for nothing.
+    pub fn is_call(self) -> bool {
+        matches!(self, Importance::Urgent | Importance::CallEnds)
+    }
 }
 
-/// Judges a message by the word of facts that stands for it.
-pub fn judge(word: Word) -> Importance {
+/// Judges a stanza by the word of facts that stands for it; gives why if no device is ever woken for it, whatever it asks for.
+pub fn judge(word: Word) -> Result<Importance, Reason> {
     let has = |bits| word & bits != 0;
-    if has(NOTIFICATION) || has(NO_STORE) && !has(PROPOSE | CALL_ENDS) {
-        Importance::None
-    } else if has(SENT | HEADLINE | ERROR | REFLECTED) {
+    if has(NOTIFICATION) {
+        return Err(Reason::IsPush);
+    }
+    if has(ANSWER) {
+        return Err(Reason::IsAnswer);
+    }
+    let is_own = has(SENT | REFLECTED);
+    if !has(ERROR | HEADLINE) && ends_call(word, is_own) {
+        return Ok(Importance::CallEnds);
+    }
+    if is_own {
+        return Err(Reason::OwnMessage);
+    }
+    // Whoever takes part in a room may take a call in it: for himself, not for the user. What the other end says of its own
+    // part, before the call is over, rings nobody and silences nobody.
+    let is_of_others = has(CALL_ENDS | PROCEED | RINGING) && !has(CALL);
+    Ok(if has(ERROR) {
         Importance::Low
-    } else if has(PROPOSE) {
+    } else if has(HEADLINE | EVENT) {
+        if has(BODY) { Importance::Low } else { Importance::None }
+    } else if has(CALL) && !has(FILE) {
         Importance::Urgent
-    } else if has(ENCRYPTED) || (has(BODY) && !(has(GROUPCHAT) && has(SUBJECT))) {
+    } else if has(SUBSCRIBE | INVITATION) || shows_text(word) {
         Importance::Important
+    } else if has(PRESENCE_STANZA)
+        || has(NO_STORE) && !has(HAS_BODY)
+        || is_of_others
+        || has(GROUPCHAT) && has(SUBJECT) && !has(HAS_BODY)
+        || has(CHAT_STATE) && !has(HAS_BODY | RECEIPT | AMENDMENT | OMEMO | SUBJECT)
+    {
+        Importance::None
     } else {
         Importance::Low
-    }
+    })
+}
+
+/// Whether there is a text to show, or what is encrypted end to end and may be one.
+fn shows_text(word: Word) -> bool {
+    let has = |bits| word & bits != 0;
+    let is_amendment = has(AMENDMENT) && (has(FALLBACK) || !has(BODY));
+    let is_subject = has(GROUPCHAT) && has(SUBJECT);
+    // OMEMO without a payload moves keys. What else says that it is encrypted, says it of a text.
+    let is_encrypted = has(ENCRYPTED) || has(EME) && !has(OMEMO);
+    !is_amendment && (is_encrypted || has(BODY) && !is_subject)
+}
+
+/// Whether it ends a call. With `<proceed>` the user takes one (XEP-0353 §3.4).
+fn ends_call(word: Word, is_own: bool) -> bool {
+    let ends = if is_own {
+        word & (CALL_ENDS | PROCEED) != 0
+    } else if word & GROUPCHAT != 0 {
+        word & RETRACT != 0
+    } else {
+        word & CALL_ENDS != 0
+    };
+    ends && word & CALL == 0
+}
+
+/// Why a stanza that is worth nothing is worth nothing.
+pub fn why_none(word: Word) -> Reason {
+    if word & NO_STORE != 0 { Reason::NobodyKeepsIt } else { Reason::NothingToShow }
 }

@@ -10,7 +10,8 @@ use lru::LruCache;
 
 use crate::delivery::Millis;
 use crate::facts::{
-    BODY, CALL_ENDS, CORRECTED, ENCRYPTED, ERROR, GROUPCHAT, HEADLINE, PROPOSE, SENT, SUBJECT, SUBSCRIBE, Word,
+    AMENDMENT, ANSWER, BODY, CALL, CALL_ENDS, CHAT_STATE, CORRECTED, ENCRYPTED, ERROR, FILE, GROUPCHAT, HEADLINE,
+    INVITATION, IQ_STANZA, PRESENCE_STANZA, PROCEED, RECEIPT, SENT, SUBJECT, SUBSCRIBE, Word,
 };
 use crate::ids::Id;
 use crate::protocol::Protocol;
@@ -33,6 +34,9 @@ pub enum Cause {
     Test,
     Released,
     Again,
+    QueueFull,
+    Started,
+    HibernationEnds,
 }
 
 impl Cause {
@@ -45,6 +49,9 @@ impl Cause {
             Cause::Test => "the administrator asked for it",
             Cause::Released => "it had been held",
             Cause::Again => "the push service could not take it before",
+            Cause::QueueFull => "what waits for its session is nearly too much",
+            Cause::Started => "the server has started",
+            Cause::HibernationEnds => "its session is about to end",
         }
     }
 }
@@ -80,8 +87,8 @@ pub struct Decision {
 impl Decision {
     /// In words: what, why, and what came of it.
     pub fn text(&self, protocol: Protocol) -> String {
-        let what =
-            self.word.map_or(if matches!(self.cause, Cause::Ping | Cause::Test) { "ping" } else { "push" }, kind);
+        let is_held = matches!(self.cause, Cause::Released | Cause::Again);
+        let what = self.word.map_or(if is_held { "push" } else { "ping" }, kind);
         let outcome = match self.outcome {
             Outcome::Sent(_, None) if protocol == Protocol::Push => "sent, no answer yet".into(),
             Outcome::Sent(_, None) => "sent, no error so far".into(),
@@ -101,15 +108,22 @@ fn kind(word: Word) -> &'static str {
     match () {
         () if has(SUBSCRIBE) => "request for a subscription",
         () if has(ERROR) => "error",
-        () if has(PROPOSE) => "call",
-        () if has(CALL_ENDS) => "end of a call",
+        () if has(PRESENCE_STANZA) => "presence",
+        () if has(ANSWER) => "answer",
+        () if has(CALL) && !has(FILE) => "call",
+        () if has(CALL_ENDS | PROCEED) => "end of a call",
         () if has(SENT) => "own message, from another client",
         () if has(HEADLINE) => "headline",
+        () if has(INVITATION) => "invitation to a room",
         () if has(CORRECTED) => "correction",
+        () if has(AMENDMENT) => "reaction or retraction",
         () if has(ENCRYPTED) => "encrypted message",
         () if has(GROUPCHAT) && has(SUBJECT) => "subject of a room",
         () if has(GROUPCHAT) && has(BODY) => "message of a room",
         () if has(BODY) => "message",
+        () if has(RECEIPT) => "receipt or marker",
+        () if has(CHAT_STATE) => "chat state",
+        () if has(IQ_STANZA) => "request",
         () => "stanza without a text",
     }
 }

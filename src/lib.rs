@@ -10,6 +10,7 @@
 //! clock: both are arguments.
 
 pub mod address;
+pub mod calls;
 pub mod coalesce;
 pub mod config;
 pub mod crypto;
@@ -18,6 +19,7 @@ pub mod delivery;
 pub mod element;
 pub mod engine;
 pub mod facts;
+pub mod holders;
 pub mod ids;
 pub mod importance;
 pub mod journal;
@@ -32,7 +34,9 @@ pub mod registration;
 pub mod stanza_error;
 pub mod stats;
 pub mod summary;
+pub mod text;
 pub mod tigase;
+pub mod walk;
 pub mod xml;
 
 /// The shim refuses a library of another version: after an update the old one stays in a server that was reloaded,

@@ -1,13 +1,86 @@
-//! Is somebody named in a text?
+//! Is the user named in a message?
 
-/// Whether `word` stands in the text by itself, in upper or lower case.
-pub fn has_word(text: &str, word: &str) -> bool {
-    let (text, word) = (text.to_lowercase(), word.to_lowercase());
-    let is_part = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+use unicode_segmentation::UnicodeSegmentation;
+
+use crate::address::{bare, is_account};
+use crate::facts::{MOST_OF_A_KIND, Message};
+use crate::ns;
+
+/// The user, as others may call him where a message comes from.
+#[derive(Clone, Copy)]
+pub struct User<'a> {
+    pub user: &'a str,
+    pub host: &'a str,
+    /// A nickname that the client has told, besides those that the message's facts have.
+    pub nick: Option<&'a str>,
+}
+
+impl User<'_> {
+    /// Whether the message mentions the user: by reference (XEP-0372), explicitly (XEP-0513), as a reply to him (XEP-0461), or with
+    /// his name or a nickname as a word of the text, which `text` has in lower case.
+    pub fn is_mentioned(self, message: &Message, text: &str) -> bool {
+        message.mentioned_jids().any(|jid| self.is(jid, message))
+            || message.mentioned_occupants().any(|id| message.occupants().any(|own| own == id))
+            || message.mentioned_groups().any(|(group, of)| self.is_in(group, of, message))
+            || self.is_replied_to(message)
+            || self.nicknames(message).chain([self.user]).any(|name| has_word(text, &name.to_lowercase()))
+    }
+
+    /// Whether the message replies to one of his (XEP-0461).
+    pub fn is_replied_to(self, message: &Message) -> bool {
+        message.reply_to().is_some_and(|jid| self.is(jid, message))
+    }
+
+    fn nicknames<'n>(self, message: &Message<'n>) -> impl Iterator<Item = &'n str>
+    where
+        Self: 'n,
+    {
+        message.nicknames().chain(self.nick)
+    }
+
+    /// Whether it is the user's JID, or that of the user in the room.
+    fn is(self, jid: &str, message: &Message) -> bool {
+        let in_room = || {
+            let nick = jid.strip_prefix(message.from.map(bare)?)?.strip_prefix('/')?;
+            Some(self.nicknames(message).any(|own| own == nick))
+        };
+        is_account(jid, self.user, self.host) || in_room().unwrap_or(false)
+    }
+
+    /// Whether he belongs to a group of XEP-0513 that Prosody knows of: who is in the room, or on the server.
+    fn is_in(self, group: &str, of: &str, message: &Message) -> bool {
+        match group.strip_prefix(ns::MENTIONS) {
+            Some("#channel") => of.is_empty() || message.from.map(bare) == Some(of),
+            Some("#server") => of == self.host,
+            _ => false,
+        }
+    }
+}
+
+/// Bytes to both sides of a word that tell whether it stands by itself.
+const CONTEXT: usize = 64;
+
+/// Whether `word` stands in the text by itself; both are in lower case.
+fn has_word(text: &str, word: &str) -> bool {
     !word.is_empty()
-        && text.match_indices(&word).any(|(start, _)| {
-            !is_part(text[..start].chars().next_back()) && !is_part(text[start + word.len()..].chars().next())
-        })
+        && text
+            .match_indices(word)
+            .take(MOST_OF_A_KIND)
+            .any(|(start, _)| stands_apart(text, start, start + word.len()) || is_word(text, start, start + word.len()))
+}
+
+/// Between what are no letters: so stands a name with an ending, or before a colon.
+fn stands_apart(text: &str, start: usize, end: usize) -> bool {
+    let is_part = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    !is_part(text[..start].chars().next_back()) && !is_part(text[end..].chars().next())
+}
+
+/// Between word bounds of UAX #29: in scripts without spaces there are no others.
+fn is_word(text: &str, start: usize, end: usize) -> bool {
+    let from = text.floor_char_boundary(start.saturating_sub(CONTEXT));
+    let around = &text[from..text.ceil_char_boundary(text.len().min(end + CONTEXT))];
+    let is_bound = |place| place == around.len() || around.split_word_bound_indices().any(|(bound, _)| bound == place);
+    is_bound(start - from) && is_bound(end - from)
 }
 
 #[cfg(test)]
@@ -16,7 +89,9 @@ mod tests {
 
     #[test]
     fn a_word_stands_by_itself() {
-        for text in ["romeo", "Romeo: hi", "hi,ROMEO", "(romeo)", "@romeo!", "romeoo romeo", "é romeo é"] {
+        for text in
+            ["romeo", "romeo: hi", "hi,romeo", "(romeo)", "@romeo!", "romeoo romeo", "é romeo é", "romeo's", "romeo:hi"]
+        {
             assert!(has_word(text, "romeo"), "{text}");
         }
         for text in ["", "romeos", "aromeo", "éromeo", "rome", "romeo1"] {
@@ -24,5 +99,15 @@ mod tests {
         }
         assert!(has_word("ask c++ now", "c++"));
         assert!(!has_word("anything", ""));
+    }
+
+    #[test]
+    fn scripts_without_spaces_have_words_too() {
+        for (text, word) in
+            [("你好小明在吗", "小明"), ("@小明在吗", "小明"), ("たろうさん", "たろう"), ("สวัสดีโรมิโอครับ", "โรมิโอ")]
+        {
+            assert!(has_word(text, word), "{text}");
+        }
+        assert!(!has_word("カタカナ", "タカ"), "a part of a word");
     }
 }

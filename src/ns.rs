@@ -78,3 +78,37 @@ pub const MESSAGE_CORRECT: &str = "urn:xmpp:message-correct:0";
 pub const REPLY: &str = "urn:xmpp:reply:0";
 /// XEP-0085: Chat State Notifications.
 pub const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
+/// XEP-0184: Message Delivery Receipts.
+pub const RECEIPTS: &str = "urn:xmpp:receipts";
+/// XEP-0333: Displayed Markers.
+pub const MARKERS: &str = "urn:xmpp:chat-markers:0";
+/// XEP-0444: Message Reactions.
+pub const REACTIONS: &str = "urn:xmpp:reactions:0";
+/// XEP-0424: Message Retraction.
+pub const RETRACT: &str = "urn:xmpp:message-retract:1";
+/// XEP-0424 before 0.4, fastened to the message.
+pub const RETRACT_0: &str = "urn:xmpp:message-retract:0";
+/// XEP-0422: Message Fastening.
+pub const FASTEN: &str = "urn:xmpp:fasten:0";
+/// XEP-0428: Fallback Indication.
+pub const FALLBACK: &str = "urn:xmpp:fallback:0";
+/// XEP-0482: Call Invites.
+pub const CALL_INVITES: &str = "urn:xmpp:call-invites:0";
+/// XEP-0353, as some clients sent it for a while.
+pub const JINGLE_MESSAGE_1: &str = "urn:xmpp:jingle-message:1";
+/// XEP-0166: Jingle.
+pub const JINGLE: &str = "urn:xmpp:jingle:1";
+/// XEP-0234: Jingle File Transfer.
+pub const JINGLE_FILE: &str = "urn:xmpp:jingle:apps:file-transfer:5";
+/// XEP-0234 before 0.18.
+pub const JINGLE_FILE_4: &str = "urn:xmpp:jingle:apps:file-transfer:4";
+/// XEP-0384 0.7.
+pub const OMEMO_1: &str = "urn:xmpp:omemo:1";
+/// What `mod_muc_notifications` sends to members who are not in their room.
+pub const MUC_NOTIFICATIONS: &str = "http://quobis.com/xmpp/muc#push";
+/// XEP-0513: Explicit Mentions.
+pub const MENTIONS: &str = "urn:xmpp:mentions:0";
+/// XEP-0313: Message Archive Management.
+pub const MAM: &str = "urn:xmpp:mam:2";
+/// XEP-0060: events of Publish-Subscribe.
+pub const PUBSUB_EVENT: &str = "http://jabber.org/protocol/pubsub#event";

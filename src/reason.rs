@@ -4,9 +4,15 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     HasSession,
+    InUse,
     DidNotRing,
+    TookCall,
     NobodyKeepsIt,
+    NothingToShow,
+    OwnMessage,
+    IsAnswer,
     IsPush,
+    AccountDisabled,
     PushedBefore,
     WaitedTogether,
     UnknownSender,
@@ -26,11 +32,17 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Reason; 19] = [
+    pub const ALL: [Reason; 25] = [
         Reason::HasSession,
+        Reason::InUse,
         Reason::DidNotRing,
+        Reason::TookCall,
         Reason::NobodyKeepsIt,
+        Reason::NothingToShow,
+        Reason::OwnMessage,
+        Reason::IsAnswer,
         Reason::IsPush,
+        Reason::AccountDisabled,
         Reason::PushedBefore,
         Reason::WaitedTogether,
         Reason::UnknownSender,
@@ -52,9 +64,15 @@ impl Reason {
     pub fn label(self) -> &'static str {
         match self {
             Reason::HasSession => "has_session",
+            Reason::InUse => "in_use",
             Reason::DidNotRing => "did_not_ring",
+            Reason::TookCall => "took_call",
             Reason::NobodyKeepsIt => "nobody_keeps_it",
+            Reason::NothingToShow => "nothing_to_show",
+            Reason::OwnMessage => "own_message",
+            Reason::IsAnswer => "is_answer",
             Reason::IsPush => "is_push",
+            Reason::AccountDisabled => "account_disabled",
             Reason::PushedBefore => "pushed_before",
             Reason::WaitedTogether => "waited_together",
             Reason::UnknownSender => "unknown_sender",
@@ -77,9 +95,15 @@ impl Reason {
     pub fn text(self) -> &'static str {
         match self {
             Reason::HasSession => "its session has it: connected, or it waits there",
+            Reason::InUse => "its client is connected and answers",
             Reason::DidNotRing => "it did not ring for that call",
-            Reason::NobodyKeepsIt => "nobody keeps the message (no-store)",
+            Reason::TookCall => "its client took or ended the call",
+            Reason::NobodyKeepsIt => "there is nothing to show, and nobody keeps it (no-store)",
+            Reason::NothingToShow => "there is nothing to show, and nothing to take away",
+            Reason::OwnMessage => "the user sent it",
+            Reason::IsAnswer => "it answers what the client asked",
             Reason::IsPush => "it is a push itself",
+            Reason::AccountDisabled => "the account is disabled",
             Reason::PushedBefore => "it was pushed there before",
             Reason::WaitedTogether => "it waited together with one that was pushed",
             Reason::UnknownSender => "the sender is not in the roster",

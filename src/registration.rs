@@ -3,8 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use jid::Jid;
-
+use crate::address::is_account;
 use crate::element::{Element, Packed};
 use crate::push2;
 use crate::tigase::Settings;
@@ -20,6 +19,8 @@ pub struct Registration {
     address: Address,
     /// The client that made it (XEP-0388 user agent id), where it told.
     pub client_id: Option<Box<str>>,
+    /// The resource of a client that did not tell.
+    pub resource: Option<Box<str>>,
     /// What of Tigase's extensions it asked for.
     pub tigase: Option<Box<Settings>>,
     /// What it asked for, if it is one of Push 2.0.
@@ -68,10 +69,9 @@ enum Address {
 }
 
 impl Registration {
-    /// From a stored record. The reference stores any text for a JID: what is none stays as it is.
+    /// From a stored record; `jid` is in normal form, as far as it is one.
     pub fn new(stored_as: &str, jid: &str, node: Option<&str>, options: Option<&Element>, timestamp: Seconds) -> Self {
-        let jid = normal_jid(jid);
-        let address = if stored_as == identifier(&jid, node) {
+        let address = if stored_as == identifier(jid, node) {
             Address::Told { jid: jid.len(), node: node.is_some() }
         } else {
             Address::Apart(jid.into(), node.map(Into::into))
@@ -82,6 +82,7 @@ impl Registration {
             identifier,
             address,
             client_id: None,
+            resource: None,
             tigase: None,
             push2: None,
             options,
@@ -107,37 +108,45 @@ impl Registration {
         }
     }
 
-    /// Whether both wake the same: an app server's node, spelled in whatever way; a push service's client, who may have had
-    /// another resource when it asked before.
+    /// Whether both wake the same: an app server's node, spelled in whatever way; the same client, which has got a new token
+    /// from its app server; a push service's client, who may have had another resource when it asked before.
     fn is_same_device(&self, other: &Registration) -> bool {
         self.jid() == other.jid()
             && match (&self.push2, &other.push2) {
                 (Some(own), Some(others)) => own.client == others.client,
-                (own, others) => own.is_none() && others.is_none() && self.node() == other.node(),
+                (None, None) => {
+                    self.node() == other.node() || self.client_id.is_some() && self.client_id == other.client_id
+                }
+                _ => false,
             }
     }
-}
 
-fn normal_jid(jid: &str) -> String {
-    Jid::new(jid).map_or_else(|_| jid.to_owned(), |jid| jid.to_string())
+    /// Whether both may be of the same client, which does not say who it is.
+    fn may_be_same_client(&self, other: &Registration) -> bool {
+        self.jid() == other.jid() && self.resource.is_some() && self.resource == other.resource
+    }
 }
 
 /// A user's registrations, the oldest first.
 #[derive(Clone, Debug, Default)]
-pub struct Devices(Rc<[Rc<Registration>]>);
+pub struct Devices {
+    all: Rc<[Rc<Registration>]>,
+    /// The account is disabled: none is woken until it is enabled again.
+    pub is_disabled: bool,
+}
 
 impl Devices {
     /// Puts registrations in order and keeps the newest `limit`. The order of those made in the same second, which
     /// [`timestamp`](Devices::timestamp) avoids, is by name, so that it is the same after a restart.
     pub fn new(mut registrations: Vec<Registration>, limit: usize) -> Self {
         registrations.sort_by(|a, b| (a.timestamp, &a.identifier).cmp(&(b.timestamp, &b.identifier)));
-        let all = Devices(registrations.into_iter().map(Rc::new).collect());
-        Devices(all.split(limit).1.into())
+        let all = Devices { all: registrations.into_iter().map(Rc::new).collect(), is_disabled: false };
+        Devices { all: all.split(limit).1.into(), is_disabled: false }
     }
 
     /// The surplus, and the newest `limit`.
     pub fn split(&self, limit: usize) -> (&[Rc<Registration>], &[Rc<Registration>]) {
-        self.0.split_at(self.0.len().saturating_sub(limit))
+        self.all.split_at(self.all.len().saturating_sub(limit))
     }
 
     /// The same, with those of `known` in the place of equal ones: what has been made of them is not made again.
@@ -150,43 +159,48 @@ impl Devices {
             }
             None => new.clone(),
         };
-        Devices(self.iter().map(keep).collect())
+        Devices { all: self.iter().map(keep).collect(), is_disabled: self.is_disabled }
     }
 
     /// The oldest first.
     pub fn iter(&self) -> std::slice::Iter<'_, Rc<Registration>> {
-        self.0.iter()
+        self.all.iter()
     }
 
     /// By its key in the store.
     pub fn get(&self, identifier: &str) -> Option<&Rc<Registration>> {
-        self.0.iter().find(|registration| &*registration.identifier == identifier)
+        self.all.iter().find(|registration| &*registration.identifier == identifier)
     }
 
-    /// The registration of a client, by its user agent id (XEP-0388 §2.4); one of Push 2.0 is stored under that.
-    pub fn of_client(&self, client_id: &str) -> Option<&Rc<Registration>> {
-        self.0.iter().rev().find(|device| match &device.push2 {
-            Some(_) => *device.identifier == *client_id,
-            None => device.client_id.as_deref() == Some(client_id),
+    /// The newest registration of a client, by its user agent id (XEP-0388 §2.4), or where it does not tell by its resource;
+    /// one of Push 2.0 is stored under that.
+    pub fn of_client(&self, client_id: Option<&str>, resource: &str) -> Option<&Rc<Registration>> {
+        self.all.iter().rev().find(|device| match (&device.push2, client_id) {
+            (Some(_), client_id) => *device.identifier == *client_id.unwrap_or(resource),
+            (None, Some(_)) => device.client_id.as_deref() == client_id,
+            (None, None) => device.resource.as_deref() == Some(resource),
         })
     }
 
-    /// What has to go now that `newest` is stored: the same device under another identifier, and the oldest where there are
-    /// more than `limit`.
+    /// What has to go now that `newest` is stored: the same device under another identifier, and where there are more than
+    /// `limit` what may have been the same client's, and then the oldest.
     fn superseded(&self, newest: &str, limit: usize) -> Vec<&Rc<Registration>> {
         let newest = self.get(newest);
         let is_same = |other: &&Rc<Registration>| {
             newest.is_some_and(|newest| other.identifier != newest.identifier && other.is_same_device(newest))
         };
-        let (same, others): (Vec<_>, Vec<_>) = self.0.iter().partition(is_same);
+        let (same, mut others): (Vec<_>, Vec<_>) = self.all.iter().partition(is_same);
+        let may_be_same = |other: &Rc<Registration>| {
+            newest.is_some_and(|newest| other.identifier != newest.identifier && other.may_be_same_client(newest))
+        };
+        others.sort_by_key(|other| !may_be_same(other));
         let surplus = others.len().saturating_sub(limit);
         same.into_iter().chain(others.into_iter().take(surplus)).collect()
     }
 
     /// What `<disable jid= node=>` means (XEP-0357 §6): without a node, all of that app server.
     pub fn matching(&self, jid: &str, node: Option<&str>) -> impl Iterator<Item = &Rc<Registration>> {
-        let jid = normal_jid(jid);
-        self.0.iter().filter(move |registration| {
+        self.all.iter().filter(move |registration| {
             *registration.jid() == *jid && node.is_none_or(|node| registration.node().unwrap_or("") == node)
         })
     }
@@ -227,13 +241,16 @@ pub fn identifier(jid: &str, node: Option<&str>) -> String {
     [jid, SEPARATOR, node.unwrap_or("")].concat()
 }
 
-/// Bytes that a client may put into a registration, form and all: every push carries them, to whomever the client named.
+/// Bytes that a client may put into a registration: it stays in memory, and its filters see every message.
 pub const MAX_SIZE: usize = 16 * 1024;
+/// Bytes of what every push says again, to whomever the client named: node and form, escaped.
+pub const MAX_ECHO: usize = 4 * 1024;
 
 /// Why a registration is not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     TooLarge,
+    TooLongEcho,
     UnknownAlgorithm,
     InvalidKey,
     InvalidMaxSize,
@@ -255,6 +272,9 @@ impl Refusal {
     pub fn text(self) -> &'static str {
         match self {
             Refusal::TooLarge => "The registration is too large: 16 kB at most",
+            Refusal::TooLongEcho => {
+                "Node and form are too large: every push carries them, and they may take 4 kB at most"
+            }
             Refusal::UnknownAlgorithm => "Pushes can be encrypted with aes-128-gcm only",
             Refusal::InvalidKey => "The encryption key must be 16 bytes in base64",
             Refusal::InvalidMaxSize => "max-size must be a number of bytes",
@@ -265,12 +285,14 @@ impl Refusal {
     }
 }
 
-/// Checks the `jid` of an `<enable>` and gives it in its normal form (RFC 7622), as the app server's answers will
-/// have it.
-pub fn app_server(jid: Option<&str>, sender: Option<&str>) -> Result<Jid, Refusal> {
-    let jid = Jid::new(jid.ok_or(Refusal::MissingJid)?).map_err(|_| Refusal::NotAJid)?;
-    if sender == Some(jid.as_str()) {
-        return Err(Refusal::OwnJid);
-    }
-    Ok(jid)
+/// Checks the `jid` of an `<enable>` of `user` on `host` and gives it in its normal form, as the app server's answers will have
+/// it. `normal` gives that of a JID, as Prosody has it, or nothing for what is none.
+pub fn app_server(
+    jid: Option<&str>,
+    user: &str,
+    host: &str,
+    normal: impl Fn(&str) -> Option<String>,
+) -> Result<String, Refusal> {
+    let jid = normal(jid.ok_or(Refusal::MissingJid)?).ok_or(Refusal::NotAJid)?;
+    if is_account(&jid, user, host) { Err(Refusal::OwnJid) } else { Ok(jid) }
 }

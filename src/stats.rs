@@ -38,7 +38,7 @@ impl Stats {
         *match importance {
             Importance::Urgent => &mut self.calls,
             Importance::Important => &mut self.important,
-            Importance::Low | Importance::None => &mut self.unimportant,
+            Importance::Low | Importance::None | Importance::CallEnds => &mut self.unimportant,
         } += 1;
     }
 
@@ -52,7 +52,7 @@ impl Stats {
         self.sent_again += 1;
     }
 
-    /// A registration goes: it refused, or could not be reached.
+    /// A registration is no more: it refused, or could not be reached.
     pub fn removed(&mut self, refused: bool) {
         *if refused { &mut self.removed_refused } else { &mut self.removed_unreachable } += 1;
     }

@@ -1,10 +1,18 @@
 //! The XEP-0357 notification and the publish around it (§5 and §7).
 
+use crate::address::bare;
 use crate::config::Config;
 use crate::element::{Element, Sink};
 use crate::facts::Message;
 use crate::ns;
+use crate::text::cut_by;
 use crate::tigase::encrypt::Encrypted;
+use crate::xml;
+
+/// Bytes that the sender and the text of a message may take together, escaped: a publish has to stay small, whoever wrote.
+const LARGEST_CONTENT: usize = 3 * 1024;
+/// Bytes of a sender's full JID that go along, escaped: of a longer one the resource stays away.
+const LONGEST_SENDER: usize = 1024;
 
 /// What an app server learns of the message that a push is for.
 #[derive(Clone, Default)]
@@ -19,9 +27,13 @@ impl<'a> Summary<'a> {
     /// What the options let out of `message`; a ping has none and tells nothing.
     pub fn new(config: &'a Config, message: Option<&Message<'a>>, important: bool) -> Self {
         let Some(message) = message else { return Summary::default() };
-        let body = message.body.filter(|body| config.with_body && !body.is_empty());
-        let without_content = Summary::without_content(config, important);
-        Summary { sender: message.from.filter(|_| config.with_sender), body: body.or(without_content.body) }
+        let is_short = |jid: &str| xml::text_width(jid) <= LONGEST_SENDER;
+        let sender = message.from.filter(|_| config.with_sender);
+        let sender = sender.map(|sender| if is_short(sender) { sender } else { bare(sender) });
+        let room = LARGEST_CONTENT.saturating_sub(sender.map_or(0, xml::text_width));
+        let body = message.body.filter(|body| config.with_body && important && !body.is_empty());
+        let body = body.map(|body| cut_by(body, room, xml::width)).filter(|body| !body.is_empty());
+        Summary { sender, body: body.or(Summary::without_content(config, important).body) }
     }
 
     /// For a push that tells only whether there is something important.
@@ -30,8 +42,9 @@ impl<'a> Summary<'a> {
     }
 
     /// Whether an app server learns anything of the message itself.
-    pub fn has_content(config: &Config, message: Option<&Message>) -> bool {
-        let has_text = |message: &Message| config.with_body && message.body.is_some_and(|body| !body.is_empty());
+    pub fn has_content(config: &Config, message: Option<&Message>, important: bool) -> bool {
+        let has_text =
+            |message: &Message| config.with_body && important && message.body.is_some_and(|body| !body.is_empty());
         message.is_some_and(|message| config.with_sender || has_text(message))
     }
 

@@ -110,6 +110,11 @@ fn entity(c: char) -> Option<&'static str> {
     })
 }
 
+/// Bytes that a text takes.
+pub fn text_width(text: &str) -> usize {
+    text.chars().map(width).sum()
+}
+
 /// Bytes that a character takes.
 pub fn width(c: char) -> usize {
     entity(c).map_or(if is_char(c) { c.len_utf8() } else { 0 }, str::len)

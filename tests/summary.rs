@@ -107,7 +107,8 @@ fn a_ping_tells_only_that_there_is_something() {
 #[test]
 fn the_options_decide_what_an_app_server_learns() {
     let summary = |config: &Config, message: Message| {
-        let summary = Summary::new(config, Some(&message), judge(message.word).is_important());
+        let summary =
+            Summary::new(config, Some(&message), judge(message.word).is_ok_and(|importance| importance.is_important()));
         (summary.sender.map(str::to_owned), summary.body.map(str::to_owned))
     };
     let some = |text: &str| Some(text.to_owned());

@@ -8,7 +8,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use minidom::Element;
 use proptest::prelude::*;
 use prosody_push::engine::Content;
-use prosody_push::facts::{BODY, CONTACT, E2E, GROUPCHAT, Message, PROPOSE, STRANGER, SUBSCRIBE};
+use prosody_push::engine::Event;
+use prosody_push::facts::{BODY, CALL, CONTACT, Call, EME, GROUPCHAT, Message, STRANGER, SUBSCRIBE};
+use prosody_push::holders::Holders;
 use prosody_push::ns;
 use prosody_push::registration::Registration;
 use prosody_push::tigase::encrypt::{Aes128Gcm, Encryption, key};
@@ -19,7 +21,7 @@ use std::collections::HashSet;
 use support::{Dom, Host, nodes, not_random, one_by_one, registration};
 
 const KEY: [u8; 16] = *b"sixteen bytes ok";
-const ON: Extensions = Extensions { encrypted: true, filters: true, priority: true };
+const ON: Extensions = Extensions { encrypted: true, encrypted_elsewhere: false, filters: true, priority: true };
 
 fn with(settings: Settings) -> Registration {
     let mut registration = registration("push.example", "phone", 1);
@@ -37,7 +39,7 @@ fn encrypting(max_size: Option<usize>) -> Aes128Gcm {
     Aes128Gcm { key: KEY, max_size, omemo: Some("1325".into()) }
 }
 
-fn from<'a>(from: &'a str, word: u32) -> Message<'a> {
+fn from<'a>(from: &'a str, word: u64) -> Message<'a> {
     Message { word: BODY | word, from: Some(from), body: Some("Romeo?"), ..Message::default() }
 }
 
@@ -47,7 +49,7 @@ fn rings(host: &mut Host, message: &Message) -> bool {
 
 /// What the device reads in `<encrypted>`.
 fn read(encryption: &Aes128Gcm, message: Option<&Message>) -> (Element, Value) {
-    let encrypted = encryption.apply(message, "a secret", not_random);
+    let encrypted = encryption.apply(message, true, "a secret", not_random);
     let mut dom = Dom::default();
     let Ok(()) = encrypted.write(&mut dom);
     let element = dom.take();
@@ -65,9 +67,8 @@ fn who_is_unknown_does_not_wake_a_device_that_ignores_them() {
     let juliet = "juliet@example.org/balcony";
     assert!(rings(&mut filtering(filter()), &from(juliet, CONTACT)));
     assert!(!rings(&mut filtering(filter()), &from(juliet, STRANGER)));
-    assert!(!rings(&mut filtering(filter()), &from(juliet, STRANGER | PROPOSE)), "nor a call");
+    assert!(!rings(&mut filtering(filter()), &from(juliet, STRANGER | CALL)), "nor a call");
     assert!(rings(&mut filtering(filter()), &from("room@rooms.example/nick", STRANGER | GROUPCHAT)), "but a room");
-    assert!(rings(&mut filtering(filter()), &from("romeo@example.org/other", STRANGER)), "and the user himself");
     assert!(rings(&mut filtering(Filter::default()), &from(juliet, STRANGER)));
 }
 
@@ -98,14 +99,10 @@ fn rooms_have_rules() {
     assert!(!rings(&mut filter(Allow::Mentioned), &says("hi", None)));
     assert!(rings(&mut filter(Allow::Mentioned), &says("hi, monty!", None)));
     assert!(!rings(&mut filter(Allow::Mentioned), &says("montys", None)));
-    for more in
-        ["mxmpp:romeo@example.org", "mxmpp:room@rooms.example/Monty", "daudio\0mxmpp:x@y\0mxmpp:romeo@example.org"]
-    {
+    for more in ["mromeo@example.org", "mroom@rooms.example/Monty", "daudio\0mx@y\0mromeo@example.org"] {
         assert!(rings(&mut filter(Allow::Mentioned), &says("hi", Some(more))), "{more}");
     }
-    for more in
-        ["mxmpp:romeo@example.com", "mxmpp:room@rooms.example/Other", "dxmpp:romeo@example.org", "mromeo@example.org"]
-    {
+    for more in ["mromeo@example.com", "mroom@rooms.example/Other", "dromeo@example.org"] {
         assert!(!rings(&mut filter(Allow::Mentioned), &says("hi", Some(more))), "{more}");
     }
     let elsewhere = from("other@rooms.example/juliet", GROUPCHAT);
@@ -116,20 +113,39 @@ fn rooms_have_rules() {
 fn a_message_that_is_filtered_alerts_nobody() {
     let mut host = filtering(Filter { muted: ["juliet@example.org".into()].into(), ..Filter::default() });
     let message = from("juliet@example.org/x", 0);
-    let queued = host.engine.on_queued(host.event(), "push.example<phone", Default::default(), &message);
+    let queued =
+        host.engine.on_queued(host.event(), "push.example<phone", Default::default(), &message, Holders::default());
     let queued = queued.expect("romeo is loaded");
     assert!(queued.pushes.list.is_empty() && !queued.alerted);
 }
 
 #[test]
-fn an_extension_that_is_off_does_nothing() {
-    let settings = Settings {
-        filter: Filter { muted: ["juliet@example.org".into()].into(), ..Filter::default() },
-        encryption: Some(Encryption::Aes128Gcm(encrypting(None))),
+fn an_extension_that_is_off_filters_nothing() {
+    let filter = Filter { muted: ["juliet@example.org".into()].into(), ..Filter::default() };
+    let mut host = Host::new(one_by_one(), vec![with(Settings { filter, encryption: None })]);
+    assert_eq!(host.offline(&from("juliet@example.org/x", 0)).len(), 1);
+}
+
+#[test]
+fn who_asks_for_encryption_never_gets_a_plain_push() {
+    let device = || {
+        let encryption = Some(Encryption::Aes128Gcm(encrypting(None)));
+        vec![with(Settings { filter: Filter::default(), encryption })]
     };
-    let mut host = Host::new(one_by_one(), vec![with(settings)]);
-    let pushes = host.offline(&from("juliet@example.org/x", 0));
-    assert!(pushes.len() == 1 && matches!(pushes[0].content, Content::Summary));
+    let content = |extensions: Extensions, seen: bool| {
+        let mut host = Host::new(one_by_one(), device());
+        host.engine.extend(extensions);
+        let event = Event { seen, ..host.event() };
+        let pushes = host.engine.on_offline(event, &from("juliet@example.org/x", 0)).expect("loaded").list;
+        matches!(pushes[0].content, Content::Encrypted(_))
+    };
+    let elsewhere = Extensions { encrypted_elsewhere: true, ..Extensions::default() };
+    for seen in [false, true] {
+        assert!(content(Extensions::default(), seen), "though the extension be off");
+        assert!(content(ON, seen));
+    }
+    assert!(!content(elsewhere, true), "unless another module encrypts what it sees");
+    assert!(content(elsewhere, false), "which it does not, if it sees nothing");
 }
 
 #[test]
@@ -145,9 +161,9 @@ fn what_is_encrypted_says_what_it_is() {
 
     let call = Message {
         body: None,
-        call: Some("sid"),
+        call: Some(Call { peer: Some("juliet@example.org"), id: "sid" }),
         more: Some("daudio\0dvideo"),
-        ..from("juliet@example.org/x", PROPOSE)
+        ..from("juliet@example.org/x", CALL)
     };
     let (element, value) = read(&encrypting(None), Some(&call));
     assert_eq!(element.attr("type"), Some("voip"));
@@ -156,7 +172,7 @@ fn what_is_encrypted_says_what_it_is() {
         json!({ "unread": 1, "sender": "juliet@example.org/x", "type": "call", "sid": "sid", "media": ["audio", "video"] })
     );
 
-    let secret = Message { body: Some("ciphertext"), ..from("juliet@example.org/x", E2E) };
+    let secret = Message { body: Some("ciphertext"), ..from("juliet@example.org/x", EME) };
     assert_eq!(read(&encrypting(None), Some(&secret)).1["message"], "a secret");
 
     let subscribe = Message { word: SUBSCRIBE, from: Some("juliet@example.org"), ..Message::default() };
@@ -171,7 +187,7 @@ fn what_is_encrypted_says_what_it_is() {
 #[test]
 fn omemo_s_ciphertext_goes_along_where_it_is_for_the_device_and_fits() {
     let more = "s27183\0k31415 b3RoZXI=\0k1325 a2V5\0k13250 bm90\0iaXY=\0pZGF0YQ==";
-    let message = Message { more: Some(more), ..from("juliet@example.org/x", E2E) };
+    let message = Message { more: Some(more), ..from("juliet@example.org/x", EME) };
     let value = read(&encrypting(None), Some(&message)).1;
     assert_eq!(value["omemo"], json!({ "keys": ["a2V5"], "sid": "27183", "iv": "aXY=", "data": "ZGF0YQ==" }));
     let value = read(&encrypting(Some(150)), Some(&message)).1;
@@ -197,16 +213,37 @@ fn a_key_is_16_bytes_of_base64() {
     assert!(!format!("{:?}", Encryption::Aes128Gcm(encrypting(None))).contains("115"), "no key is printed");
 }
 
+#[test]
+fn what_is_silent_has_no_text() {
+    let message = Message { body: Some("👍"), ..from("juliet@example.org/x", 0) };
+    let encryption = encrypting(None);
+    let mut dom = Dom::default();
+    let Ok(()) = encryption.apply(Some(&message), false, "a secret", not_random).write(&mut dom);
+    let silent = dom.take().text().len();
+    assert!(silent < read(&encryption, Some(&message)).0.text().len());
+}
+
 proptest! {
     #[test]
-    fn it_fits_and_cuts_no_character(body in "\\PC{0,600}", max_size in proptest::option::of(0usize..2000)) {
-        let message = Message { body: Some(&body), ..from("juliet@example.org/x", 0) };
+    fn it_fits_whoever_writes_and_cuts_no_character(
+        body in "(\\PC|\"|👨‍👩‍👧){0,600}",
+        sender in "[a-z]{1,1000}@[a-z]{1,1000}/(\\PC|\"){0,900}",
+        id in "[ -~]{0,300}",
+        word in prop_oneof![Just(BODY), Just(BODY | GROUPCHAT), Just(CALL)],
+        max_size in proptest::option::of(0usize..8000),
+    ) {
+        let media = "daudio\0dvideo";
+        let call = Some(Call { peer: Some("juliet@example.org"), id: &id });
+        let message = Message { word, from: Some(&sender), body: Some(&body), call, more: Some(media), ..Message::default() };
         let (element, value) = read(&encrypting(max_size), Some(&message));
         let text = value["message"].as_str().unwrap_or("");
         prop_assert!(text.len() <= 255 && body.starts_with(text));
-        match max_size {
-            Some(max_size) => prop_assert!(element.text().len() <= max_size || text.is_empty()),
-            None => prop_assert!(text == body || text.len() > 251),
+        // Less than the smallest object, encrypted, nothing can take.
+        let most = max_size.unwrap_or(3072).clamp(40, 3072);
+        prop_assert!(element.text().len() <= most, "{} of {most} bytes", element.text().len());
+        if sender.len() < 500 && max_size.is_none_or(|size| size > 2800) {
+            prop_assert!(value["sender"].is_string());
+            prop_assert!(word == CALL || text == body || text.len() > 200, "as much as there is room for");
         }
     }
 

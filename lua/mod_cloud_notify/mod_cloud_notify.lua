@@ -1,5 +1,6 @@
 -- XEP-0357: Push Notifications. Hooks Prosody's events; the rules are in Rust, see prosody_push.lib.lua.
 
+local user_exists = require "core.usermanager".user_exists;
 local jid_node = require "util.jid".node;
 local st = require "util.stanza";
 
@@ -28,7 +29,7 @@ hook_iq("enable", function (event)
 	local origin, stanza = event.origin, event.stanza;
 	local tag = stanza.tags[1];
 	local user = origin.username;
-	local identifier, jid = engine:address(tag.attr.jid, tag.attr.node, stanza.attr.from);
+	local identifier, jid = engine:address(tag.attr.jid, tag.attr.node, user);
 	if not identifier then
 		origin.send(st.error_reply(stanza, "modify", "bad-request", jid));
 		return true;
@@ -45,6 +46,7 @@ hook_iq("enable", function (event)
 		client_id = origin.client_id;
 		resource = not origin.client_id and origin.resource or nil;
 		language = stanza.attr["xml:lang"];
+		grant_id = origin.push_grant_id;
 	};
 	local condition, text = engine:refusal(identifier, record, tag);
 	if condition then
@@ -56,7 +58,7 @@ hook_iq("enable", function (event)
 	if allowed == false then return true; end -- the handler has answered
 	if not push.registrations.enable(user, identifier, record) then return try_again(event); end
 
-	origin.push_identifier, origin.push_settings, origin.first_hibernated_push = identifier, record, nil;
+	push.registrations.bind(origin, identifier, record);
 	origin.log("info", "Push notifications enabled: %s, %s", user, identifier);
 	origin.send(st.reply(stanza));
 	return true;
@@ -80,8 +82,10 @@ module:hook("message/bare", guarded("a remote disable", function (event)
 	local pubsub = stanza:get_child("pubsub", xmlns_pubsub);
 	local affiliation = pubsub and pubsub:get_child("affiliation", xmlns_pubsub);
 	if not affiliation or stanza.attr.type == "error" or not stanza.attr.to then return; end
+	local user = jid_node(stanza.attr.to);
+	if not user_exists(user, module.host) then return; end
 	-- Otherwise it is a message like any other.
-	return push.registrations.revoke(jid_node(stanza.attr.to), stanza.attr.from, pubsub.attr.node,
+	return push.registrations.revoke(user, stanza.attr.from, pubsub.attr.node,
 		affiliation.attr.jid, affiliation.attr.affiliation) or nil;
 end), 10);
 

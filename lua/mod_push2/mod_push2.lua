@@ -1,10 +1,6 @@
 -- Push 2.0, a draft. Hooks Prosody's events; the rules are in Rust, see prosody_push.lib.lua.
 
-local load_code = require "util.pluginloader".load_code;
 local st = require "util.stanza";
-
--- Knows the user's nicknames: a mention is told by them.
-if load_code("track_muc_joins", nil, {}) then module:depends("track_muc_joins"); end
 
 local push = module:require "prosody_push";
 local engine, guarded = push.engine, push.guarded;
@@ -35,9 +31,9 @@ local function enable(session, tag)
 	end
 	local record, condition, text = engine:ask(tag, user, identifier);
 	if not record then return nil, "modify", condition, text; end
-	record.timestamp = os.time();
+	record.timestamp, record.grant_id = os.time(), session.push_grant_id;
 	if not push.registrations.enable(user, identifier, record) then return nil, "wait", "internal-server-error"; end
-	session.push_registration_id, session.push_registration, session.first_hibernated_push = identifier, record, nil;
+	push.registrations.bind(session, identifier, record);
 	session.log("info", "Push notifications enabled: %s, %s at %s", user, identifier, record.service);
 	return true;
 end

@@ -5,10 +5,10 @@ use std::rc::Rc;
 use lru::LruCache;
 use tracing::debug;
 
-use super::{Content, Engine, Held, State, Verdict, ends};
+use super::{Answered, Content, Engine, Held, State, Verdict};
 use crate::coalesce::{Lane, Released};
 use crate::delivery::{Failure, Flight, Gone, Millis};
-use crate::ids::Id;
+use crate::ids::{Id, parse};
 use crate::importance::Importance;
 use crate::journal::{Answer, Cause, Decision, Outcome};
 use crate::protocol::Protocol;
@@ -21,7 +21,7 @@ use crate::stanza_error::StanzaError;
 impl Engine {
     /// A handler of another module kept the push back.
     pub fn withdraw(&mut self, id: &str) {
-        if let Some(id) = Id::parse(id)
+        if let Some(id) = parse(id)
             && let Some(flight) = self.delivery.withdrawn(id)
         {
             self.stats.suppressed(Reason::Blocked);
@@ -30,27 +30,29 @@ impl Engine {
     }
 
     /// An answer came to the host: an IQ of type result or error, or with Push 2.0 a message of type error.
-    pub fn on_answer(&mut self, now: Millis, id: &str, from: Option<&str>, error: Option<StanzaError>) -> Verdict {
-        let id = Id::parse(id);
+    pub fn on_answer(&mut self, now: Millis, id: &str, from: Option<&str>, error: Option<StanzaError>) -> Answered {
+        let id = parse(id);
         let flight = id.zip(from).and_then(|(id, from)| self.delivery.land(id, from));
-        match id.zip(flight) {
-            None => Verdict::Stranger,
-            Some((id, flight)) => match self.landed(now, id, flight, error, false) {
-                Failure::Borne => Verdict::Stays,
-                Failure::Ends { gone, .. } => Verdict::Goes(gone),
-                Failure::Again(failed) => {
-                    self.put_off(now, failed);
-                    Verdict::Stays
-                }
-            },
-        }
+        let Some((id, flight)) = id.zip(flight) else { return Answered { verdict: Verdict::Stranger, refusals: None } };
+        let (user, device) = (flight.user.clone(), flight.registration.identifier.clone());
+        let (before, _) = self.delivery.failures(&user, &device);
+        let verdict = match self.landed(now, id, flight, error, false) {
+            Failure::Borne => Verdict::Stays,
+            Failure::Ends(gone) => Verdict::Goes(gone),
+            Failure::Again(failed) => {
+                self.put_off(now, failed);
+                Verdict::Stays
+            }
+        };
+        let (refusals, _) = self.delivery.failures(&user, &device);
+        Answered { verdict, refusals: (refusals != before).then_some((device, refusals)) }
     }
 
     /// Time has passed: the registrations that have to go because no answer came.
     pub fn on_timer(&mut self, now: Millis) -> Vec<Gone> {
         let (overdue, silence) = (self.delivery.overdue(now), self.delivery.silence());
         let landed = overdue.into_iter().map(|(id, flight)| self.landed(now, id, flight, silence, true));
-        landed.filter_map(|failure| if let Failure::Ends { gone, .. } = failure { Some(gone) } else { None }).collect()
+        landed.filter_map(|failure| if let Failure::Ends(gone) = failure { Some(gone) } else { None }).collect()
     }
 
     fn landed(&mut self, now: Millis, id: Id, flight: Flight, error: Option<StanzaError>, is_silence: bool) -> Failure {
@@ -86,11 +88,7 @@ impl Engine {
             debug!("A push for {user} failed whose registration was made anew since: not counted");
             return Failure::Borne;
         }
-        let failure = self.delivery.settle(now, flight, error);
-        if let Failure::Ends { refused, .. } = failure {
-            self.stats.removed(refused);
-        }
-        failure
+        self.delivery.settle(now, flight, error)
     }
 
     fn put_off(&mut self, now: Millis, failed: Waiting) {
@@ -122,7 +120,7 @@ impl Engine {
                 Protocol::Push => Content::Summary,
                 Protocol::Push2 => {
                     let importance = if important { Importance::Important } else { Importance::Low };
-                    Content::Notice(Notice::empty(Priority::new(importance, false)).into())
+                    Content::Notice(Notice::empty(Priority::new(importance)).into())
                 }
             };
             let device = registration.identifier.clone();
@@ -134,8 +132,8 @@ impl Engine {
         }
         for Waiting { user, registration, parcel } in self.retries.due(until) {
             let Some(registration) = standing(&self.users, &user, registration) else { continue };
-            let is_over = |call: &str| self.pushed.knows(&user, &registration.identifier, &ends(call));
-            if parcel.notice.call.as_deref().is_some_and(is_over) {
+            let is_over = |call| self.calls.is_over(&user, &registration.identifier, call);
+            if parcel.notice.call.is_some_and(is_over) {
                 debug!("A push for {user} to {} is not sent again: the call is over", registration.identifier);
                 continue;
             }

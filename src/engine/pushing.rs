@@ -4,12 +4,12 @@ use std::rc::Rc;
 
 use tracing::debug;
 
-use super::{Content, Engine, Event, Occasion, Push, Pushes, Wish, name};
+use super::{Content, Engine, Event, Occasion, Push, Pushes, Wish};
 use crate::coalesce::Lane;
 use crate::delivery::Millis;
-use crate::facts::{ARCHIVED, CALL_ENDS, CONTACT, Message, NOTIFICATION, PROPOSE, STRANGER, Word};
+use crate::facts::{ARCHIVED, CONTACT, Message, STRANGER, Word};
 use crate::ids::Id;
-use crate::importance::Importance;
+use crate::importance::{Importance, why_none};
 use crate::journal::{Cause, Decision, Outcome};
 use crate::push2::envelope::envelope;
 use crate::push2::matching::{Case, matched};
@@ -30,11 +30,10 @@ impl Engine {
         user: Rc<str>,
         devices: impl Iterator<Item = &'d Rc<Registration>>,
     ) -> Pushes {
-        let Occasion { event: Event { now, seen, .. }, cause, message, importance, .. } = *occasion;
+        let Occasion { event: Event { now, seen, .. }, cause, message, .. } = *occasion;
+        let importance = occasion.importance();
         let important = importance.is_important();
-        let is_call = message.is_some_and(|message| message.word & (PROPOSE | CALL_ENDS) != 0);
-        let may_wait = self.config.coalesce && !seen && !is_call && cause != Cause::Test;
-        let name = message.and_then(name);
+        let may_wait = self.config.coalesce && !seen && !importance.is_call() && cause != Cause::Test;
         // The same for each device that wants it.
         let mut whole = None;
         let (mut list, mut held) = (Vec::new(), false);
@@ -47,14 +46,14 @@ impl Engine {
                     continue;
                 }
             };
-            if let Some(name) = &name
-                && !self.pushed.first_time(&user, device, name)
+            if let Some(message) = message
+                && !self.first_time(&user, registration, message, importance)
             {
                 self.not_sent(occasion, &user, registration, Reason::PushedBefore);
                 continue;
             }
             let is_plain = match wish {
-                Wish::Summary => !Summary::has_content(&self.config, message),
+                Wish::Summary => !Summary::has_content(&self.config, message, important),
                 Wish::Encrypted(_) => false,
                 Wish::Notice(_, keys) => keys.is_none(),
             };
@@ -72,12 +71,13 @@ impl Engine {
             let content = match wish {
                 Wish::Summary => Content::Summary,
                 Wish::Encrypted(encryption) => {
-                    Content::Encrypted(encryption.apply(message, &self.config.encrypted_body, self.random))
+                    Content::Encrypted(encryption.apply(message, important, &self.config.encrypted_body, self.random))
                 }
                 Wish::Notice(priority, keys) => {
                     let sealed = keys.map(|keys| (keys, whole.get_or_insert_with(|| self.whole(&user, message))));
-                    let call = message.and_then(|message| message.call).filter(|_| priority == Priority::High);
-                    Content::Notice(Notice { call: call.map(Into::into), ..self.notice(now, priority, sealed) }.into())
+                    let call = message.and_then(|message| message.call).filter(|_| importance == Importance::Urgent);
+                    let call = call.map(|call| self.calls.key(&call));
+                    Content::Notice(Notice { call, ..self.notice(now, priority, sealed) }.into())
                 }
             };
             let push = self.send(now, user.clone(), registration, lane, content);
@@ -107,28 +107,38 @@ impl Engine {
 
     /// What a device wants to get, or why it gets nothing.
     pub(super) fn wish<'d>(&self, occasion: &Occasion, registration: &'d Registration) -> Result<Wish<'d>, Reason> {
-        let Occasion { event, message, importance, .. } = *occasion;
+        let Occasion { event, message, word, .. } = *occasion;
+        let importance = occasion.worth?;
+        if let Some(call) = message.and_then(|message| message.call)
+            && importance == Importance::CallEnds
+            && self.calls.is_over(event.user, &registration.identifier, self.calls.key(&call))
+        {
+            return Err(Reason::PushedBefore);
+        }
+        if importance == Importance::CallEnds
+            && !message.is_some_and(|message| self.rang(event.user, registration, message))
+        {
+            return Err(Reason::DidNotRing);
+        }
+        let text = || occasion.text();
         if let Some(settings) = &registration.push2 {
-            let Some(message) = message else { return Ok(Wish::Notice(Priority::Low, None)) };
-            if message.word & NOTIFICATION != 0 {
-                return Err(Reason::IsPush);
-            }
-            let rang = self.rang(event.user, registration, message);
-            let rings = rang || importance == Importance::Urgent;
+            let priority = Priority::new(importance);
+            let Some(message) = message else { return Ok(Wish::Notice(priority, None)) };
             let identifier = &registration.identifier;
-            let case =
-                Case { now: event.now, user: event.user, host: &self.host, identifier, message, importance, rings };
-            let priority = Priority::new(importance, rang);
+            let Event { now, user, .. } = event;
+            let case = Case { now, user, host: &self.host, identifier, message, text: &text, importance };
             return matched(settings, &case).map(|keys| Wish::Notice(priority, keys));
         }
         if importance == Importance::None {
-            let is_push = message.is_some_and(|message| message.word & NOTIFICATION != 0);
-            return Err(if is_push { Reason::IsPush } else { Reason::NobodyKeepsIt });
+            return Err(word.map_or(Reason::NothingToShow, why_none));
         }
-        if let Some(objection) = message.and_then(|message| self.objection(event.user, registration, message)) {
+        // What rang stops ringing, whatever the device wants to hear otherwise.
+        if let Some(message) = message.filter(|_| importance != Importance::CallEnds)
+            && let Some(objection) = self.objection(event.user, registration, message, &text)
+        {
             return Err(objection);
         }
-        match self.encryption(registration) {
+        match self.encryption(registration, event.seen) {
             Some(Encryption::Aes128Gcm(encryption)) => Ok(Wish::Encrypted(encryption)),
             Some(Encryption::Unusable) => Err(Reason::UnusableKeys),
             None => Ok(Wish::Summary),
@@ -153,15 +163,23 @@ impl Engine {
         Notice { payload, token, ..Notice::empty(priority) }
     }
 
-    /// How the registration wants its pushes encrypted.
-    fn encryption<'d>(&self, registration: &'d Registration) -> Option<&'d Encryption> {
-        registration.tigase.as_ref().filter(|_| self.extensions.encrypted)?.encryption.as_ref()
+    /// How the registration wants its pushes encrypted: it never gets plain ones, though the extension be off, unless another
+    /// author's module does the work.
+    fn encryption<'d>(&self, registration: &'d Registration, is_seen: bool) -> Option<&'d Encryption> {
+        let encryption = registration.tigase.as_ref()?.encryption.as_ref()?;
+        Some(encryption).filter(|_| !(is_seen && self.extensions.encrypted_elsewhere))
     }
 
     /// Why a device does not want to hear of a message.
-    fn objection(&self, user: &str, registration: &Registration, message: &Message) -> Option<Reason> {
+    fn objection<'t>(
+        &self,
+        user: &str,
+        registration: &Registration,
+        message: &Message,
+        text: &dyn Fn() -> &'t str,
+    ) -> Option<Reason> {
         let settings = registration.tigase.as_ref().filter(|_| self.extensions.filters)?;
-        settings.filter.objection(user, &self.host, message)
+        settings.filter.objection(user, &self.host, message, text)
     }
 
     /// Whether somebody asks if the sender of a message is in the user's roster, and that is not known yet.
@@ -210,7 +228,7 @@ impl Engine {
 
     fn launch(&mut self, now: Millis, user: Rc<str>, registration: &Rc<Registration>, lane: Option<Lane>) -> Id {
         let id = self.ids.make();
-        debug!("Push {} for {user} to {}", id.as_str(), registration.identifier);
+        debug!("Push {id} for {user} to {}", registration.identifier);
         self.delivery.sent(now, id, user, registration, lane.as_ref().map(|lane| lane.important));
         if let Some(lane) = lane {
             self.lanes.sent(now, lane, id);

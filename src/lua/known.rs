@@ -4,11 +4,12 @@ use mlua::prelude::*;
 
 use crate::config::Config;
 use crate::facts::{
-    ACTIVITY, ARCHIVED, CONTACT, Keep, MESSAGE, MESSAGE_PUSH2, MORE_PUSH2, MORE_TIGASE, NICKNAME, PRESENCE, REFLECTED,
-    Rule, STRANGER,
+    ACTIVITY, ARCHIVED, CONTACT, LONGEST_ENTRY, MENTION, MENTIONED_GROUP, MENTIONED_OCCUPANT, MORE_PUSH2, MORE_TIGASE,
+    MOST_OF_A_KIND, NICKNAME, OCCUPANT, REFLECTED, STRANGER,
 };
 use crate::protocol::Protocol;
 use crate::tigase::Extensions;
+use crate::walk::{CALL_NAMESPACES, Form, IQ, Keep, MESSAGE, MESSAGE_PUSH2, PRESENCE, Rule};
 
 /// The tables for the shim's walk over a stanza, by its name, and the bits that it sets itself.
 pub fn stanzas(lua: &Lua, protocol: Protocol, config: &Config, extensions: Extensions) -> LuaResult<LuaTable> {
@@ -19,15 +20,24 @@ pub fn stanzas(lua: &Lua, protocol: Protocol, config: &Config, extensions: Exten
         Protocol::Push2 => (&MESSAGE_PUSH2, Wanted { body: true, more: MORE_PUSH2 }),
     };
     let table = lua.create_table()?;
-    let stanzas = [("message", message), ("presence", &PRESENCE)];
+    let stanzas = [("message", message), ("presence", &PRESENCE), ("iq", &IQ)];
     let stanzas = stanzas.into_iter().map(|(name, rule)| Ok((name, rule_of(lua, rule, wanted)?)));
     table.set("stanzas", lua.create_table_from(stanzas.collect::<LuaResult<Vec<_>>>()?)?)?;
     table.set("reflected", REFLECTED)?;
     table.set("contact", CONTACT)?;
     table.set("stranger", STRANGER)?;
+    table.set("calls", lua.create_table_from(CALL_NAMESPACES.map(|namespace| (namespace, true)))?)?;
+    table.set("most_of_a_kind", MOST_OF_A_KIND)?;
+    table.set("longest_entry", LONGEST_ENTRY)?;
+    if wanted.more.contains(&MENTION) {
+        table.set("mentioned_group", MENTIONED_GROUP.to_string())?;
+        table.set("mentioned_occupant", MENTIONED_OCCUPANT.to_string())?;
+        table.set("mention", MENTION.to_string())?;
+        table.set("nickname", NICKNAME.to_string())?;
+        table.set("occupant", OCCUPANT.to_string())?;
+    }
     if protocol == Protocol::Push2 {
         table.set("archived", ARCHIVED)?;
-        table.set("nickname", NICKNAME.to_string())?;
         table.set("activity", ACTIVITY.to_string())?;
     }
     Ok(table)
@@ -37,7 +47,7 @@ pub fn stanzas(lua: &Lua, protocol: Protocol, config: &Config, extensions: Exten
 #[derive(Clone, Copy)]
 struct Wanted {
     body: bool,
-    /// Kinds of [`crate::facts::More`].
+    /// Kinds of [`crate::walk::More`].
     more: &'static [char],
 }
 
@@ -51,8 +61,13 @@ fn rule_of(lua: &Lua, rule: &Rule, wanted: Wanted) -> LuaResult<LuaTable> {
     }
     match rule.keep {
         Keep::Body if wanted.body => table.set("keep", "body")?,
-        Keep::CallId => table.set("keep", "call")?,
-        Keep::Sender => table.set("keep", "sender")?,
+        Keep::CallId(attr) => {
+            table.set("keep", "call")?;
+            table.set("attr", attr)?;
+        }
+        Keep::Invite => table.set("keep", "invite")?,
+        Keep::Forwarded => table.set("keep", "forwarded")?,
+        Keep::Mention if wanted.more.contains(&MENTION) => table.set("keep", "mention")?,
         Keep::ArchiveId => table.set("keep", "archive_id")?,
         Keep::CarbonArchiveId => table.set("keep", "carbon_archive_id")?,
         Keep::More(more) if wanted.more.contains(&more.kind) => {
@@ -61,16 +76,30 @@ fn rule_of(lua: &Lua, rule: &Rule, wanted: Wanted) -> LuaResult<LuaTable> {
             table.set("attr", more.attr)?;
             table.set("of_type", more.of_type)?;
             table.set("whole", more.text.then_some(true))?;
+            table.set("form", form(more.form))?;
         }
-        Keep::Body | Keep::More(_) | Keep::Nothing => {}
+        Keep::Body | Keep::Mention | Keep::More(_) | Keep::Nothing => {}
     }
-    if !rule.types.is_empty() {
-        table.set("types", lua.create_table_from(rule.types.iter().copied())?)?;
+    let (attribute, values) = rule.values;
+    if !values.is_empty() {
+        table.set("by", attribute)?;
+        table.set("values", lua.create_table_from(values.iter().copied())?)?;
+    }
+    if rule.own {
+        table.set("own", true)?;
     }
     if !rule.children.is_empty() {
         table.set("children", children(lua, rule, wanted)?)?;
     }
     Ok(table)
+}
+
+fn form(form: Form) -> Option<&'static str> {
+    match form {
+        Form::Text => None,
+        Form::Jid => Some("jid"),
+        Form::Uri => Some("uri"),
+    }
 }
 
 /// Name, then namespace, then what the child means. Names first: most children of a message are known by none.

@@ -21,8 +21,10 @@ use crate::address::is_account;
 use crate::config::{Config, Value};
 use crate::crypto;
 use crate::delivery::{ANSWER_TIMEOUT, Gone, Millis};
-use crate::engine::{Done, Engine, Event, Verdict};
-use crate::facts::{Message, Word};
+use crate::engine::{Answered, Done, Engine, Event, Verdict};
+use crate::facts::{Call, Message, Word};
+use crate::holders::{CONNECTED, HIBERNATES, Holders, IN_USE, LATE};
+use crate::journal::Cause;
 use crate::protocol::Protocol;
 use crate::push2::registration::features;
 use crate::registration::{Devices, Refusal, Registration, admit, app_server, identifier};
@@ -37,6 +39,8 @@ fn prosody_push(lua: &Lua) -> LuaResult<LuaTable> {
     let library = lua.create_table()?;
     library.set("version", VERSION)?;
     library.set("answer_timeout", ANSWER_TIMEOUT / 1000)?;
+    let states = [("in_use", IN_USE), ("connected", CONNECTED), ("late", LATE), ("hibernates", HIBERNATES)];
+    library.set("session_states", lua.create_table_from(states.map(|(name, letter)| (name, letter.to_string())))?)?;
     library.set(
         "log_debug",
         lua.create_function(|_, on| {
@@ -53,12 +57,23 @@ struct Host {
     engine: Engine,
     shared: Shared,
     stanza_metatable: LuaTable,
+    normal: Normal,
     log: LuaFunction,
 }
 
-type New = (String, String, LuaFunction, LuaTable, LuaFunction);
+/// Prosody's `util.jid.prep`: what it takes for a JID we take, in the form that it gives.
+struct Normal(LuaFunction);
 
-fn new(lua: &Lua, (name, protocol, option, stanza_metatable, log): New) -> LuaResult<Host> {
+impl Normal {
+    /// Nothing for what is no JID.
+    fn of(&self, jid: &str) -> Option<String> {
+        self.0.call(jid).ok().flatten()
+    }
+}
+
+type New = (String, String, LuaFunction, LuaTable, LuaFunction, LuaFunction);
+
+fn new(lua: &Lua, (name, protocol, option, stanza_metatable, normal, log): New) -> LuaResult<Host> {
     let protocol = match &*protocol {
         "push" => Protocol::Push,
         "push2" => Protocol::Push2,
@@ -78,7 +93,8 @@ fn new(lua: &Lua, (name, protocol, option, stanza_metatable, log): New) -> LuaRe
     }
     log::drain(&log)?;
     let shared = Shared::new(lua, &name, &stanza_metatable)?;
-    Ok(Host { engine: Engine::new(name, protocol, config, crypto::random), shared, stanza_metatable, log })
+    let engine = Engine::new(name, protocol, config, crypto::random);
+    Ok(Host { engine, shared, stanza_metatable, normal: Normal(normal), log })
 }
 
 fn option_value(value: LuaValue) -> Value {
@@ -98,9 +114,6 @@ fn option_value(value: LuaValue) -> Value {
 /// A string argument; one that is not UTF-8 is refused. To copy it is cheaper than to hold on to Lua's own.
 type Text = String;
 
-/// Between several identifiers in one string: a table would cost more than all the rest of the call. XML cannot have it.
-const SEPARATOR: char = '\0';
-
 /// What every event of a message brings first: user, seconds since 1970, whether other modules see each push, the stanza
 /// where a push may carry it, word of facts, sender, body, name, id of a call, what there can be several of. `$more` are the
 /// types of what comes after it.
@@ -119,10 +132,10 @@ fn message<'a>(
     from: &'a Option<Text>,
     body: &'a Option<Text>,
     name: &'a Option<Text>,
-    call: &'a Option<Text>,
+    call: Option<Call<'a>>,
     more: &'a Option<Text>,
 ) -> Message<'a> {
-    let (from, body, name, call) = (from.as_deref(), body.as_deref(), name.as_deref(), call.as_deref());
+    let (from, body, name) = (from.as_deref(), body.as_deref(), name.as_deref());
     Message { word, from, body, name, call, more: more.as_deref(), stanza: None }
 }
 
@@ -149,6 +162,7 @@ fn knowledge<M: LuaUserDataMethods<Host>>(methods: &mut M) {
         let mut extensions = host.engine.extensions();
         match &*name {
             "encrypted" => extensions.encrypted = on,
+            "encrypted elsewhere" => extensions.encrypted_elsewhere = on,
             "filters" => extensions.filters = on,
             "priority" => extensions.priority = on,
             _ => return Err(LuaError::runtime(format!("There is no extension {name}"))),
@@ -161,8 +175,14 @@ fn knowledge<M: LuaUserDataMethods<Host>>(methods: &mut M) {
 
 /// What clients and app servers ask for, and what the store has of it.
 fn registrations<M: LuaUserDataMethods<Host>>(methods: &mut M) {
-    method(methods, "load", |_, host, (user, stored): (Text, Option<LuaTable>)| {
-        host.engine.load(&user, records::read(host.engine.protocol(), &user, stored));
+    method(methods, "load", |_, host, (user, stored, is_disabled): (Text, Option<LuaTable>, bool)| {
+        let registrations = host.registrations(&user, stored);
+        host.engine.load(&user, registrations, is_disabled);
+        Ok(())
+    });
+    method(methods, "is_disabled", |_, host, user: Text| Ok(host.engine.is_disabled(&user)));
+    method(methods, "ended", |_, host, refused: bool| {
+        host.engine.ended(refused);
         Ok(())
     });
     method(methods, "forget", |_, host, user: Text| {
@@ -173,31 +193,32 @@ fn registrations<M: LuaUserDataMethods<Host>>(methods: &mut M) {
         host.engine.enabled(millis(now), &user, &identifier);
         Ok(())
     });
-    type Address = (Option<Text>, Option<Text>, Option<Text>);
-    method(methods, "address", |_, _, (jid, node, sender): Address| {
-        Ok(match app_server(jid.as_deref(), sender.as_deref()) {
-            Ok(jid) => (Some(identifier(jid.as_str(), node.as_deref())), jid.to_string()),
+    type Address = (Option<Text>, Option<Text>, Text);
+    method(methods, "address", |_, host, (jid, node, user): Address| {
+        Ok(match app_server(jid.as_deref(), &user, host.engine.host(), |jid| host.normal.of(jid)) {
+            Ok(jid) => (Some(identifier(&jid, node.as_deref())), jid),
             Err(refusal) => (None, refusal.text().to_owned()),
         })
     });
-    method(methods, "of_client", |_, host, (user, stored, client_id): (Text, Option<LuaTable>, Text)| {
-        let devices = stored_devices(host.engine.protocol(), &user, stored);
-        Ok(devices.of_client(&client_id).map(|device| device.identifier.to_string()))
+    type Client = (Text, Option<LuaTable>, Option<Text>, Text);
+    method(methods, "of_client", |_, host, (user, stored, client_id, resource): Client| {
+        let devices = host.stored_devices(&user, stored);
+        Ok(devices.of_client(client_id.as_deref(), &resource).map(|device| device.identifier.to_string()))
     });
     method(methods, "refusal", |lua, host, (identifier, record, enable): (LuaValue, LuaTable, LuaTable)| {
-        let asked = tigase::ask(lua, &enable, &record, host.engine.extensions())?;
-        let refusal = asked.and_then(|()| records::check(&identifier, &LuaValue::Table(record))).err();
+        let asked = tigase::ask(lua, &enable, &record, host.engine.extensions(), &host.normal)?;
+        let refusal = asked.and_then(|()| records::check(&identifier, &LuaValue::Table(record), &host.normal)).err();
         Ok((refusal.map(Refusal::condition), refusal.map(Refusal::text)))
     });
     method(methods, "features", |lua, _, ()| lua.create_sequence_from(features()));
     method(methods, "ask", |lua, host, (enable, user, identifier): (LuaTable, Text, Text)| {
-        Ok(match push2::ask(lua, &enable, &user, host.engine.host(), &identifier)? {
+        Ok(match push2::ask(lua, &enable, &user, host.engine.host(), &identifier, &host.normal)? {
             Ok(record) => (Some(record), None, None),
             Err(refusal) => (None, Some(refusal.condition()), Some(refusal.text())),
         })
     });
     method(methods, "admit", |lua, host, (user, stored, newest, now): (Text, LuaTable, Text, i64)| {
-        let registrations = records::read(host.engine.protocol(), &user, Some(stored));
+        let registrations = host.registrations(&user, Some(stored));
         let (timestamp, superseded) = admit(registrations, &newest, now, host.engine.max_devices());
         Ok((timestamp, identifiers(lua, superseded.iter())?))
     });
@@ -205,18 +226,19 @@ fn registrations<M: LuaUserDataMethods<Host>>(methods: &mut M) {
         methods,
         "matching",
         |lua, host, (user, stored, jid, node): (Text, Option<LuaTable>, Text, Option<Text>)| {
-            identifiers(lua, stored_devices(host.engine.protocol(), &user, stored).matching(&jid, node.as_deref()))
+            let jid = host.normal.of(&jid).unwrap_or(jid);
+            identifiers(lua, host.stored_devices(&user, stored).matching(&jid, node.as_deref()))
         },
     );
     method(methods, "standing", |lua, host, (user, stored): (Text, Option<LuaTable>)| {
-        let devices = stored_devices(host.engine.protocol(), &user, stored);
+        let devices = host.stored_devices(&user, stored);
         let (too_many, woken) = devices.split(host.engine.max_woken());
         Ok((identifiers(lua, woken.iter())?, identifiers(lua, too_many.iter())?))
     });
     type Affiliation = (Text, Option<LuaTable>, Option<Text>, Option<Text>, Option<Text>, Option<Text>);
     method(methods, "revoked", |lua, host, (user, stored, from, node, jid, affiliation): Affiliation| {
         let is_theirs = jid.is_some_and(|jid| is_account(&jid, &user, host.engine.host()));
-        let devices = stored_devices(host.engine.protocol(), &user, stored);
+        let devices = host.stored_devices(&user, stored);
         let from = from.filter(|_| is_theirs);
         let revoked = from.iter().flat_map(|from| devices.revoked(from, node.as_deref(), affiliation.as_deref()));
         identifiers(lua, revoked)
@@ -230,8 +252,9 @@ fn events<M: LuaUserDataMethods<Host>>(methods: &mut M) {
         methods,
         "on_offline",
         |lua, host, (user, now, seen, stanza, word, from, body, name, call, more): OnOffline| {
+            let call = host.call(&user, &call);
             let stanza = || stanza::whole(stanza.as_ref()?);
-            let message = Message { stanza: Some(&stanza), ..message(word, &from, &body, &name, &call, &more) };
+            let message = Message { stanza: Some(&stanza), ..message(word, &from, &body, &name, call, &more) };
             let event = event(&user, now, seen);
             let pushes = host.engine.on_offline(event, &message);
             host.write(lua, event, pushes, Some(&message))
@@ -242,12 +265,12 @@ fn events<M: LuaUserDataMethods<Host>>(methods: &mut M) {
         methods,
         "on_addressed",
         |lua, host, (user, now, seen, stanza, word, from, body, name, call, more, to, held, sender): OnAddressed| {
+            let call = host.call(&user, &call);
             let stanza = || stanza::whole(stanza.as_ref()?);
-            let message = Message { stanza: Some(&stanza), ..message(word, &from, &body, &name, &call, &more) };
+            let message = Message { stanza: Some(&stanza), ..message(word, &from, &body, &name, call, &more) };
             let event = event(&user, now, seen);
-            let held = held.unwrap_or_default();
-            let held = |identifier: &str| held.split(SEPARATOR).any(|held| held == identifier);
-            let pushes = host.engine.on_addressed(event, to.as_deref(), &message, held, sender.as_deref());
+            let holders = Holders::new(held.as_deref());
+            let pushes = host.engine.on_addressed(event, to.as_deref(), &message, holders, sender.as_deref());
             host.write(lua, event, pushes, Some(&message))
         },
     );
@@ -255,16 +278,24 @@ fn events<M: LuaUserDataMethods<Host>>(methods: &mut M) {
         Ok(host.engine.name(from.as_deref(), &id, text.as_deref()))
     });
     method(methods, "is_activity", |_, _, word: Word| Ok(Engine::is_activity(word)));
-    method(methods, "queue_delay", |_, _, word: Word| Ok(seconds(Engine::queue_delay(word))));
-    type OnQueued = message_event!(Text, u8);
+    method(methods, "queue_delay", |_, host, (user, word, from): (Text, Word, Option<Text>)| {
+        let message = message(word, &from, &None, &None, None, &None);
+        Ok(seconds(host.engine.queue_delay(&user, &message)))
+    });
+    method(methods, "queue_alarm", |_, _, (size, woken_at): (u32, Option<u32>)| {
+        Ok(Engine::queue_alarm(size, woken_at))
+    });
+    type OnQueued = message_event!(Text, u8, Option<Text>);
     method(
         methods,
         "on_queued",
-        |lua, host, (user, now, seen, stanza, word, from, body, name, call, more, identifier, done): OnQueued| {
+        |lua, host, (user, now, seen, stanza, word, from, body, name, call, more, identifier, done, held): OnQueued| {
+            let call = host.call(&user, &call);
             let stanza = || stanza::whole(stanza.as_ref()?);
-            let message = Message { stanza: Some(&stanza), ..message(word, &from, &body, &name, &call, &more) };
+            let message = Message { stanza: Some(&stanza), ..message(word, &from, &body, &name, call, &more) };
             let event = event(&user, now, seen);
-            let queued = host.engine.on_queued(event, &identifier, Done::new(done), &message);
+            let holders = Holders::new(held.as_deref());
+            let queued = host.engine.on_queued(event, &identifier, Done::new(done), &message, holders);
             let said = queued.as_ref().ok().map(|queued| (queued.done, queued.alerted));
             let (details, wait, _, _, stanza, others) =
                 host.write(lua, event, queued.map(|queued| queued.pushes), Some(&message))?;
@@ -281,13 +312,22 @@ fn events<M: LuaUserDataMethods<Host>>(methods: &mut M) {
     });
     method(methods, "max_hibernation", |_, host, ()| Ok(host.engine.config().max_hibernation));
     method(methods, "hibernates_past_push", |_, host, ()| Ok(host.engine.hibernates_past_push()));
+    method(methods, "wake_on_start", |_, host, ()| Ok(host.engine.config().wake_on_start));
     method(methods, "wake_before", |_, host, ()| Ok(host.engine.config().wake_before));
     // It brings no stanza.
-    type Ping = (Text, f64, bool, LuaValue, Option<LuaTable>, Option<bool>);
-    method(methods, "on_ping", |lua, host, (user, now, seen, _, given, at_once): Ping| {
-        let given = given.map(|given| records::read(host.engine.protocol(), &user, Some(given)));
+    type Ping = (Text, f64, bool, LuaValue, Option<LuaTable>, Option<Text>, Option<Text>);
+    method(methods, "on_ping", |lua, host, (user, now, seen, _, given, cause, held): Ping| {
+        let given = given.map(|given| host.registrations(&user, Some(given)));
         let event = event(&user, now, seen);
-        let pushes = host.engine.on_ping(event, given, at_once.unwrap_or(false));
+        let cause = match cause.as_deref() {
+            None => Cause::Ping,
+            Some("test") => Cause::Test,
+            Some("queue full") => Cause::QueueFull,
+            Some("started") => Cause::Started,
+            Some("hibernation ends") => Cause::HibernationEnds,
+            Some(cause) => return Err(LuaError::runtime(format!("There is no cause {cause}"))),
+        };
+        let pushes = host.engine.on_ping(event, given, cause, Holders::new(held.as_deref()));
         host.write(lua, event, pushes, None)
     });
     method(methods, "withdraw", |_, host, id: Text| {
@@ -299,25 +339,28 @@ fn events<M: LuaUserDataMethods<Host>>(methods: &mut M) {
 /// What becomes of pushes, and time that passes.
 fn answers<M: LuaUserDataMethods<Host>>(methods: &mut M) {
     type Answer = (f64, Text, Option<Text>, Option<Text>, Option<Text>, Option<Text>);
-    method(methods, "on_answer", |_, host, (now, id, from, kind, condition, text): Answer| {
+    method(methods, "on_answer", |lua, host, (now, id, from, kind, condition, text): Answer| {
         let error = kind.as_deref().map(|kind| StanzaError {
             kind,
             condition: condition.as_deref().unwrap_or("undefined-condition"),
             text: text.as_deref(),
         });
         let now = millis(now);
-        let (user, identifier) = match host.engine.on_answer(now, &id, from.as_deref(), error) {
-            Verdict::Stranger => return Ok((None, None, None, None)),
-            Verdict::Stays => (None, None),
-            Verdict::Goes(Gone { user, identifier }) => (Some(user.to_string()), Some(identifier.to_string())),
+        let Answered { verdict, refusals } = host.engine.on_answer(now, &id, from.as_deref(), error);
+        let gone = match verdict {
+            Verdict::Stranger => return Ok((None, None, None, None, None)),
+            Verdict::Stays => None,
+            Verdict::Goes(gone) => Some(gone_table(lua, &gone)?),
         };
-        Ok((Some(true), host.engine.next_release(now).map(seconds), user, identifier))
+        let (identifier, refusals) = refusals.map(|(identifier, n)| (identifier.to_string(), n)).unzip();
+        Ok((Some(true), host.engine.next_release(now).map(seconds), gone, identifier, refusals))
     });
     method(methods, "on_timer", |lua, host, now: f64| {
         let now = millis(now);
         let gone = host.engine.on_timer(now);
         let held = host.engine.release(now);
-        let gone = lua.create_sequence_from(gone.iter().flat_map(|gone| [&*gone.user, &*gone.identifier]))?;
+        let gone = gone.iter().map(|gone| gone_table(lua, gone)).collect::<LuaResult<Vec<_>>>()?;
+        let gone = lua.create_sequence_from(gone)?;
         Ok((gone, host.write_held(lua, held)?, host.engine.timer(now).map(seconds)))
     });
     method(methods, "release_all", |lua, host, now: f64| {
@@ -368,6 +411,16 @@ fn reload<M: LuaUserDataMethods<Host>>(methods: &mut M) {
     });
 }
 
+/// A registration that has to go, for the shim.
+fn gone_table(lua: &Lua, gone: &Gone) -> LuaResult<LuaTable> {
+    let table = lua.create_table()?;
+    table.raw_set("user", &*gone.user)?;
+    table.raw_set("identifier", &*gone.identifier)?;
+    table.raw_set("refused", gone.refused)?;
+    table.raw_set("why", &*gone.why)?;
+    Ok(table)
+}
+
 /// Adds a method whose log lines go to Prosody when it is done.
 fn method<M, A, R>(methods: &mut M, name: &str, method: impl Fn(&Lua, &mut Host, A) -> LuaResult<R> + 'static)
 where
@@ -382,9 +435,22 @@ where
     });
 }
 
-/// All registrations in a user's table of the store, be they too many or not.
-fn stored_devices(protocol: Protocol, user: &str, stored: Option<LuaTable>) -> Devices {
-    Devices::new(records::read(protocol, user, stored), usize::MAX)
+impl Host {
+    /// The registrations in a user's table of the store, in no order.
+    fn registrations(&self, user: &str, stored: Option<LuaTable>) -> Vec<Registration> {
+        records::read(self.engine.protocol(), user, stored, &self.normal)
+    }
+
+    /// All of them, be they too many or not.
+    fn stored_devices(&self, user: &str, stored: Option<LuaTable>) -> Devices {
+        Devices::new(self.registrations(user, stored), usize::MAX)
+    }
+
+    /// The call that the shim has written down.
+    fn call<'a>(&self, user: &str, written: &'a Option<Text>) -> Option<Call<'a>> {
+        let written = written.as_deref()?;
+        Call::parse(written, &format!("{user}@{}", self.engine.host()))
+    }
 }
 
 fn identifiers<'d>(lua: &Lua, devices: impl Iterator<Item = &'d Rc<Registration>>) -> LuaResult<LuaTable> {

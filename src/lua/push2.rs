@@ -3,18 +3,21 @@
 
 use mlua::prelude::*;
 
+use super::Normal;
 use super::records::{field, string, text_size, timestamp};
 use super::stanza::{attribute, child, children, is, text};
 use crate::ns;
 use crate::push2::registration::{
-    Chat, Keys, MAX_MATCHES, Match, Profile, Refusal, Send, Settings, Signing, chat, grace, service,
+    Chat, Keys, MAX_ECHO, MAX_MATCHES, Match, Profile, Refusal, Send, Settings, Signing, chat, grace, service,
 };
 use crate::registration::{MAX_SIZE, Registration};
+use crate::xml::text_width;
 
 /// One record of the store.
-pub fn registration(identifier: &LuaValue, record: &LuaValue) -> Option<Registration> {
+pub fn registration(identifier: &LuaValue, record: &LuaValue, normal: &Normal) -> Option<Registration> {
     let (identifier, record) = (string(identifier)?, record.as_table()?);
     let (service, client) = (field(record, "service")?, field(record, "client")?);
+    let service = normal.of(&service).unwrap_or(service);
     let matches: Option<LuaTable> = record.raw_get("matches").ok()?;
     let matches = matches.iter().flat_map(|matches| matches.sequence_values::<LuaTable>());
     let matches = matches.map(|rule| Some(read(&rule.ok()?))).collect::<Option<_>>()?;
@@ -65,19 +68,20 @@ pub fn ask(
     user: &str,
     host: &str,
     identifier: &str,
+    normal: &Normal,
 ) -> LuaResult<Result<LuaTable, Refusal>> {
-    let service = match service(own_text(enable, "service").as_deref(), user, host) {
+    let service = match service(own_text(enable, "service").as_deref(), user, host, |jid| normal.of(jid)) {
         Ok(service) => service,
         Err(refusal) => return Ok(Err(refusal)),
     };
     let Some(client) = own_text(enable, "client").filter(|client| !client.is_empty()) else {
         return Ok(Err(Refusal::MissingClient));
     };
-    let mut size = identifier.len() + service.as_str().len() + client.len();
+    let mut size = Size { all: identifier.len() + service.len() + client.len(), echo: text_width(&client), claims: 0 };
     let (matches, mut is_any, mut is_any_usable) = (lua.create_table()?, false, false);
     for element in children(enable).iter().filter(|child| is(child, "match")) {
         is_any = true;
-        let rule = match rule(lua, element, &mut size)? {
+        let rule = match rule(lua, element, &mut size, normal)? {
             Ok(Some(rule)) => rule,
             Ok(None) => continue,
             Err(refusal) => return Ok(Err(refusal)),
@@ -88,8 +92,8 @@ pub fn ask(
             return Ok(Err(Refusal::TooManyMatches));
         }
         // Before what takes time.
-        if size > MAX_SIZE {
-            return Ok(Err(Refusal::TooLarge));
+        if let Err(refusal) = size.check() {
+            return Ok(Err(refusal));
         }
         if let Send::Encrypted(keys) = &read.send
             && let Err(refusal) = keys.parse()
@@ -101,22 +105,48 @@ pub fn ask(
     if is_any && !is_any_usable {
         return Ok(Err(Refusal::UnknownProfile));
     }
-    if size > MAX_SIZE {
-        return Ok(Err(Refusal::TooLarge));
+    if let Err(refusal) = size.check() {
+        return Ok(Err(refusal));
     }
     let record = lua.create_table()?;
-    record.set("service", service.as_str())?;
+    record.set("service", service)?;
     record.set("client", client)?;
     record.set("matches", matches)?;
     Ok(Ok(record))
 }
 
+/// What a client can make large, in bytes.
+struct Size {
+    all: usize,
+    /// What every push says again.
+    echo: usize,
+    /// Of the match that is being read: a push has the token of one.
+    claims: usize,
+}
+
+impl Size {
+    fn check(&mut self) -> Result<(), Refusal> {
+        if self.all > MAX_SIZE {
+            Err(Refusal::TooLarge)
+        } else if self.echo + std::mem::take(&mut self.claims) > MAX_ECHO {
+            Err(Refusal::TooLongEcho)
+        } else {
+            Ok(())
+        }
+    }
+}
+
 /// One of its matches, as the store has it; nothing if no send profile is known. Adds up what a client can make large.
-fn rule(lua: &Lua, element: &LuaTable, size: &mut usize) -> LuaResult<Result<Option<LuaTable>, Refusal>> {
+fn rule(
+    lua: &Lua,
+    element: &LuaTable,
+    size: &mut Size,
+    normal: &Normal,
+) -> LuaResult<Result<Option<LuaTable>, Refusal>> {
     let (rule, chats) = (lua.create_table()?, lua.create_table()?);
     rule.set("match", attribute(element, "profile"))?;
     for filter in children(element).iter().filter(|child| is(child, "filter")) {
-        let jid = match chat(attribute(filter, "jid").as_deref()) {
+        let jid = match chat(attribute(filter, "jid").as_deref(), |jid| normal.of(jid)) {
             Ok(jid) => jid,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -126,8 +156,8 @@ fn rule(lua: &Lua, element: &LuaTable, size: &mut usize) -> LuaResult<Result<Opt
                 chat.set(name, true)?;
             }
         }
-        *size += jid.as_str().len();
-        chats.set(jid.as_str(), chat)?;
+        size.all += jid.len();
+        chats.set(jid, chat)?;
     }
     rule.set("chats", chats)?;
     if let Some(seconds) = own_text(element, "grace") {
@@ -152,16 +182,17 @@ fn rule(lua: &Lua, element: &LuaTable, size: &mut usize) -> LuaResult<Result<Opt
         let claims = lua.create_table()?;
         for claim in children(&send).iter().filter(|child| is(child, "jwt-claim")) {
             if let Some(name) = attribute(claim, "name") {
-                *size += name.len();
-                claims.set(name, text(claim))?;
+                let value = text(claim);
+                size.all += name.len() + value.len();
+                size.claims += name.len() + value.len();
+                claims.set(name, value)?;
             }
         }
-        *size += text_size(&claims);
         rule.set("jwt_claims", claims)?;
     } else {
         return Ok(Ok(None));
     }
-    *size += text_size(&rule);
+    size.all += text_size(&rule);
     Ok(Ok(Some(rule)))
 }
 

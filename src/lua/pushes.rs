@@ -1,6 +1,7 @@
 //! From pushes to stanzas, as Prosody sends them.
 
 use mlua::prelude::*;
+use uuid::Uuid;
 
 use super::shared;
 use super::stanza::Writer;
@@ -40,7 +41,7 @@ impl Host {
         let mut writer = Writer::new(lua, &self.stanza_metatable);
         let content = if event.seen || self.engine.protocol() == Protocol::Push2 {
             None
-        } else if Summary::has_content(config, message) {
+        } else if Summary::has_content(config, message, important) {
             Some(shared::content(&mut writer, &notification)?)
         } else {
             Some(self.shared.plain(&mut writer, config, important, priority)?)
@@ -89,7 +90,13 @@ impl Host {
 /// The stanza of a push of Push 2.0.
 fn message_of(writer: &mut Writer, host: &str, push: &Push, notice: &Notice) -> LuaResult<LuaTable> {
     let client = push.registration.push2.as_ref().map_or("", |settings| &settings.client);
-    notice.write(writer, push.id.as_str(), host, push.registration.jid(), client)?;
+    notice.write(
+        writer,
+        push.id.hyphenated().encode_lower(&mut Uuid::encode_buffer()),
+        host,
+        push.registration.jid(),
+        client,
+    )?;
     writer.take()
 }
 
@@ -98,7 +105,9 @@ fn publish_own(writer: &mut Writer, host: &str, push: &Push, notification: &Noti
     let Push { id, registration, .. } = push;
     let form = registration.options.as_ref().and_then(Packed::unpack);
     let options = |writer: &mut Writer| form.iter().try_for_each(|form| summary::options(writer, form));
-    let to = Publish { id: id.as_str(), from: host, to: registration.jid(), node: registration.node() };
+    let mut buffer = Uuid::encode_buffer();
+    let id = id.hyphenated().encode_lower(&mut buffer);
+    let to = Publish { id, from: host, to: registration.jid(), node: registration.node() };
     summary::publish(writer, &to, |writer| summary::notification(writer, notification), options)?;
     writer.take()
 }

@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 use lru::LruCache;
 use mlua::prelude::*;
+use uuid::Uuid;
 
 use super::stanza::Writer;
 use crate::config::Config;
@@ -75,8 +76,10 @@ impl Shared {
     /// The stanza of a push with `content` in its `<item>`.
     pub fn publish(&mut self, writer: &mut Writer, push: &Push, content: &LuaTable) -> LuaResult<LuaTable> {
         let registration = &push.registration;
+        let mut buffer = Uuid::encode_buffer();
         let parts = self.parts.try_get_or_insert(Rc::as_ptr(registration), || parts(writer, registration))?;
-        self.envelope.call((push.id.as_str(), registration.jid(), &parts.attr, content, parts.options.as_ref()))
+        let id = &*push.id.hyphenated().encode_lower(&mut buffer);
+        self.envelope.call((id, registration.jid(), &parts.attr, content, parts.options.as_ref()))
     }
 }
 

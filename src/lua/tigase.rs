@@ -1,11 +1,12 @@
 //! What a client asks for in `<enable>`, into the store and out of it. Records have the keys of Prosody's community modules,
 //! so that either can read what the other has written.
 
-use jid::BareJid;
 use mlua::prelude::*;
 
+use super::Normal;
 use super::records::{field, string};
 use super::stanza::{attribute, children, is, text};
+use crate::address::bare;
 use crate::ns;
 use crate::registration::{MAX_SIZE, Refusal};
 use crate::tigase::encrypt::{AES_128_GCM, Aes128Gcm, Encryption, key};
@@ -54,7 +55,13 @@ fn room(jid: String, rule: &LuaTable) -> Option<Room> {
 }
 
 /// Puts what `<enable>` asks for into the record that will be stored.
-pub fn ask(lua: &Lua, enable: &LuaTable, record: &LuaTable, extensions: Extensions) -> LuaResult<Result<(), Refusal>> {
+pub fn ask(
+    lua: &Lua,
+    enable: &LuaTable,
+    record: &LuaTable,
+    extensions: Extensions,
+    normal: &Normal,
+) -> LuaResult<Result<(), Refusal>> {
     // What is asked for stays in memory and goes through every message: it is bounded like all of a registration.
     let mut size = 0;
     for child in children(enable) {
@@ -82,7 +89,7 @@ pub fn ask(lua: &Lua, enable: &LuaTable, record: &LuaTable, extensions: Extensio
             }
             (Some("muted"), Some(ns::TIGASE_MUTED)) if extensions.filters => {
                 let table = lua.create_table()?;
-                for (jid, _) in named(&child, "item") {
+                for (jid, _) in named(&child, "item", normal) {
                     size += jid.len();
                     table.set(jid, true)?;
                 }
@@ -90,7 +97,7 @@ pub fn ask(lua: &Lua, enable: &LuaTable, record: &LuaTable, extensions: Extensio
             }
             (Some("groupchat"), Some(ns::TIGASE_GROUPCHAT)) if extensions.filters => {
                 let table = lua.create_table()?;
-                for (jid, room) in named(&child, "room") {
+                for (jid, room) in named(&child, "room", normal) {
                     let (when, nick) = (attribute(&room, "allow"), attribute(&room, "nick"));
                     size += jid.len() + [&when, &nick].into_iter().flatten().map(String::len).sum::<usize>();
                     let rule = lua.create_table()?;
@@ -109,8 +116,8 @@ pub fn ask(lua: &Lua, enable: &LuaTable, record: &LuaTable, extensions: Extensio
     Ok(Ok(()))
 }
 
-/// The children of that name, by their JID in normal form; those without one are nobody.
-fn named(element: &LuaTable, name: &str) -> Vec<(String, LuaTable)> {
+/// The children of that name, by their bare JID in normal form; those without one are nobody.
+fn named(element: &LuaTable, name: &str, normal: &Normal) -> Vec<(String, LuaTable)> {
     let named = children(element).into_iter().filter(|child| is(child, name));
-    named.filter_map(|child| Some((BareJid::new(&attribute(&child, "jid")?).ok()?.to_string(), child))).collect()
+    named.filter_map(|child| Some((bare(&normal.of(&attribute(&child, "jid")?)?).to_owned(), child))).collect()
 }

@@ -4,9 +4,9 @@
 //! notification needs less; the id in the archive, by which the client finds the whole, survives them all.
 
 use crate::element::{Element, Node, Sink};
-use crate::ids::ALPHABET;
 use crate::ns;
-use crate::xml::{self, Text};
+use crate::text::cut_by;
+use crate::xml::{self, Text, text_width};
 
 /// Bytes of an envelope. Encrypted and in base64 it takes 3,936, which leaves what carries it something of the 4,096.
 pub const LARGEST: usize = 2847;
@@ -67,7 +67,7 @@ fn stamped(stanza: &Element, account: &str, id: Option<&str>) -> Element {
 
 /// Without what a notification does not need.
 fn needed(stanza: &Element) -> Option<Element> {
-    const NEEDED: [&str; 13] = [
+    const NEEDED: [&str; 16] = [
         ns::CLIENT,
         ns::STANZA_ID,
         ns::OOB,
@@ -79,8 +79,11 @@ fn needed(stanza: &Element) -> Option<Element> {
         ns::EME,
         ns::SCE,
         ns::JINGLE_MESSAGE,
+        ns::CALL_INVITES,
         ns::CONFERENCE,
         ns::MUC_USER,
+        ns::MESSAGE_CORRECT,
+        ns::REPLY,
     ];
     Some(keep(stanza, |child| NEEDED.contains(&xmlns(child))))
 }
@@ -90,12 +93,12 @@ fn shortened(stanza: &Element) -> Option<Element> {
     cut(&needed(stanza)?, SHORTEST_BODY)
 }
 
-/// With nothing but the text, the archive id, a call, and an invitation to a room.
+/// With nothing but the text, the archive id, a call, an invitation to a room, and what the message corrects or replies to.
 fn essential(stanza: &Element) -> Option<Element> {
+    const ESSENTIAL: [&str; 6] =
+        [ns::JINGLE_MESSAGE, ns::CALL_INVITES, ns::CONFERENCE, ns::MUC_USER, ns::MESSAGE_CORRECT, ns::REPLY];
     let essential = keep(stanza, |child| {
-        is(child, "body", ns::CLIENT)
-            || is(child, "stanza-id", ns::STANZA_ID)
-            || [ns::JINGLE_MESSAGE, ns::CONFERENCE, ns::MUC_USER].contains(&xmlns(child))
+        is(child, "body", ns::CLIENT) || is(child, "stanza-id", ns::STANZA_ID) || ESSENTIAL.contains(&xmlns(child))
     });
     cut(&essential, 0).or(Some(essential))
 }
@@ -104,7 +107,7 @@ fn essential(stanza: &Element) -> Option<Element> {
 /// beside the longest account.
 fn least(stanza: &Element) -> Option<Element> {
     let of_ours = |name: &str| ["xmlns", "from", "to", "type", "id"].contains(&name);
-    let is_short = |name: &str, value: &str| width(name) + width(value) <= LONGEST_ATTRIBUTE;
+    let is_short = |name: &str, value: &str| text_width(name) + text_width(value) <= LONGEST_ATTRIBUTE;
     let attrs = stanza.attrs.iter().filter(|(name, value)| of_ours(name) && is_short(name, value)).cloned().collect();
     let text = keep(stanza, |child| is(child, "body", ns::CLIENT)).children;
     let children = text.into_iter().chain(archive_id(stanza)).collect();
@@ -138,21 +141,11 @@ fn cut(stanza: &Element, shortest: usize) -> Option<Element> {
         Element { children: [Node::Element(body)].into_iter().chain(others.children).collect(), ..others }
     };
     let room = LARGEST.checked_sub(size(&with(ELLIPSIS)))?;
-    if width(&text) <= room {
+    let beginning = cut_by(&text, room, xml::width);
+    if beginning.len() == text.len() {
         return Some(with(&text));
     }
-    let mut used = 0;
-    let end = text.char_indices().find(|(_, c)| {
-        used += xml::width(*c);
-        used > room
-    });
-    let end = end.map_or(text.len(), |(end, _)| end);
-    (end >= shortest).then(|| with(&format!("{}{ELLIPSIS}", &text[..end])))
-}
-
-/// Bytes of a text, escaped.
-fn width(text: &str) -> usize {
-    text.chars().map(xml::width).sum()
+    (beginning.len() >= shortest).then(|| with(&format!("{beginning}{ELLIPSIS}")))
 }
 
 fn keep(stanza: &Element, keeps: impl Fn(&Element) -> bool) -> Element {
@@ -201,5 +194,5 @@ fn padding(room: usize, random: fn(&mut [u8])) -> String {
     let mut bytes = [0; LONGEST_PADDING + 1];
     random(&mut bytes);
     let length = usize::from(bytes[LONGEST_PADDING]) * (longest + 1) / 256;
-    bytes[..length].iter().map(|byte| char::from(ALPHABET[usize::from(byte % 64)])).collect()
+    bytes[..length].iter().map(|byte| char::from(b'a' + byte % 26)).collect()
 }

@@ -1,21 +1,19 @@
 //! Whether a client wants to be woken for a stanza, and with what.
 
-use crate::address::{bare, is_account};
+use crate::address::bare;
 use crate::delivery::Millis;
-use crate::facts::{ARCHIVED, BODY, CORRECTED, ENCRYPTED, Message, RETRACT, Word};
+use crate::facts::{ARCHIVED, BODY, CORRECTED, ENCRYPTED, Message, Word};
 use crate::importance::{Importance, judge};
-use crate::mention::has_word;
+use crate::mention::User;
 use crate::push2::registration::{Chat, Match, Profile, Send, Settings, WebPush};
 use crate::reason::Reason;
 
-/// What a stanza is worth. Push 2.0 knows of one more that matters, the end of a call before anybody took it, and of one that
-/// does not: a correction (XEP-0308).
-pub fn importance(word: Word) -> Importance {
-    match judge(word) {
-        Importance::Low if word & RETRACT != 0 => Importance::Important,
+/// What a stanza is worth. To Push 2.0 a correction (XEP-0308) is nothing to show.
+pub fn importance(word: Word) -> Result<Importance, Reason> {
+    judge(word).map(|importance| match importance {
         Importance::Important if word & CORRECTED != 0 => Importance::Low,
         importance => importance,
-    }
+    })
 }
 
 /// A stanza that may match.
@@ -27,9 +25,9 @@ pub struct Case<'a> {
     /// The registration's.
     pub identifier: &'a str,
     pub message: &'a Message<'a>,
+    /// Its text, in lower case.
+    pub text: &'a dyn Fn() -> &'a str,
     pub importance: Importance,
-    /// A call, or the end of one for which the client rang: it is always let through.
-    pub rings: bool,
 }
 
 /// With what keys the stanza is to be sent to a client with such settings, or with none, or why it is not. Where several rules
@@ -55,7 +53,8 @@ impl Match {
         if matches!(self.send, Send::Unknown) {
             return Some(Reason::UnknownProfile);
         }
-        if case.rings {
+        // A call, or the end of one for which the client rang, is always let through.
+        if case.importance.is_call() {
             return None;
         }
         let has = |bits| case.message.word & bits != 0;
@@ -73,9 +72,7 @@ impl Match {
             return Some(Reason::ActiveElsewhere);
         }
         match self.chat(case) {
-            Some(chat) if !(chat.mention && case.is_mention() || chat.reply && case.is_reply()) => {
-                Some(Reason::Filtered)
-            }
+            Some(chat) if !case.passes(chat) => Some(Reason::Filtered),
             _ => None,
         }
     }
@@ -96,25 +93,9 @@ impl Case<'_> {
         self.message.activities().any(|(at, identifier)| identifier != self.identifier && at > since)
     }
 
-    fn room(&self) -> Option<&str> {
-        self.message.from.map(bare)
-    }
-
-    /// By reference (XEP-0372), or with a nickname or the user's name as a word of the text.
-    fn is_mention(&self) -> bool {
-        let mut uris = self.message.mentions().filter_map(|uri| uri.strip_prefix("xmpp:"));
-        let mut names = self.message.nicknames().chain([self.user]);
-        uris.any(|jid| self.is_user(jid))
-            || self.message.body.is_some_and(|body| names.any(|name| has_word(body, name)))
-    }
-
-    fn is_reply(&self) -> bool {
-        self.message.reply_to().is_some_and(|jid| self.is_user(jid))
-    }
-
-    /// Whether it is the user's JID, or that of the user in the room.
-    fn is_user(&self, jid: &str) -> bool {
-        let in_room = |nick: &str| self.room().is_some_and(|room| jid.strip_prefix(room) == Some(&format!("/{nick}")));
-        is_account(jid, self.user, self.host) || self.message.nicknames().any(in_room)
+    /// Whether it is among what the client wants to hear from there.
+    fn passes(&self, chat: &Chat) -> bool {
+        let user = User { user: self.user, host: self.host, nick: None };
+        chat.mention && user.is_mentioned(self.message, (self.text)()) || chat.reply && user.is_replied_to(self.message)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::calls::CallKey;
 use crate::element::Sink;
 use crate::importance::Importance;
 use crate::ns;
@@ -12,19 +13,18 @@ use crate::push2::jwt::Token;
 pub enum Priority {
     /// Nothing to show.
     Low,
-    /// Something to read, or the end of a call.
+    /// Something to read.
     Normal,
-    /// A call.
+    /// A call, or the end of one for which the device rang: what wakes the client for the one has to reach it for the other.
     High,
 }
 
 impl Priority {
-    /// `rang` for the end of a call for which the device was woken.
-    pub fn new(importance: Importance, rang: bool) -> Priority {
+    pub fn new(importance: Importance) -> Priority {
         match importance {
-            Importance::Urgent => Priority::High,
-            importance if importance.is_important() || rang => Priority::Normal,
-            _ => Priority::Low,
+            Importance::Urgent | Importance::CallEnds => Priority::High,
+            Importance::Important => Priority::Normal,
+            Importance::Low | Importance::None => Priority::Low,
         }
     }
 
@@ -44,14 +44,19 @@ pub struct Notice {
     /// The stanza in its envelope, encrypted, in base64.
     pub payload: Option<String>,
     pub token: Option<Rc<Token>>,
-    /// The id of the call that it is.
-    pub call: Option<Box<str>>,
+    /// The call that it is.
+    pub call: Option<CallKey>,
 }
 
 impl Notice {
     /// Says only that there is something.
     pub fn empty(priority: Priority) -> Notice {
         Notice { priority, payload: None, token: None, call: None }
+    }
+
+    /// Bytes that are kept for it.
+    pub fn size(&self) -> usize {
+        size_of::<Notice>() + self.payload.as_ref().map_or(0, String::len)
     }
 
     /// Writes the whole stanza, with every namespace, as if a stream had brought it.

@@ -2,8 +2,6 @@
 
 use std::cell::OnceCell;
 
-use jid::Jid;
-
 use crate::address::is_account;
 use crate::crypto::{PublicKey, Unsuitable};
 use crate::ns;
@@ -166,7 +164,11 @@ pub enum Refusal {
     InvalidSigningKey,
     TooManyMatches,
     TooLarge,
+    TooLongEcho,
 }
+
+/// Bytes of what every push says again, to whomever the client named: `<client>`, and the claims of its token.
+pub const MAX_ECHO: usize = 2 * 1024;
 
 /// Matches of a registration: one for each profile, with each way to send.
 pub const MAX_MATCHES: usize = 8;
@@ -201,6 +203,9 @@ impl Refusal {
                 "jwt-key must be a private key for jwt-alg: PKCS#8 in PEM without its first and last line (RSA up to 4096 bits)"
             }
             Refusal::TooManyMatches => "A registration has 8 matches at most",
+            Refusal::TooLongEcho => {
+                "client and jwt-claim are too large: every push carries them, and they may take 2 kB at most"
+            }
             Refusal::TooLarge => crate::registration::Refusal::TooLarge.text(),
         }
     }
@@ -215,12 +220,17 @@ impl From<Unsuitable> for Refusal {
     }
 }
 
-/// Checks `<service>` and gives it in its normal form (RFC 7622), as its errors will have it. Of the user's own account it
-/// may not be: each push would be a message to push.
-pub fn service(service: Option<&str>, user: &str, host: &str) -> Result<Jid, Refusal> {
+/// Checks `<service>` and gives it in its normal form, as its errors will have it. Of the user's own account it may not be: each
+/// push would be a message to push. `normal` is as in [`app_server`](crate::registration::app_server).
+pub fn service(
+    service: Option<&str>,
+    user: &str,
+    host: &str,
+    normal: impl Fn(&str) -> Option<String>,
+) -> Result<String, Refusal> {
     let service = service.map(str::trim).filter(|service| !service.is_empty()).ok_or(Refusal::MissingService)?;
-    let jid = Jid::new(service).map_err(|_| Refusal::NotAJid)?;
-    if is_account(jid.as_str(), user, host) { Err(Refusal::OwnJid) } else { Ok(jid) }
+    let jid = normal(service).ok_or(Refusal::NotAJid)?;
+    if is_account(&jid, user, host) { Err(Refusal::OwnJid) } else { Ok(jid) }
 }
 
 /// Checks `<grace>`.
@@ -229,6 +239,6 @@ pub fn grace(grace: &str) -> Result<u32, Refusal> {
 }
 
 /// Checks the `jid` of a `<filter>` and gives it in its normal form, as stanzas have it.
-pub fn chat(jid: Option<&str>) -> Result<Jid, Refusal> {
-    jid.and_then(|jid| Jid::new(jid).ok()).ok_or(Refusal::InvalidFilter)
+pub fn chat(jid: Option<&str>, normal: impl Fn(&str) -> Option<String>) -> Result<String, Refusal> {
+    jid.and_then(normal).ok_or(Refusal::InvalidFilter)
 }

@@ -15,10 +15,10 @@ const FIRST: Millis = 4_000;
 const ATTEMPTS: u32 = 8;
 /// The same for a call: for the last time half a minute after the first. Who has not heard of it then has missed it.
 const CALL_ATTEMPTS: u32 = 3;
-/// Pushes that may wait for a device, for a user, and for all of them. Others are given up: the message is where it was.
+/// Pushes that may wait for a device, for a user, and bytes for all of them. Others are given up: the message is where it was.
 const FOR_DEVICE: usize = 10;
 const FOR_USER: usize = 20;
-const FOR_ALL: usize = 1000;
+const FOR_ALL: usize = 4 * 1024 * 1024;
 
 /// A push, as it was sent.
 #[derive(Clone, Debug)]
@@ -50,11 +50,12 @@ impl Retries {
         let attempts = failed.parcel.attempts;
         let of_user = self.waiting.values().filter(|waiting| waiting.user == failed.user);
         let (mut for_user, mut for_device) = (0, 0);
+        let bytes: usize = self.waiting.values().map(|waiting| waiting.parcel.notice.size()).sum();
         for waiting in of_user {
             for_user += 1;
             for_device += usize::from(waiting.registration.identifier == failed.registration.identifier);
         }
-        let is_full = self.waiting.len() >= FOR_ALL || for_user >= FOR_USER || for_device >= FOR_DEVICE;
+        let is_full = bytes >= FOR_ALL || for_user >= FOR_USER || for_device >= FOR_DEVICE;
         let most = if failed.parcel.notice.priority == Priority::High { CALL_ATTEMPTS } else { ATTEMPTS };
         if attempts >= most || is_full {
             return None;

@@ -9,13 +9,16 @@ use serde::Serialize;
 use crate::address::bare;
 use crate::crypto::{self, GCM_TAG};
 use crate::element::Sink;
-use crate::facts::{E2E, ENCRYPTED, ERROR, GROUPCHAT, Message, Omemo, PROPOSE, SUBSCRIBE};
+use crate::facts::{CALL, E2E, ERROR, FILE, GROUPCHAT, Message, Omemo, SUBSCRIBE};
 use crate::ns;
+use crate::text::cut;
 
 /// The algorithm that the specification wants, in `alg` and in the store.
 pub const AES_128_GCM: &str = "aes-128-gcm";
 /// Bytes of a message's text that are sent: as much as a notification shows.
 const LONGEST_TEXT: usize = 255;
+/// Bytes that the encrypted text takes at most: the platforms that it goes to take 4 kB, with all that is around it.
+const LARGEST: usize = 3 * 1024;
 
 /// What a client asked for.
 #[derive(PartialEq, Eq)]
@@ -89,8 +92,9 @@ struct Payload<'a> {
 }
 
 impl<'a> Payload<'a> {
-    /// `secret` stands for the text of a message that is encrypted end to end. A ping has no message.
-    fn new(message: Option<&Message<'a>>, secret: &'a str, rid: Option<&str>) -> Self {
+    /// `secret` stands for the text of a message that is encrypted end to end; there is one only where there is something to
+    /// show, which `important` says. A ping has no message.
+    fn new(message: Option<&Message<'a>>, important: bool, secret: &'a str, rid: Option<&str>) -> Self {
         let nothing = Payload {
             unread: 1,
             sender: None,
@@ -103,7 +107,8 @@ impl<'a> Payload<'a> {
         };
         let Some(message) = message else { return nothing };
         let has = |bit| message.word & bit != 0;
-        let text = if has(E2E | ENCRYPTED) { Some(secret) } else { message.body };
+        let text = if has(E2E) { Some(secret) } else { message.body };
+        let text = text.filter(|_| important);
         let payload =
             Payload { sender: message.from.map(bare), message: text.map(|text| cut(text, LONGEST_TEXT)), ..nothing };
         if has(SUBSCRIBE) {
@@ -111,9 +116,11 @@ impl<'a> Payload<'a> {
         } else if has(GROUPCHAT) {
             let nickname = message.from.and_then(|from| from.split_once('/')).map(|(_, nickname)| nickname);
             Payload { kind: Some("groupchat"), nickname, ..payload }
-        } else if has(PROPOSE) {
-            let media = message.media().collect();
-            Payload { kind: Some("call"), sender: message.from, sid: message.call, media, ..payload }
+        } else if has(CALL) && !has(FILE) {
+            let mut media: Vec<_> = message.media().collect();
+            media.dedup();
+            let sid = message.call.map(|call| call.id);
+            Payload { kind: Some("call"), sender: message.from, sid, media, ..payload }
         } else if has(ERROR) {
             payload
         } else {
@@ -121,17 +128,26 @@ impl<'a> Payload<'a> {
         }
     }
 
-    /// As JSON of no more than `size` bytes, if leaving the ciphertext away and cutting the text can do it.
+    /// As JSON of no more than `size` bytes, as far as leaving away what is needed least can do it: the ciphertext, the end of
+    /// the text, what names that are too long say besides; at last all.
     fn fitting(mut self, size: usize) -> Vec<u8> {
         loop {
             let json = self.json();
-            if json.len() > size && self.omemo.take().is_some() {
+            let Some(surplus @ 1..) = json.len().checked_sub(size) else { return json };
+            if self.omemo.take().is_some() {
                 continue;
             }
-            let (Some(text), Some(surplus @ 1..)) = (self.message, json.len().checked_sub(size)) else { return json };
-            // A byte of text may take six: some rounds.
-            let shorter = cut(text, text.len().saturating_sub(surplus.div_ceil(6)));
-            self.message = Some(shorter).filter(|shorter| !shorter.is_empty());
+            if let Some(text) = self.message {
+                // A byte of text may take six: some rounds.
+                let shorter = cut(text, text.len().saturating_sub(surplus.div_ceil(6)));
+                self.message = Some(shorter).filter(|shorter| !shorter.is_empty());
+            } else if self.nickname.take().is_some() || !std::mem::take(&mut self.media).is_empty() {
+                continue;
+            } else if let Some(sender) = self.sender.filter(|sender| bare(sender).len() < sender.len()) {
+                self.sender = Some(bare(sender));
+            } else if self.sender.take().is_none() && self.kind.take().is_none() && self.sid.take().is_none() {
+                return json;
+            }
         }
     }
 
@@ -142,14 +158,14 @@ impl<'a> Payload<'a> {
 }
 
 impl Aes128Gcm {
-    /// Encrypts what the device is to know of `message`; a ping has none. `secret` stands for a text that is encrypted end
-    /// to end, `random` fills a slice with random bytes.
-    pub fn apply(&self, message: Option<&Message>, secret: &str, random: fn(&mut [u8])) -> Encrypted {
-        let size = self.max_size.map_or(usize::MAX, plain_size);
-        let json = Payload::new(message, secret, self.omemo.as_deref()).fitting(size);
+    /// Encrypts what the device is to know of `message`; a ping has none. `important` says whether there is something to show,
+    /// `secret` stands for a text that is encrypted end to end, `random` fills a slice with random bytes.
+    pub fn apply(&self, message: Option<&Message>, important: bool, secret: &str, random: fn(&mut [u8])) -> Encrypted {
+        let size = plain_size(self.max_size.unwrap_or(LARGEST).min(LARGEST));
+        let json = Payload::new(message, important, secret, self.omemo.as_deref()).fitting(size);
         let mut iv = [0; crypto::GCM_IV];
         random(&mut iv);
-        let is_call = message.is_some_and(|message| message.word & PROPOSE != 0);
+        let is_call = message.is_some_and(|message| message.word & CALL != 0 && message.word & FILE == 0);
         Encrypted { iv: BASE64.encode(iv), text: BASE64.encode(crypto::aes_128_gcm(&self.key, iv, json)), is_call }
     }
 }
@@ -157,9 +173,4 @@ impl Aes128Gcm {
 /// Bytes that may be encrypted if base64 of all is to take no more than `max_size`.
 fn plain_size(max_size: usize) -> usize {
     (max_size / 4 * 3).saturating_sub(GCM_TAG)
-}
-
-/// As much of the beginning as fits into `size` bytes, without cutting a character.
-fn cut(text: &str, size: usize) -> &str {
-    &text[..text.floor_char_boundary(size)]
 }

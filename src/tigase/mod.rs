@@ -12,6 +12,8 @@ use filter::Filter;
 pub struct Extensions {
     /// `mod_cloud_notify_encrypted`.
     pub encrypted: bool,
+    /// Another author's module of that name, which encrypts what it sees of our pushes.
+    pub encrypted_elsewhere: bool,
     /// `mod_cloud_notify_filters`.
     pub filters: bool,
     /// `mod_cloud_notify_priority_tag`.

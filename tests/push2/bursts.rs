@@ -2,7 +2,8 @@
 
 use prosody_push::config::Config;
 use prosody_push::engine::Event;
-use prosody_push::facts::{BODY, Message};
+use prosody_push::facts::{BODY, Message, RECEIPT};
+use prosody_push::holders::Holders;
 use prosody_push::protocol::Protocol;
 use prosody_push::push2::notification::{Notice, Priority};
 use prosody_push::push2::registration::{Match, Profile, Settings};
@@ -39,9 +40,7 @@ fn what_is_held_leaves_for_where_the_client_is_now() {
     let mut moved = client("phone", vec![rule(Profile::All)]);
     moved.push2 =
         Some(Settings { client: "https://push.example/new".into(), matches: [rule(Profile::All)].into() }.into());
-    host.engine.load("romeo", vec![moved]);
-    let now = host.now;
-    host.engine.enabled(now, "romeo", "phone");
+    host.engine.load("romeo", vec![moved], false);
     let push = again(host.after(SECOND)).remove(0);
     assert_eq!(push.registration.push2.as_ref().map(|settings| &*settings.client), Some("https://push.example/new"));
 }
@@ -51,9 +50,10 @@ fn of_what_waited_together_one_important_and_one_unimportant_stanza_are_pushed()
     let mut host = host(vec![rule(Profile::All)]);
     let mut done = Default::default();
     let mut pushed = Vec::new();
-    for (i, word) in [0, BODY, 0, BODY].into_iter().enumerate() {
+    for (i, word) in [RECEIPT, BODY, RECEIPT, BODY].into_iter().enumerate() {
         let event: Event = host.event();
-        let queued = host.engine.on_queued(event, "phone", done, &Message { word, ..CHAT }).expect("loaded");
+        let message = Message { word, ..CHAT };
+        let queued = host.engine.on_queued(event, "phone", done, &message, Holders::default()).expect("loaded");
         pushed.extend(queued.pushes.list.iter().map(|_| i));
         done = queued.done;
     }

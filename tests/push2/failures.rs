@@ -2,14 +2,14 @@
 
 use prosody_push::delivery::{ERROR_TIMEOUT, SERVICE_PATIENCE};
 use prosody_push::engine::{Push, Verdict};
-use prosody_push::facts::{Message, PROPOSE, RETRACT};
+use prosody_push::facts::{CALL, Message, RETRACT};
 use prosody_push::protocol::Protocol;
 use prosody_push::push2::notification::Priority;
 use prosody_push::push2::registration::{Match, Profile};
 
 use crate::reader::Reader;
-use crate::support::{DAY, Host, SECOND, gone, one_by_one};
-use crate::{CHAT, again, body, client, host, message, notices, rule};
+use crate::support::{DAY, Host, SECOND, assert_goes, one_by_one};
+use crate::{CHAT, again, body, client, host, message, notices, of, rule};
 
 fn fail(host: &mut Host, push: &Push, kind: &str) -> Verdict {
     host.answer(push, "pusher@push.example", Some((kind, "resource-constraint")))
@@ -40,7 +40,7 @@ fn what_cannot_be_taken_now_is_sent_again_later_and_later_up_to_a_limit() {
 #[test]
 fn a_call_is_sent_again_for_half_a_minute_and_not_when_it_is_over() {
     let mut host = host(vec![rule(Profile::Important)]);
-    let call = Message { word: PROPOSE, call: Some("c1"), ..CHAT };
+    let call = Message { word: CALL, call: Some(of("c1")), ..CHAT };
     let mut push = host.offline(&call).remove(0);
     let mut delays = Vec::new();
     while {
@@ -55,7 +55,7 @@ fn a_call_is_sent_again_for_half_a_minute_and_not_when_it_is_over() {
     assert_eq!(delays, [4, 8, 16]);
 
     for error_first in [true, false] {
-        let call = Message { call: Some(if error_first { "c2" } else { "c3" }), ..call };
+        let call = Message { call: Some(of(if error_first { "c2" } else { "c3" })), ..call };
         let push = host.offline(&call).remove(0);
         if error_first {
             fail(&mut host, &push, "wait");
@@ -82,11 +82,19 @@ fn other_errors_are_never_sent_again() {
 fn an_error_counts_only_from_the_service_and_once() {
     let mut host = host(vec![rule(Profile::All)]);
     let push = host.offline(&CHAT).remove(0);
-    for stranger in ["push.example", "other@push.example", "pusher@push.example/x"] {
+    for stranger in ["push.example", "other@push.example", "pusher@push.example.evil/x"] {
         assert_eq!(host.answer(&push, stranger, Some(("wait", "x"))), Verdict::Stranger, "{stranger}");
     }
     assert_eq!(fail(&mut host, &push, "wait"), Verdict::Stays);
     assert_eq!(fail(&mut host, &push, "wait"), Verdict::Stranger);
+    assert_eq!(again(host.after(4 * SECOND)).len(), 1);
+}
+
+#[test]
+fn a_service_that_is_a_client_answers_from_any_of_its_resources() {
+    let mut host = host(vec![rule(Profile::All)]);
+    let push = host.offline(&CHAT).remove(0);
+    assert_eq!(host.answer(&push, "pusher@push.example/gateway", Some(("wait", "x"))), Verdict::Stays);
     assert_eq!(again(host.after(4 * SECOND)).len(), 1);
 }
 
@@ -109,7 +117,7 @@ fn a_client_that_is_back_or_asks_anew_is_not_sent_what_failed() {
     host.engine.forget("romeo");
     assert!(again(host.after(DAY)).is_empty(), "deleted");
     let mut host = put_off();
-    host.engine.load("romeo", vec![]);
+    host.engine.load("romeo", vec![], false);
     assert!(again(host.after(DAY)).is_empty(), "disabled");
     assert_eq!(again(put_off().after(DAY)).len(), 1, "and otherwise it is");
 }
@@ -144,7 +152,7 @@ fn a_service_that_fails_for_three_days_without_a_break_loses_the_registration() 
         assert_eq!(fails(&mut host, "cancel"), Verdict::Stays, "however often");
     }
     assert_eq!(fails(host.after(SERVICE_PATIENCE - 1), "wait"), Verdict::Stays);
-    assert_eq!(fails(host.after(1), "wait"), Verdict::Goes(gone("phone")));
+    assert_goes(fails(host.after(1), "wait"), "phone");
 }
 
 #[test]
@@ -157,7 +165,7 @@ fn a_push_that_brings_no_error_is_a_break() {
     let push = host.after(2 * DAY).offline(&CHAT).remove(0);
     assert_eq!(fail(&mut host, &push, "cancel"), Verdict::Stays);
     let push = host.after(SERVICE_PATIENCE).offline(&CHAT).remove(0);
-    assert_eq!(fail(&mut host, &push, "cancel"), Verdict::Goes(gone("phone")));
+    assert_goes(fail(&mut host, &push, "cancel"), "phone");
 }
 
 #[test]
@@ -210,5 +218,5 @@ fn failures_survive_a_reload() {
     let under_way = old.offline(&CHAT).remove(0);
     let mut new = host(vec![rule(Profile::All)]);
     new.engine.restore(old.engine.save());
-    assert_eq!(fail(new.after(SERVICE_PATIENCE), &under_way, "cancel"), Verdict::Goes(gone("phone")));
+    assert_goes(fail(new.after(SERVICE_PATIENCE), &under_way, "cancel"), "phone");
 }

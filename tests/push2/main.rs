@@ -13,7 +13,7 @@ mod trimming;
 
 use prosody_push::element::{Element, Node};
 use prosody_push::engine::{Content, Push};
-use prosody_push::facts::{BODY, Message};
+use prosody_push::facts::{BODY, Call, Message};
 use prosody_push::protocol::Protocol;
 use prosody_push::push2::notification::{Notice, Priority};
 use prosody_push::push2::registration::{Match, Profile, Send, Settings};
@@ -44,6 +44,11 @@ fn notices(pushes: &[Push]) -> Vec<&Notice> {
         other => panic!("Push 2.0 sends notices: {other:?}"),
     };
     pushes.iter().map(notice).collect()
+}
+
+/// A call of juliet's.
+fn of(id: &str) -> Call<'_> {
+    Call { peer: Some("juliet@example.org"), id }
 }
 
 /// The priority of the push that a message leads to, if it does.

@@ -2,15 +2,16 @@
 
 use prosody_push::engine::Done;
 use prosody_push::facts::{
-    ARCHIVED, BODY, CALL_ENDS, CORRECTED, ENCRYPTED, GROUPCHAT, HEADLINE, Message, NO_STORE, NOTIFICATION, PROPOSE,
-    REFLECTED, RETRACT,
+    AMENDMENT, ANSWER, ARCHIVED, BODY, CALL, CALL_OVER, CHAT_STATE, CORRECTED, ENCRYPTED, FALLBACK, GROUPCHAT,
+    HEADLINE, INVITATION, Message, NO_STORE, NOTIFICATION, PRESENCE_STANZA, RECEIPT, REFLECTED, RETRACT, SUBSCRIBE,
 };
+use prosody_push::holders::Holders;
 use prosody_push::protocol::Protocol;
 use prosody_push::push2::notification::{Notice, Priority};
 use prosody_push::push2::registration::{Chat, Match, Profile};
 
 use crate::support::{Host, SECOND, one_by_one};
-use crate::{CHAT, JULIET, client, host, notices, pushed, rule};
+use crate::{CHAT, JULIET, client, host, notices, of, pushed, rule};
 
 const ROOM: &str = "verona@rooms.example.org/juliet";
 
@@ -25,18 +26,24 @@ fn each_profile_matches_what_it_says() {
         ("chat", BODY, JULIET, normal, normal, None, None),
         ("archived chat", BODY | ARCHIVED, JULIET, normal, normal, normal, normal),
         ("end-to-end encrypted", ENCRYPTED | ARCHIVED, JULIET, normal, normal, normal, normal),
-        ("receipt", 0, JULIET, low, None, None, None),
-        ("archived receipt", ARCHIVED, JULIET, low, None, low, None),
+        ("receipt", RECEIPT, JULIET, low, None, None, None),
+        ("archived receipt", RECEIPT | ARCHIVED, JULIET, low, None, low, None),
+        ("chat state", CHAT_STATE, JULIET, low, None, None, None),
+        ("presence", PRESENCE_STANZA, JULIET, low, None, None, None),
+        ("request for a subscription", PRESENCE_STANZA | SUBSCRIBE, JULIET, normal, normal, None, None),
+        ("invitation", INVITATION, JULIET, normal, normal, None, None),
+        ("reaction", AMENDMENT | BODY | FALLBACK, JULIET, low, None, None, None),
         ("headline", BODY | HEADLINE, JULIET, low, None, None, None),
         ("correction", BODY | CORRECTED | ARCHIVED, JULIET, low, None, low, low),
-        ("own, reflected", BODY | GROUPCHAT | REFLECTED, ROOM, low, None, None, None),
-        ("own", BODY, own, low, None, None, None),
+        ("own, reflected", BODY | GROUPCHAT | REFLECTED, ROOM, None, None, None, None),
+        ("own", BODY, own, None, None, None, None),
+        ("answer", ANSWER, JULIET, None, None, None, None),
         ("kept by nobody", NO_STORE, JULIET, low, None, None, None),
-        ("call", PROPOSE, JULIET, high, high, high, high),
-        ("call kept by nobody", PROPOSE | NO_STORE, JULIET, high, high, high, high),
-        ("own call", PROPOSE, own, low, None, None, None),
-        ("caller gives up", RETRACT, JULIET, normal, normal, None, None),
-        ("call taken", CALL_ENDS & !RETRACT, JULIET, low, None, None, None),
+        ("call", CALL, JULIET, high, high, high, high),
+        ("call kept by nobody", CALL | NO_STORE, JULIET, high, high, high, high),
+        ("own call", CALL, own, None, None, None, None),
+        ("caller gives up what never rang", RETRACT, JULIET, None, None, None, None),
+        ("call taken that never rang", CALL_OVER, JULIET, None, None, None, None),
         ("a push", BODY | ARCHIVED | NOTIFICATION, JULIET, None, None, None, None),
     ];
     for (what, word, from, all, important, archived, with_body) in cases {
@@ -45,10 +52,7 @@ fn each_profile_matches_what_it_says() {
             (Profile::Important, important),
             (Profile::Archived, archived),
             (Profile::ArchivedWithBody, with_body),
-            (
-                Profile::Unknown,
-                if word == PROPOSE && from == JULIET || word == PROPOSE | NO_STORE { high } else { None },
-            ),
+            (Profile::Unknown, if word & CALL != 0 && from == JULIET { high } else { None }),
         ];
         for (profile, priority) in expected {
             let message = Message { word, from: Some(from), ..CHAT };
@@ -70,28 +74,30 @@ fn what_did_not_match_may_match_when_it_comes_again() {
 #[test]
 fn a_client_that_asks_for_nothing_gets_nothing() {
     assert_eq!(pushed(&mut host(vec![]), &CHAT), None);
-    assert_eq!(pushed(&mut host(vec![]), &Message { word: PROPOSE, ..CHAT }), None, "there is no way to send it");
+    assert_eq!(pushed(&mut host(vec![]), &Message { word: CALL, ..CHAT }), None, "there is no way to send it");
 }
 
 #[test]
 fn what_rang_hears_that_the_call_ends_whoever_takes_it() {
     let mut host = host(vec![rule(Profile::ArchivedWithBody)]);
-    let call = Message { word: PROPOSE, call: Some("c1"), ..CHAT };
+    let call = Message { word: CALL, call: Some(of("c1")), ..CHAT };
     assert_eq!(pushed(&mut host, &call), Some(Priority::High));
-    let taken = Message { word: CALL_ENDS & !RETRACT, from: Some("romeo@example.org/laptop"), ..call };
-    assert_eq!(notices(&host.archived(&taken, &["phone"]))[0].priority, Priority::Normal, "only a call rings");
+    let taken = Message { word: CALL_OVER, from: Some("romeo@example.org/laptop"), ..call };
+    let told = host.archived(&taken, &["phone"]);
+    assert_eq!(notices(&told)[0].priority, Priority::High, "by what wakes the client for a call");
 }
 
 #[test]
 fn a_device_that_ends_the_call_itself_is_not_told() {
     let devices = ["phone", "tablet"].map(|identifier| client(identifier, vec![rule(Profile::Important)]));
     let mut host = Host::speaking(Protocol::Push2, one_by_one(), devices.into());
-    let call = Message { word: PROPOSE, call: Some("c1"), ..CHAT };
+    let call = Message { word: CALL, call: Some(of("c1")), ..CHAT };
     assert_eq!(host.offline(&call).len(), 2);
-    let taken = Message { word: CALL_ENDS & !RETRACT, from: Some("romeo@example.org/x"), ..call };
+    let taken = Message { word: CALL_OVER, from: Some("romeo@example.org/x"), ..call };
     let to = Some("romeo@example.org");
     let event = host.event();
-    let pushes = host.engine.on_addressed(event, to, &taken, |_| true, Some("phone")).expect("romeo is loaded");
+    let pushes =
+        host.engine.on_addressed(event, to, &taken, Holders::default(), Some("phone")).expect("romeo is loaded");
     let told: Vec<_> = pushes.list.iter().map(|push| &*push.registration.identifier).collect();
     assert_eq!(told, ["tablet"]);
     let finished = Message { from: Some(JULIET), ..taken };
@@ -126,7 +132,7 @@ fn a_client_is_left_in_peace_while_another_is_used() {
     ] {
         let message = Message { more: Some(&more), ..CHAT };
         assert_eq!(pushed(&mut host(vec![graceful()]), &message).is_some(), is_pushed, "{more:?}");
-        let call = Message { word: PROPOSE, ..message };
+        let call = Message { word: CALL, ..message };
         assert!(pushed(&mut host(vec![graceful()]), &call).is_some(), "a call always rings: {more:?}");
         assert!(pushed(&mut host(vec![rule(Profile::All)]), &message).is_some(), "without grace: {more:?}");
     }
@@ -150,7 +156,7 @@ fn a_filter_is_about_a_full_a_bare_or_a_host_s_jid() {
         ("juliet", false),
     ] {
         assert_eq!(pushed(&mut filtered(jid, false, false), &CHAT).is_none(), is_muted, "{jid}");
-        let call = Message { word: PROPOSE, ..CHAT };
+        let call = Message { word: CALL, ..CHAT };
         assert_eq!(pushed(&mut filtered(jid, false, false), &call), Some(Priority::High), "a call always rings: {jid}");
     }
 }
@@ -167,20 +173,27 @@ fn the_most_exact_filter_counts() {
 #[test]
 fn mentions_and_replies_come_through() {
     let room = "verona@rooms.example.org";
-    let other = "mxmpp:verona@rooms.example.org/juliet";
+    let other = "mverona@rooms.example.org/juliet";
     for (body, more, is_mention, is_reply) in [
         ("hello all", "", false, false),
         ("Romeo: hi", "", true, false),
         ("hi Monty", "nMonty", true, false),
         ("hi Montyx", "nMonty", false, false),
-        ("hello", "mxmpp:romeo@example.org", true, false),
-        ("hello", "nMonty\0mxmpp:verona@rooms.example.org/Monty", true, false),
-        ("hello", "mxmpp:verona@rooms.example.org/Monty", false, false),
+        ("hello", "mromeo@example.org", true, false),
+        ("hello", "nMonty\0mverona@rooms.example.org/Monty", true, false),
+        ("hello", "mverona@rooms.example.org/Monty", false, false),
         ("hello", other, false, false),
-        ("hello", "nMonty\0rverona@rooms.example.org/Monty", false, true),
+        ("hello", "nMonty\0rverona@rooms.example.org/Monty", true, true),
         ("hello", "rverona@rooms.example.org/Monty", false, false),
         ("hello", "nMonty\0rother@rooms.example.org/Monty", false, false),
-        ("hello", "rromeo@example.org/x", false, true),
+        ("hello", "rromeo@example.org/x", true, true),
+        ("hello", "ome\0ume", true, false),
+        ("hello", "oyou\0ume", false, false),
+        ("hello", "gurn:xmpp:mentions:0#channel ", true, false),
+        ("hello", "gurn:xmpp:mentions:0#channel other@rooms.example.org", false, false),
+        ("hello", "gurn:xmpp:mentions:0#server example.org", true, false),
+        ("hello", "gurn:xmpp:mentions:0#moderators ", false, false),
+        ("你好小明在吗", "n小明", true, false),
         ("hello", "rverona@rooms.example.org/juliet", false, false),
     ] {
         let message = Message { word: BODY | GROUPCHAT, from: Some(ROOM), body: Some(body), more: Some(more), ..CHAT };
@@ -201,6 +214,6 @@ fn mentions_and_replies_come_through() {
 fn a_device_is_told_of_what_matches_only() {
     let mut host = filtered("juliet@example.org", false, false);
     let event = host.event();
-    let queued = host.engine.on_queued(event, "phone", Default::default(), &CHAT).expect("loaded");
+    let queued = host.engine.on_queued(event, "phone", Done::default(), &CHAT, Holders::default()).expect("loaded");
     assert!(queued.pushes.list.is_empty() && !queued.alerted && queued.done == Done::default());
 }

@@ -43,19 +43,21 @@ proptest! {
 
 #[test]
 fn a_service_is_a_jid_and_not_the_user_s_own() {
+    let normal = |jid: &str| Some(jid.to_lowercase()).filter(|jid| jid != "@");
     for jid in ["push.example", "pusher@push.example", "pusher@push.example/x", " push.example\n", "romeo@example.com"]
     {
-        assert_eq!(service(Some(jid), "romeo", "example.org").map(|jid| jid.to_string()), Ok(jid.trim().into()));
+        assert_eq!(service(Some(jid), "romeo", "example.org", normal), Ok(jid.trim().into()));
     }
-    assert_eq!(service(Some("PUSH.Example"), "romeo", "example.org").expect("a JID").as_str(), "push.example");
+    assert_eq!(service(Some("PUSH.Example"), "romeo", "example.org", normal), Ok("push.example".into()));
     for (jid, refusal) in [
         (None, Refusal::MissingService),
         (Some(" "), Refusal::MissingService),
         (Some("@"), Refusal::NotAJid),
         (Some("romeo@example.org"), Refusal::OwnJid),
         (Some("romeo@example.org/phone"), Refusal::OwnJid),
+        (Some("Romeo@Example.org"), Refusal::OwnJid),
     ] {
-        assert_eq!(service(jid, "romeo", "example.org").err(), Some(refusal), "{jid:?}");
+        assert_eq!(service(jid, "romeo", "example.org", normal).err(), Some(refusal), "{jid:?}");
     }
 }
 

@@ -63,9 +63,9 @@ fn keys_are_parsed_once_and_kept_while_the_registration_is_the_same() {
     let mut host = Host::speaking(Protocol::Push2, one_by_one(), devices(None));
     let first = token(&mut host);
     // ECDSA signs no text twice in the same way.
-    host.engine.load("romeo", devices(None));
+    host.engine.load("romeo", devices(None), false);
     assert_eq!(token(&mut host), first, "as it was");
-    host.engine.load("romeo", devices(Some(1)));
+    host.engine.load("romeo", devices(Some(1)), false);
     assert_ne!(token(&mut host), first, "another");
 }
 

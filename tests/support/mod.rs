@@ -5,15 +5,18 @@ use std::ops::BitOr;
 
 use minidom::Element;
 use prosody_push::config::Config;
-use prosody_push::delivery::{Gone, Millis};
+use prosody_push::delivery::Millis;
 use prosody_push::element::{self, Node, Sink};
 use prosody_push::engine::{Done, Engine, Event, NotLoaded, Push, Verdict};
-use prosody_push::facts::{self, Message, Word};
+use prosody_push::facts::{Message, Word};
+use prosody_push::holders::Holders;
+use prosody_push::journal::Cause;
 use prosody_push::ns;
 use prosody_push::protocol::Protocol;
 use prosody_push::registration::Registration;
 use prosody_push::stanza_error::StanzaError;
 use prosody_push::summary::{self, Notification, Publish, Summary};
+use prosody_push::walk;
 
 pub const HOST: &str = "example.org";
 pub const SECOND: Millis = 1000;
@@ -62,7 +65,7 @@ impl Host {
 
     pub fn speaking(protocol: Protocol, config: Config, devices: Vec<Registration>) -> Self {
         let mut engine = Engine::new(HOST.into(), protocol, config, not_random);
-        engine.load("romeo", devices);
+        engine.load("romeo", devices, false);
         Host { engine, now: 1_800_000_000_000 }
     }
 
@@ -90,8 +93,9 @@ impl Host {
     }
 
     pub fn archived_for(&mut self, to: &str, message: &Message, held: &[&str]) -> Result<Vec<Push>, NotLoaded> {
-        let held = |identifier: &str| held.contains(&identifier);
-        Ok(self.engine.on_addressed(self.event(), Some(to), message, held, None)?.list)
+        let held: Vec<_> = held.iter().map(|identifier| format!("c{identifier}")).collect();
+        let held = held.join("\0");
+        Ok(self.engine.on_addressed(self.event(), Some(to), message, Holders::new(Some(&held)), None)?.list)
     }
 
     /// Stanzas that waited together in the queue of the session that holds `push.example<phone>`: which of them, by
@@ -100,7 +104,7 @@ impl Host {
         let mut done = Done::default();
         let mut pushed = Vec::new();
         for (i, message) in messages.iter().enumerate() {
-            let queued = self.engine.on_queued(self.event(), "push.example<phone", done, message);
+            let queued = self.engine.on_queued(self.event(), "push.example<phone", done, message, Holders::default());
             let queued = queued.expect("romeo is loaded");
             pushed.extend(queued.pushes.list.iter().map(|_| i));
             done = queued.done;
@@ -109,12 +113,13 @@ impl Host {
     }
 
     pub fn ping(&mut self) -> Vec<Push> {
-        self.engine.on_ping(self.event(), None, false).expect("romeo is loaded").list
+        let pushes = self.engine.on_ping(self.event(), None, Cause::Ping, Holders::default());
+        pushes.expect("romeo is loaded").list
     }
 
     pub fn answer(&mut self, push: &Push, from: &str, error: Option<(&str, &str)>) -> Verdict {
         let error = error.map(|(kind, condition)| StanzaError { kind, condition, text: None });
-        self.engine.on_answer(self.now, push.id.as_str(), Some(from), error)
+        self.engine.on_answer(self.now, &push.id.to_string(), Some(from), error).verdict
     }
 
     /// The pushes that were held and leave now: node, and whether it is important.
@@ -123,14 +128,28 @@ impl Host {
         held.map(|held| (held.push.registration.node().unwrap_or("").to_owned(), held.important)).collect()
     }
 
-    pub fn timer(&mut self) -> Vec<Gone> {
-        self.engine.on_timer(self.now)
+    /// The registrations that have to go since no answer came.
+    pub fn timer(&mut self) -> Vec<String> {
+        self.engine.on_timer(self.now).into_iter().map(|gone| gone.identifier.to_string()).collect()
     }
 }
 
-/// A registration of romeo that is to be removed.
-pub fn gone(identifier: &str) -> Gone {
-    Gone { user: "romeo".into(), identifier: identifier.into() }
+/// What an answer means for the registration: whether it stays, or its name, if it has to go.
+#[track_caller]
+pub fn assert_goes(verdict: Verdict, identifier: &str) {
+    match verdict {
+        Verdict::Goes(gone) => assert_eq!(&*gone.identifier, identifier),
+        verdict => panic!("{identifier} should go: {verdict:?}"),
+    }
+}
+
+#[track_caller]
+pub fn assert_stays(verdict: Verdict) {
+    assert!(matches!(verdict, Verdict::Stays), "{verdict:?}");
+}
+
+pub fn is_stranger(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Stranger)
 }
 
 pub fn nodes(pushes: &[Push]) -> Vec<&str> {
@@ -193,19 +212,26 @@ pub fn compose(to: &Publish, summary: &Summary, form: Option<&element::Element>)
     dom.take()
 }
 
-/// The word of a message, as the shim's walk gives it.
-pub fn word_of(message: &Element) -> Word {
-    visit(message, &facts::MESSAGE)
+/// The word of a stanza, as the shim's walk gives it.
+pub fn word_of(stanza: &Element) -> Word {
+    let rule = match stanza.name() {
+        "presence" => &walk::PRESENCE,
+        "iq" => &walk::IQ,
+        _ => &walk::MESSAGE,
+    };
+    visit(stanza, rule)
 }
 
-fn visit(element: &Element, rule: &facts::Rule) -> Word {
-    let of_type = rule.types.iter().find(|(name, _)| element.attr("type") == Some(name)).map_or(0, |(_, bit)| *bit);
+fn visit(element: &Element, rule: &walk::Rule) -> Word {
+    let (attribute, values) = rule.values;
+    let value = element.attr(attribute).unwrap_or("");
+    let of_value = values.iter().find(|(name, _)| *name == value).map_or(0, |(_, bit)| *bit);
     let text = if element.text().is_empty() { 0 } else { rule.text };
     let known = |child: &Element| {
         let all = rule.children.iter().copied().flatten();
         all.filter(|known| child.is(known.name, known.ns)).map(|known| visit(child, &known.rule)).fold(0, Word::bitor)
     };
-    rule.bit | of_type | text | element.children().map(known).fold(0, Word::bitor)
+    rule.bit | of_value | text | element.children().map(known).fold(0, Word::bitor)
 }
 
 pub fn parse(xml: &str) -> Element {

@@ -1,0 +1,127 @@
+//! Which calls a device rang for, in bounded memory: hashes only.
+//!
+//! A call is known by both its ends and its id: two callers may use the same id, and nobody but the two ends it. It rings a
+//! device once, and ends there once, whichever ways the news come.
+
+use std::collections::VecDeque;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::num::NonZeroUsize;
+
+use lru::LruCache;
+
+use crate::facts::Call;
+
+/// Calls remembered for one device, the newest.
+const CALLS: usize = 32;
+/// Devices remembered; the one that rang least recently is forgotten first.
+const DEVICES: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
+
+/// What rang of late.
+pub struct Calls {
+    devices: LruCache<u64, VecDeque<Ring>>,
+    hasher: RandomState,
+}
+
+/// What a call is known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallKey {
+    peer: Option<u64>,
+    id: u64,
+}
+
+/// A call on one device.
+struct Ring {
+    call: CallKey,
+    is_over: bool,
+}
+
+impl Default for Calls {
+    fn default() -> Self {
+        Calls { devices: LruCache::new(DEVICES), hasher: RandomState::new() }
+    }
+}
+
+impl Calls {
+    /// What a call is known by.
+    pub fn key(&self, call: &Call) -> CallKey {
+        CallKey { peer: call.peer.map(|peer| self.hasher.hash_one(peer)), id: self.hasher.hash_one(call.id) }
+    }
+
+    /// The call rings on a device of `user`; false if it did before.
+    pub fn ring(&mut self, user: &str, identifier: &str, call: CallKey) -> bool {
+        if self.find(user, identifier, call).is_some() {
+            return false;
+        }
+        let rings = self.devices.get_or_insert_mut(self.hasher.hash_one((user, identifier)), VecDeque::new);
+        if rings.len() >= CALLS {
+            rings.pop_front();
+        }
+        rings.push_back(Ring { call, is_over: false });
+        true
+    }
+
+    /// Whether the device rang for the call and does not know that it is over.
+    pub fn rings(&self, user: &str, identifier: &str, call: CallKey) -> bool {
+        self.find(user, identifier, call).is_some_and(|ring| !ring.is_over)
+    }
+
+    /// Whether the device knows that the call is over.
+    pub fn is_over(&self, user: &str, identifier: &str, call: CallKey) -> bool {
+        self.find(user, identifier, call).is_some_and(|ring| ring.is_over)
+    }
+
+    /// The device hears that the call is over.
+    pub fn end(&mut self, user: &str, identifier: &str, call: CallKey) {
+        let rings = self.devices.peek_mut(&self.hasher.hash_one((user, identifier)));
+        for ring in rings.into_iter().flatten().filter(|ring| call.is(ring.call)) {
+            ring.is_over = true;
+        }
+    }
+
+    fn find(&self, user: &str, identifier: &str, call: CallKey) -> Option<&Ring> {
+        let rings = self.devices.peek(&self.hasher.hash_one((user, identifier)))?;
+        rings.iter().rev().find(|ring| call.is(ring.call))
+    }
+}
+
+impl CallKey {
+    /// Without a peer it is whatever call has the id.
+    fn is(self, other: CallKey) -> bool {
+        self.id == other.id && (self.peer.is_none() || self.peer == other.peer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JULIET: Call = Call { peer: Some("juliet@example.org"), id: "1" };
+    const NURSE: Call = Call { peer: Some("nurse@example.org"), id: "1" };
+
+    #[test]
+    fn a_call_is_its_peer_and_its_id() {
+        let mut calls = Calls::default();
+        let (juliet, nurse) = (calls.key(&JULIET), calls.key(&NURSE));
+        assert!(calls.ring("romeo", "phone", juliet) && !calls.ring("romeo", "phone", juliet));
+        assert!(calls.ring("romeo", "phone", nurse), "another caller uses the same id");
+        calls.end("romeo", "phone", nurse);
+        assert!(calls.rings("romeo", "phone", juliet) && calls.is_over("romeo", "phone", nurse));
+        calls.end("romeo", "phone", calls.key(&Call { peer: None, ..JULIET }));
+        assert!(!calls.rings("romeo", "phone", juliet), "the user himself, whoever calls");
+        assert!(!calls.rings("romeo", "tablet", juliet) && !calls.is_over("romeo", "tablet", juliet));
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut calls = Calls::default();
+        for i in 0..10 * CALLS {
+            calls.ring("romeo", "phone", calls.key(&Call { id: &i.to_string(), ..JULIET }));
+        }
+        assert_eq!(calls.devices.peek_lru().map(|(_, rings)| rings.len()), Some(CALLS));
+        for i in 0..DEVICES.get() + 10 {
+            calls.ring(&i.to_string(), "phone", calls.key(&JULIET));
+        }
+        assert_eq!(calls.devices.len(), DEVICES.get());
+    }
+}

@@ -1,0 +1,46 @@
+//! Texts that are cut to a size, between what a reader takes for characters (UAX #29: grapheme clusters).
+
+use unicode_segmentation::GraphemeCursor;
+
+/// As much of the beginning as fits into `size` bytes.
+pub fn cut(text: &str, size: usize) -> &str {
+    cut_by(text, size, char::len_utf8)
+}
+
+/// As much of the beginning as fits into `size`, where each character takes what `width` says.
+pub fn cut_by(text: &str, size: usize, width: impl Fn(char) -> usize) -> &str {
+    let mut used = 0;
+    let over = text.char_indices().find(|(_, c)| {
+        used += width(*c);
+        used > size
+    });
+    let Some((end, _)) = over else { return text };
+    let mut cursor = GraphemeCursor::new(end, text.len(), true);
+    // The cursor has the whole text: it asks for no more of it.
+    let start = match cursor.is_boundary(text, 0) {
+        Ok(true) => end,
+        _ => cursor.prev_boundary(text, 0).ok().flatten().unwrap_or(0),
+    };
+    // Somebody may heap marks on one letter without an end: then the letter is cut after all.
+    &text[..if start == 0 { end } else { start }]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{cut, cut_by};
+
+    #[test]
+    fn a_text_is_cut_between_what_is_read_as_one() {
+        assert_eq!(cut("romeo", 5), "romeo");
+        assert_eq!(cut("romeo", 3), "rom");
+        assert_eq!(cut("é", 1), "");
+        assert_eq!(cut("ae\u{301}", 2), "a", "a letter and its accent");
+        assert_eq!(cut("a👨‍👩‍👧", 10), "a", "a family");
+        assert_eq!(cut("a🇩🇪🇫🇷", 13), "a🇩🇪", "flags");
+        assert_eq!(cut("a\r\n", 2), "a");
+        assert_eq!(cut("", 0), "");
+        let heap = format!("a{}", "\u{301}".repeat(100));
+        assert_eq!(cut(&heap, 11).len(), 11, "but no heap of marks keeps a whole text away");
+        assert_eq!(cut_by("&&&", 10, |_| 5), "&&");
+    }
+}

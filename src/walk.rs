@@ -1,0 +1,306 @@
+//! Which parts of a stanza matter.
+//!
+//! The shim walks a stanza's children once and adds up the bits of those it knows; which they are is said here, in [`MESSAGE`],
+//! [`PRESENCE`] and [`IQ`], and handed to it when it loads. A rule that looks at one more element is one more line here and no
+//! new Lua.
+
+use crate::facts::{
+    AMENDMENT, ANSWER, AT_CLIENT, BODY, CALL, CALL_OVER, CORRECTED, EME, ENCRYPTED, ERROR, EVENT, FALLBACK, FILE,
+    GROUPCHAT, HAS_BODY, HEADLINE, INVITATION, IQ_STANZA, LEFT_CLIENT, MEDIA, MENTION, NO_STORE, NOTIFICATION, OMEMO,
+    OMEMO_IV, OMEMO_KEY, OMEMO_PAYLOAD, OMEMO_SENDER, PRESENCE_STANZA, PROCEED, RECEIPT, RECEIVED, REPLY_TO, RETRACT,
+    RINGING, SENT, SUBJECT, SUBSCRIBE, Word,
+};
+use crate::ns;
+
+/// What to note of an element: the stanza itself or something below it.
+#[derive(Debug)]
+pub struct Rule {
+    /// One bit, set when the element is there; 0 for none.
+    pub bit: Word,
+    /// One bit, set when the element has text; 0 for none.
+    pub text: Word,
+    /// What the shim keeps of the element besides bits.
+    pub keep: Keep,
+    /// Bits for values of an attribute.
+    pub values: Values,
+    /// Only the user's own account may send the element (XEP-0280 §11): of anybody else it means nothing.
+    pub own: bool,
+    /// The children that matter, in groups that several elements share.
+    pub children: &'static [&'static [Child]],
+}
+
+/// An attribute, and the bits for what it may say.
+pub type Values = (&'static str, &'static [(&'static str, Word)]);
+
+/// An element by its qualified name.
+#[derive(Debug)]
+pub struct Child {
+    pub ns: &'static str,
+    pub name: &'static str,
+    pub rule: Rule,
+}
+
+/// A scalar that goes with the word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Keep {
+    Nothing,
+    /// The text, where an option lets it be pushed.
+    Body,
+    /// The `id` of the last one whose `by` is the user's own account (XEP-0359).
+    ArchiveId,
+    /// The id of a call, in that attribute.
+    CallId(&'static str),
+    /// The call has the id of the message that it is in (XEP-0482 §3.1).
+    Invite,
+    /// The message in a carbon: who sent it, and to whom.
+    Forwarded,
+    /// The same as [`Keep::ArchiveId`], of the message in a carbon.
+    CarbonArchiveId,
+    /// Whom a mention is about (XEP-0513), unless it has modifiers: these say that nobody is to be woken.
+    Mention,
+    /// For [`Message::more`].
+    More(More),
+}
+
+/// An entry of [`Message::more`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct More {
+    pub kind: char,
+    /// The attribute that it is.
+    pub attr: Option<&'static str>,
+    /// Whether it is the text; behind the attribute and a space, where both are wanted.
+    pub text: bool,
+    /// Only of elements of this type.
+    pub of_type: Option<&'static str>,
+    /// What the text is: the shim puts JIDs into the form in which Prosody has them.
+    pub form: Form,
+}
+
+/// What an attribute holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    Text,
+    Jid,
+    /// RFC 5122
+    Uri,
+}
+
+/// A `<message>` as it comes: one that stands for itself, or a carbon around another.
+pub static MESSAGE: Rule =
+    message(&[CALLS, JINGLE_MESSAGE, JINGLE_MESSAGE_1, CONTENT, OUTSIDE, &[sent(), received(&[FORWARDING])]]);
+
+/// The same, with what Push 2.0 looks at besides.
+pub static MESSAGE_PUSH2: Rule = message(&[
+    CALLS,
+    JINGLE_MESSAGE,
+    JINGLE_MESSAGE_1,
+    CONTENT,
+    CONTENT_PUSH2,
+    OUTSIDE,
+    &[sent(), received(&[FORWARDING_PUSH2])],
+]);
+
+/// A `<presence>` as it comes.
+pub static PRESENCE: Rule = Rule { bit: PRESENCE_STANZA, values: ("type", &[("subscribe", SUBSCRIBE)]), ..PLAIN };
+
+/// An `<iq>` as it comes.
+pub static IQ: Rule = Rule {
+    bit: IQ_STANZA,
+    values: ("type", &[("result", ANSWER), ("error", ANSWER)]),
+    children: &[&[child(ns::JINGLE, "jingle", JINGLE)]],
+    ..PLAIN
+};
+
+/// What stands beside a message's content.
+const OUTSIDE: &[Child] = &[
+    child(ns::STANZA_ID, "stanza-id", Rule { keep: Keep::ArchiveId, ..PLAIN }),
+    child(ns::PUSH2, "notification", bit(NOTIFICATION)),
+    child(ns::MAM, "result", bit(ANSWER)),
+    child(ns::PUBSUB_EVENT, "event", Rule { bit: EVENT, children: EVENTS, ..PLAIN }),
+];
+
+/// What was published, as far as it is a push: an app server may be a node that the user himself subscribes to.
+const EVENTS: &[&[Child]] = &[&[child(ns::PUBSUB_EVENT, "items", with(ITEMS))]];
+const ITEMS: &[&[Child]] = &[&[child(ns::PUBSUB_EVENT, "item", with(ITEM))]];
+const ITEM: &[&[Child]] =
+    &[&[child(ns::PUSH, "notification", bit(NOTIFICATION)), child(ns::PUSH2, "notification", bit(NOTIFICATION))]];
+
+/// The message in a carbon. A carbon within a carbon means nothing.
+const FORWARDING: &[Child] = &[child(ns::FORWARD, "forwarded", with(&[FORWARDED]))];
+const FORWARDED: &[Child] =
+    &[child(ns::CLIENT, "message", forwarded(&[CALLS, JINGLE_MESSAGE, JINGLE_MESSAGE_1, CONTENT, ARCHIVED_AS]))];
+const FORWARDING_PUSH2: &[Child] = &[child(ns::FORWARD, "forwarded", with(&[FORWARDED_PUSH2]))];
+const FORWARDED_PUSH2: &[Child] = &[child(
+    ns::CLIENT,
+    "message",
+    forwarded(&[CALLS, JINGLE_MESSAGE, JINGLE_MESSAGE_1, CONTENT, CONTENT_PUSH2, ARCHIVED_AS]),
+)];
+const ARCHIVED_AS: &[Child] = &[child(ns::STANZA_ID, "stanza-id", Rule { keep: Keep::CarbonArchiveId, ..PLAIN })];
+/// Of what the user sent, only that he took or ended a call matters.
+const FORWARDING_SENT: &[Child] = &[child(ns::FORWARD, "forwarded", with(&[FORWARDED_SENT]))];
+const FORWARDED_SENT: &[Child] =
+    &[child(ns::CLIENT, "message", forwarded(&[CALLS, JINGLE_MESSAGE, JINGLE_MESSAGE_1, ARCHIVED_AS]))];
+
+const TYPES: Values = ("type", &[("groupchat", GROUPCHAT), ("headline", HEADLINE), ("error", ERROR)]);
+
+/// Of a message: a call, and its end.
+const CALLS: &[Child] = &[
+    child(ns::CALL_INVITES, "invite", Rule { bit: CALL, keep: Keep::Invite, ..PLAIN }),
+    child(ns::CALL_INVITES, "retract", call(RETRACT)),
+    child(ns::CALL_INVITES, "accept", call(CALL_OVER)),
+    child(ns::CALL_INVITES, "reject", call(CALL_OVER)),
+    child(ns::CALL_INVITES, "left", call(CALL_OVER)),
+];
+const JINGLE_MESSAGE: &[Child] = &jingle_message(ns::JINGLE_MESSAGE);
+const JINGLE_MESSAGE_1: &[Child] = &jingle_message(ns::JINGLE_MESSAGE_1);
+
+const fn jingle_message(ns: &'static str) -> [Child; 7] {
+    [
+        child(ns, "propose", Rule { children: PROPOSED, ..call(CALL) }),
+        child(ns, "ringing", bit(RINGING)),
+        child(ns, "proceed", call(PROCEED)),
+        child(ns, "retract", call(RETRACT)),
+        child(ns, "accept", call(CALL_OVER)),
+        child(ns, "reject", call(CALL_OVER)),
+        child(ns, "finish", call(CALL_OVER)),
+    ]
+}
+
+/// Where these are in: calls are told of on every way, with an archive or without.
+pub const CALL_NAMESPACES: [&str; 3] = [ns::JINGLE_MESSAGE, ns::JINGLE_MESSAGE_1, ns::CALL_INVITES];
+
+const PROPOSED: &[&[Child]] = &[&[child(ns::JINGLE_RTP, "description", more(attr(MEDIA, "media")))]];
+
+/// Of an IQ: a call that was not announced by a message before.
+const JINGLE: Rule = Rule {
+    values: ("action", &[("session-initiate", CALL)]),
+    keep: Keep::CallId("sid"),
+    children: &[&[child(ns::JINGLE, "content", with(DESCRIBED))]],
+    ..PLAIN
+};
+const DESCRIBED: &[&[Child]] = &[&[
+    child(ns::JINGLE_RTP, "description", more(attr(MEDIA, "media"))),
+    child(ns::JINGLE_FILE, "description", bit(FILE)),
+    child(ns::JINGLE_FILE_4, "description", bit(FILE)),
+]];
+
+const CONTENT: &[Child] = &[
+    child(ns::CLIENT, "body", Rule { bit: HAS_BODY, text: BODY, keep: Keep::Body, ..PLAIN }),
+    child(ns::CLIENT, "subject", bit(SUBJECT)),
+    child(ns::EME, "encryption", bit(EME)),
+    child(ns::OMEMO_LEGACY, "encrypted", encrypted(OMEMO_PARTS)),
+    child(ns::OMEMO_0, "encrypted", encrypted(&[&[child(ns::OMEMO_0, "payload", bit(ENCRYPTED))]])),
+    child(ns::OMEMO_1, "encrypted", encrypted(&[&[child(ns::OMEMO_1, "payload", bit(ENCRYPTED))]])),
+    child(ns::OMEMO_2, "encrypted", encrypted(&[&[child(ns::OMEMO_2, "payload", bit(ENCRYPTED))]])),
+    child(ns::PGP_LEGACY, "x", bit(ENCRYPTED)),
+    child(ns::OPENPGP, "openpgp", bit(ENCRYPTED)),
+    child(ns::CONFERENCE, "x", bit(INVITATION)),
+    child(ns::MUC_USER, "x", with(&[&[child(ns::MUC_USER, "invite", bit(INVITATION))]])),
+    child(ns::MUC_NOTIFICATIONS, "notification", bit(INVITATION)),
+    child(ns::REFERENCE, "reference", more(More { of_type: Some("mention"), form: Form::Uri, ..attr(MENTION, "uri") })),
+    child(ns::MENTIONS, "mention", Rule { keep: Keep::Mention, ..PLAIN }),
+    child(ns::REPLY, "reply", more(More { form: Form::Jid, ..attr(REPLY_TO, "to") })),
+    child(ns::RECEIPTS, "received", bit(RECEIPT)),
+    child(ns::MARKERS, "received", bit(RECEIPT)),
+    child(ns::MARKERS, "displayed", bit(RECEIPT)),
+    child(ns::MARKERS, "acknowledged", bit(RECEIPT)),
+    child(ns::REACTIONS, "reactions", bit(AMENDMENT)),
+    child(ns::RETRACT, "retract", bit(AMENDMENT)),
+    child(ns::FASTEN, "apply-to", with(&[&[child(ns::RETRACT_0, "retract", bit(AMENDMENT))]])),
+    child(ns::FALLBACK, "fallback", Rule { values: FALLBACK_FOR, ..PLAIN }),
+    child(ns::HINTS, "no-store", bit(NO_STORE)),
+    child(ns::CHAT_STATES, "active", bit(AT_CLIENT)),
+    child(ns::CHAT_STATES, "composing", bit(AT_CLIENT)),
+    child(ns::CHAT_STATES, "paused", bit(AT_CLIENT)),
+    child(ns::CHAT_STATES, "inactive", bit(LEFT_CLIENT)),
+    child(ns::CHAT_STATES, "gone", bit(LEFT_CLIENT)),
+];
+
+const CONTENT_PUSH2: &[Child] = &[child(ns::MESSAGE_CORRECT, "replace", bit(CORRECTED))];
+
+/// The text is a fallback if it stands for an amendment, or for all that there is.
+const FALLBACK_FOR: Values =
+    ("for", &[("", FALLBACK), (ns::REACTIONS, FALLBACK), (ns::RETRACT, FALLBACK), (ns::RETRACT_0, FALLBACK)]);
+
+const OMEMO_PARTS: &[&[Child]] = &[&[
+    child(ns::OMEMO_LEGACY, "payload", Rule { bit: ENCRYPTED, ..more(text(OMEMO_PAYLOAD)) }),
+    child(ns::OMEMO_LEGACY, "header", Rule { children: OMEMO_HEADER, ..more(attr(OMEMO_SENDER, "sid")) }),
+]];
+const OMEMO_HEADER: &[&[Child]] = &[&[
+    child(ns::OMEMO_LEGACY, "key", more(More { text: true, ..attr(OMEMO_KEY, "rid") })),
+    child(ns::OMEMO_LEGACY, "iv", more(text(OMEMO_IV))),
+]];
+
+const PLAIN: Rule = Rule { bit: 0, text: 0, keep: Keep::Nothing, values: ("", &[]), own: false, children: &[] };
+
+const fn message(children: &'static [&'static [Child]]) -> Rule {
+    Rule { values: TYPES, children, ..PLAIN }
+}
+
+const fn forwarded(children: &'static [&'static [Child]]) -> Rule {
+    Rule { keep: Keep::Forwarded, ..message(children) }
+}
+
+const fn received(children: &'static [&'static [Child]]) -> Child {
+    child(ns::CARBONS, "received", Rule { bit: RECEIVED, own: true, children, ..PLAIN })
+}
+
+const fn sent() -> Child {
+    child(ns::CARBONS, "sent", Rule { bit: SENT, own: true, children: &[FORWARDING_SENT], ..PLAIN })
+}
+
+const fn bit(bit: Word) -> Rule {
+    Rule { bit, ..PLAIN }
+}
+
+const fn call(bit: Word) -> Rule {
+    Rule { bit, keep: Keep::CallId("id"), ..PLAIN }
+}
+
+const fn encrypted(children: &'static [&'static [Child]]) -> Rule {
+    Rule { bit: OMEMO, children, ..PLAIN }
+}
+
+const fn more(more: More) -> Rule {
+    Rule { keep: Keep::More(more), ..PLAIN }
+}
+
+const fn attr(kind: char, attr: &'static str) -> More {
+    More { kind, attr: Some(attr), text: false, of_type: None, form: Form::Text }
+}
+
+const fn text(kind: char) -> More {
+    More { kind, attr: None, text: true, of_type: None, form: Form::Text }
+}
+
+const fn with(children: &'static [&'static [Child]]) -> Rule {
+    Rule { children, ..PLAIN }
+}
+
+const fn child(ns: &'static str, name: &'static str, rule: Rule) -> Child {
+    Child { ns, name, rule }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules<'e>(rule: &'e Rule, found: &mut Vec<&'e Rule>) {
+        found.push(rule);
+        for child in rule.children.iter().copied().flatten() {
+            rules(&child.rule, found);
+        }
+    }
+
+    /// The shim adds bits up: two in one would be carried into a third.
+    #[test]
+    fn an_element_sets_one_bit() {
+        let mut all = Vec::new();
+        [&MESSAGE, &MESSAGE_PUSH2, &PRESENCE, &IQ].into_iter().for_each(|stanza| rules(stanza, &mut all));
+        assert!(all.len() > 50);
+        for rule in all {
+            let bits = rule.values.1.iter().map(|(_, bit)| *bit).chain([rule.bit, rule.text]);
+            assert!(bits.into_iter().all(|bit| bit.count_ones() <= 1), "{rule:?}");
+        }
+    }
+}
