@@ -22,7 +22,7 @@ BUSTED = /usr/bin/busted -o spec/support/output.lua
 
 # Specs that need no server of a certain version, and those that run on each. Of spec/live, what has to do with storing runs on
 # each storage.
-SPECS = spec/boundary_spec.lua spec/support_spec.lua spec/install_spec.lua spec/rocks_spec.lua
+SPECS = spec/boundary_spec.lua spec/facts_spec.lua spec/support_spec.lua spec/install_spec.lua spec/rocks_spec.lua
 SERVER_SPECS = spec/faults_spec.lua spec/parity_spec.lua spec/tigase_parity_spec.lua spec/bench_spec.lua spec/reliability_spec.lua
 SERVER_SPECS += spec/upgrade_spec.lua spec/docs_spec.lua
 SERVERS = 0.12 13.0
@@ -80,7 +80,7 @@ deb: ## a package for Debian's Prosody, 0.12 and 13.0: target/prosody-push_VERSI
 rock: ## for luarocks and prosodyctl install, source and built for LUA_VERSION: target/rock/prosody-push-VERSION-1.*.rock
 	rm -rf "$(ROCKS)"
 	mkdir -p "$(ROCKS)"
-	tar --create --gzip --transform='s,^,$(ROCK)/,' --file="$(ROCKS)/$(ROCK).tar.gz" Cargo.* LICENSE Makefile *.md benches lua src
+	tar --create --gzip --transform='s,^,$(ROCK)/,' --file="$(ROCKS)/$(ROCK).tar.gz" Cargo.* LICENSE Makefile *.md benches lua spec/support/oracle.rs src
 	sed 's,"scm-1","$(VERSION)-1",; s,git+file://\.,file://$(ROCK).tar.gz,' prosody-push-scm-1.rockspec >"$(ROCKS)/$(ROCK)-1.rockspec"
 	cd "$(ROCKS)" && zip -q "$(ROCK)-1.src.rock" "$(ROCK)-1.rockspec" "$(ROCK).tar.gz"
 	sed -i 's/lua >= .*"/lua ~> $(LUA_VERSION)"/' "$(ROCKS)/$(ROCK)-1.rockspec"
@@ -91,7 +91,7 @@ deps: ## what demo and tests run on: Debian packages, both Prosodys in .prosody
 	spec/support/deps
 
 dev:
-	cargo build --locked
+	cargo build --locked --lib --example oracle
 
 demo: deps dev ## a phone is woken, step by step; PROSODY=13 for 13.0
 	@PROSODY=$(PROSODY) lua5.4 spec/demo.lua

@@ -57,6 +57,8 @@ local Engine = {};
 ---@field calls table<string, true>  namespaces of what a call is told by
 ---@field most_of_a_kind integer     entries of `more` of one kind that are looked at
 ---@field longest_entry integer      bytes of one
+---@field first_children integer     of an element that has many: how many of the first are looked at
+---@field last_children integer      and of the last
 ---Where mentions are asked for, kinds of `more`:
 ---@field mention? string            a JID that is mentioned
 ---@field mentioned_occupant? string an occupant of the room that is mentioned, by id

@@ -1,5 +1,5 @@
 -- What the rules know of a stanza: one walk over it, for a word of bits and a few scalars. Which parts matter is said by
--- the library; see src/facts.rs.
+-- the library; see src/walk.rs.
 
 local rostermanager = require "core.rostermanager";
 local urldecode = require "util.http".urldecode;
@@ -65,9 +65,20 @@ return function (engine, sessions, rooms)
 		if attr.mentions then note(known.mentioned_group, attr.mentions.." "..(attr.uri and forms.uri(attr.uri) or attr.uri or "")); end
 	end
 
-	-- Rules are src/facts.rs's. Every message comes by here: add() is written out where most of them pass.
+	-- The children of an element that are looked at. Nobody means well who sends more.
+	local function looked_at(tags)
+		local first, last = known.first_children, known.last_children;
+		if #tags <= first + last then return tags; end
+		local ends = {};
+		for i = 1, first do ends[i] = tags[i]; end
+		for i = #tags - last + 1, #tags do ends[#ends + 1] = tags[i]; end
+		return ends;
+	end
+
+	-- Rules are src/walk.rs's. Every message comes by here: add() is written out where most of them pass.
 	local function walk(element, rule, word, xmlns)
-		local names, tags = rule.children, element.tags;
+		local names = rule.children;
+		local tags = names and looked_at(element.tags);
 		for i = 1, names and #tags or 0 do
 			local child = tags[i];
 			local namespaces = names[child.name];
@@ -187,7 +198,7 @@ return function (engine, sessions, rooms)
 		if known.archived and (id or archive_id) then word = add(word, known.archived); end
 		if known.nickname then note_sessions(user, stanza); end
 		return word, from, body, id or archive_id or names[stanza], (call or invited) and call_of(forwarded or stanza, from),
-			entries and table.concat(entries, "\0");
+			entries and entries[1] and table.concat(entries, "\0");
 	end
 
 	-- Whether it is a room that the user is in, or one of this server.
@@ -212,7 +223,7 @@ return function (engine, sessions, rooms)
 
 	-- Whether a message is about a call.
 	local function is_about_call(stanza)
-		for _, child in ipairs(stanza.tags) do
+		for _, child in ipairs(looked_at(stanza.tags)) do
 			if known.calls[child.attr.xmlns] then return true; end
 		end
 		return false;

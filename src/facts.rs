@@ -155,6 +155,9 @@ pub const MORE_PUSH2: &[char] = &[MENTION, REPLY_TO];
 /// Entries of one kind that are looked at, and bytes of one: more of either is nothing that a client sends.
 pub const MOST_OF_A_KIND: usize = 100;
 pub const LONGEST_ENTRY: usize = 4096;
+/// Children of an element that are looked at: of more, the first ones and, since the archive adds its id at the end, the last.
+pub const FIRST_CHILDREN: usize = 400;
+pub const LAST_CHILDREN: usize = 100;
 
 impl<'a> Call<'a> {
     /// The other end's bare JID, a space, and the id; in a call of `account` with itself the other end is not known.

@@ -1,4 +1,5 @@
--- What in the configuration keeps phones from ringing, said when the server starts: one warning each, with what to do.
+-- What in the configuration keeps phones from ringing: a sentence each, with what to do. Said when the server starts, and by
+-- `prosodyctl shell push check`.
 
 local is_loaded = require "core.modulemanager".is_loaded;
 
@@ -14,41 +15,75 @@ local WANTED = {
 local EXTENSIONS = { encrypted = "cloud_notify_encrypted", filters = "cloud_notify_filters", priority = "cloud_notify_priority_tag" };
 
 -- In seconds, as mod_smacks reads it. COMPAT 0.12 has no get_option_period.
-local function smacks_hibernation_time(host_module)
+local function period(host_module, name, default)
 	local get = host_module.get_option_period or host_module.get_option_number;
-	return get(host_module, "smacks_hibernation_time", 600);
+	return get(host_module, name, default);
 end
 
-return function (host_module)
+-- A client whose connection is dead is noticed by the ack that it does not send: mod_smacks has to ask for it.
+local function check_acks(host_module, say)
 	local host = host_module.host;
-	local function warn(...) host_module:log("warn", ...); end
+	if not is_loaded(host, "smacks") then return; end
+	if period(host_module, "smacks_max_ack_delay", 30) <= 0 then
+		say("smacks_max_ack_delay is 0: a client whose connection is dead is not woken before the connection times out, minutes "
+			.."later. Leave the option out.");
+	end
+	local unacked = host_module:get_option_number("smacks_max_unacked_stanzas", 0);
+	if unacked > 0 then
+		say("smacks_max_unacked_stanzas is %d: mod_smacks asks a client for no ack, and cannot notice that its connection is dead, "
+			.."before more stanzas than that wait. Leave the option out.", unacked);
+	end
+	local inactive = host_module:get_option_number("smacks_max_inactive_unacked_stanzas", 256);
+	local battery_saver = is_loaded(host, "csi_battery_saver");
+	if inactive > 0 and is_loaded(host, "csi") and (battery_saver or not is_loaded(host, "csi_simple")) then
+		say("mod_smacks asks a client that is inactive for no ack before %d stanzas wait, and mod_%s does not make it: a phone in "
+			.."a pocket whose connection is dead is not woken. Use mod_csi_simple instead, or set "
+			.."smacks_max_inactive_unacked_stanzas = 0.", inactive, battery_saver and "csi_battery_saver" or "csi");
+	end
+end
 
-	local desk = desks.of_host(host)[1];
-	if not desk then return; end
+local function check_hibernation(host_module, desk, say)
+	local longest, wake_before = math.floor(desk.max_hibernation), math.floor(desk.wake_before);
+	if wake_before >= longest then
+		say("push_wake_before_timeout (%d seconds) is not shorter than push_max_hibernation_timeout (%d seconds): nobody is "
+			.."woken. Make it shorter.", wake_before, longest);
+	end
+	local own = period(host_module, "smacks_hibernation_time", 600);
+	if own > longest then
+		say("smacks_hibernation_time (%.0f seconds) is longer than push_max_hibernation_timeout (%d seconds), which has no "
+			.."effect. Make one shorter, or leave the latter out.", own, longest);
+	end
+end
+
+local function check_modules(host, desk, say)
 	for _, wanted in ipairs(WANTED) do
 		local name, otherwise = wanted[1], wanted[2];
 		if not is_loaded(host, name) then
-			warn("Push: mod_%s is not loaded: %s. Add %q to modules_enabled.", name, otherwise, name);
+			say("mod_%s is not loaded: %s. Add %q to modules_enabled.", name, otherwise, name);
 		end
 	end
 	if not is_loaded(host, "s2s") then
-		warn("Push: mod_s2s is not loaded: app servers elsewhere cannot be reached, and pushes to them fail. Take \"s2s\" out of "
+		say("mod_s2s is not loaded: app servers elsewhere cannot be reached, and pushes to them fail. Take \"s2s\" out of "
 			.."modules_disabled, unless all app servers are components of this server.");
 	end
 	for extension, name in pairs(EXTENSIONS) do
 		if is_loaded(host, "cloud_notify") and is_loaded(host, name) and not desk.extensions[extension] then
-			warn("Push: mod_%s is not the one of prosody-push: pushes go through two modules. Put prosody-push's folder before the "
+			say("mod_%s is not the one of prosody-push: pushes go through two modules. Put prosody-push's folder before the "
 				.."other in plugin_paths.", name);
 		end
 	end
-	local longest, wake_before = math.floor(desk.max_hibernation), math.floor(desk.wake_before);
-	if wake_before >= longest then
-		warn("Push: push_wake_before_timeout (%d seconds) is not shorter than push_max_hibernation_timeout (%d seconds): nobody is "
-			.."woken. Make it shorter.", wake_before, longest);
-	end
-	local own = smacks_hibernation_time(host_module);
-	if own > longest then
-		warn("Push: smacks_hibernation_time (%.0f seconds) is longer than push_max_hibernation_timeout (%d seconds), which has no "
-			.."effect. Make one shorter, or leave the latter out.", own, longest);
+end
+
+-- Calls say(sentence, …) for each.
+return function (host_module, say)
+	local desk = desks.of_host(host_module.host)[1];
+	if not desk then return; end
+	check_modules(host_module.host, desk, say);
+	check_acks(host_module, say);
+	check_hibernation(host_module, desk, say);
+	local contact = tostring(host_module:get_option("contact_uri"));
+	if is_loaded(host_module.host, "push2") and not contact:find("^mailto:") and not contact:find("^https:") then
+		say("contact_uri is not a mailto: or https: address: push services may refuse the pushes of Push 2.0 (RFC 8292). Set it to one "
+			.."where you can be reached.");
 	end
 end

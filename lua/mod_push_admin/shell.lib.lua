@@ -4,6 +4,7 @@ local jid_prepped_split = require "util.jid".prepped_split;
 local now = require "util.time".now;
 local promise = require "util.promise";
 
+local check = module:require "check";
 local desks = module:require "desks";
 
 local NONE = "No client of this user has asked to be woken: there are no registrations";
@@ -152,11 +153,23 @@ function commands.stats(self)
 	return true, "since the modules were loaded";
 end
 
+function commands.check(self)
+	local print, found = printer(self), 0;
+	for _, host in ipairs(desks.hosts()) do
+		check(module:context(host), function (sentence, ...)
+			found = found + 1;
+			print(host..": "..sentence:format(...));
+		end);
+	end
+	return true, found == 0 and "Nothing in the configuration keeps phones from ringing" or count(found, "thing").." to mend";
+end
+
 local DESCRIPTIONS = {
 	{ "list", "Devices that a user's clients have registered, or all", { "jid" } };
 	{ "explain", "Why a user's devices were woken, or not: the last decisions", { "jid" } };
 	{ "test", "Wake a user's devices, or one, and say what the app servers answer", { "jid", "device" } };
 	{ "remove", "End the registration of a device, by its number in the list or its name", { "jid", "device" } };
+	{ "check", "What in the configuration keeps phones from ringing", {} };
 	{ "stats", "How many pushes were sent, not sent, and what became of them", {} };
 };
 

@@ -4,7 +4,7 @@ use mlua::prelude::*;
 
 use crate::config::Config;
 use crate::facts::{
-    ACTIVITY, ARCHIVED, CONTACT, LONGEST_ENTRY, MENTION, MENTIONED_GROUP, MENTIONED_OCCUPANT, MORE_PUSH2, MORE_TIGASE,
+    ACTIVITY, ARCHIVED, CONTACT, FIRST_CHILDREN, LAST_CHILDREN, LONGEST_ENTRY, MENTION, MENTIONED_GROUP, MENTIONED_OCCUPANT, MORE_PUSH2, MORE_TIGASE,
     MOST_OF_A_KIND, NICKNAME, OCCUPANT, REFLECTED, STRANGER,
 };
 use crate::protocol::Protocol;
@@ -29,6 +29,8 @@ pub fn stanzas(lua: &Lua, protocol: Protocol, config: &Config, extensions: Exten
     table.set("calls", lua.create_table_from(CALL_NAMESPACES.map(|namespace| (namespace, true)))?)?;
     table.set("most_of_a_kind", MOST_OF_A_KIND)?;
     table.set("longest_entry", LONGEST_ENTRY)?;
+    table.set("first_children", FIRST_CHILDREN)?;
+    table.set("last_children", LAST_CHILDREN)?;
     if wanted.more.contains(&MENTION) {
         table.set("mentioned_group", MENTIONED_GROUP.to_string())?;
         table.set("mentioned_occupant", MENTIONED_OCCUPANT.to_string())?;
