@@ -10,7 +10,7 @@ local st = require "util.stanza";
 local traceback, xpcall = debug.traceback, xpcall;
 
 if module:get_host_type() ~= "local" then
-	error(("mod_%s is for hosts that users have accounts on, and %s is none: take it out of this host's modules_enabled.")
+	error(("mod_%s needs a host with user accounts, and %s has none: take it out of this host's modules_enabled.")
 		:format(module.name, module.host), 0);
 end
 
@@ -190,7 +190,7 @@ end
 -- A user who asks for a subscription tells whom he asks, who may have no session at all.
 local function asked(user, stanza)
 	local word, from, text, name, call, more = facts(user, stanza);
-	push(engine.on_addressed, user, stanza, nil, word, from, text, name, call, more, stanza.attr.to, held(user));
+	push(engine.on_addressed, user, stanza, nil, word, from, text, name, call, more, stanza.attr.to, sessions.available(user));
 end
 
 local function ping(user, records)
@@ -219,9 +219,6 @@ local desk = module:require "prosody_push_desk"(engine, store, sessions, registr
 
 local remove_refused = background("the end of a registration that was refused", remove_failing);
 
--- Refusals in a row by identifier, for whoever looks after devices: mod_http_admin_api reads them.
-local push_errors = module:shared("push_errors");
-
 -- True if the stanza is the answer to a push.
 local function answer(stanza)
 	local id, from, kind, condition, text = stanza.attr.id, stanza.attr.from, nil, nil, nil;
@@ -231,7 +228,7 @@ local function answer(stanza)
 	end
 	local ours, wait, gone, identifier, refusals = engine:on_answer(now(), id, from, kind, condition, text);
 	if wait then ring_in(wait); end
-	if identifier then push_errors[identifier] = refusals > 0 and refusals or nil; end
+	if identifier then registrations.refused(identifier, refusals); end
 	if gone then remove_refused(gone); end
 	if ours then desk.answered(id, kind, condition, text); end
 	return ours;

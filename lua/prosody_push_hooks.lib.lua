@@ -96,7 +96,8 @@ return function (push)
 	end));
 
 	-- Before mod_s2s closes its connections.
-	module:hook_global("server-stopping", guarded("pushes that were held when the server stopped", function ()
+	module:hook_global("server-stopping", guarded("pushes when the server stops", function ()
+		push.smacks.stops();
 		push.flush();
 	end), 100);
 

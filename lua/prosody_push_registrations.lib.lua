@@ -25,6 +25,13 @@ return function (engine, store, sessions, watchdog)
 		return whole:get(user) or store.alone(fetch_whole, user);
 	end
 
+	-- Refusals in a row by identifier, for whoever looks after devices: mod_http_admin_api reads them.
+	local push_errors = module:shared("push_errors");
+
+	local function refused(identifier, refusals)
+		push_errors[identifier] = refusals > 0 and refusals or nil;
+	end
+
 	-- COMPAT 0.12 has no disabled accounts. What cannot be read is no reason to be silent.
 	local function is_disabled(user)
 		return usermanager.user_is_enabled ~= nil and usermanager.user_is_enabled(user, module.host) == false;
@@ -110,6 +117,7 @@ return function (engine, store, sessions, watchdog)
 		take(user, records, disabled);
 		for _, identifier in ipairs(gone) do
 			unbind_all(user, identifier);
+			refused(identifier, 0);
 			module:log("info", "Push registration removed: %s, %s (%s)", user, identifier, why);
 		end
 		return true;
@@ -147,8 +155,11 @@ return function (engine, store, sessions, watchdog)
 			local superseded;
 			record.timestamp, superseded = engine:admit(user, records, identifier, record.timestamp);
 			return take_out(records, superseded);
-		end, "the same device has registered anew, or one more than a user may have");
-		if ok then engine:enabled(now(), user, identifier); end
+		end, "the same device has registered anew, or the user has too many registrations");
+		if ok then
+			engine:enabled(now(), user, identifier);
+			refused(identifier, 0);
+		end
 		return ok, err;
 	end
 
@@ -156,7 +167,7 @@ return function (engine, store, sessions, watchdog)
 	local function disable(user, jid, node)
 		return remove_chosen(user, function (records)
 			return engine:matching(user, records, jid, node);
-		end, "its client wants no more pushes");
+		end, "its client disabled push");
 	end
 
 	-- What an app server means by taking an affiliation away.
@@ -197,6 +208,7 @@ return function (engine, store, sessions, watchdog)
 	return {
 		load = load;
 		load_again = load_again;
+		refused = refused;
 		read_whole = read_whole;
 		forget = forget;
 		enable = enable;

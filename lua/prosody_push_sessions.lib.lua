@@ -26,18 +26,32 @@ local function state_of(session)
 	return queue and queue:count_unacked() == 0 and states.in_use or states.connected;
 end
 
--- How it is with the sessions that hold registrations, whoever wrote that there, as the library reads it; `except` is left out.
-local function held(user, except)
+-- As the library reads it: for each session that holds a registration, whoever wrote that there, how it is with it. state(session)
+-- tells; of those for which it gives nothing there is nothing.
+local function write(user, state)
 	local of_user, written = host_sessions[user], nil;
 	if not of_user then return nil; end
 	for _, session in next, of_user.sessions do
-		local identifier = session ~= except and session[identifier_field];
-		if identifier then
-			local entry = state_of(session)..identifier;
+		local identifier = session[identifier_field];
+		local letter = identifier and state(session);
+		if letter then
+			local entry = letter..identifier;
 			written = written and written.."\0"..entry or entry;
 		end
 	end
 	return written;
+end
+
+-- How it is with the sessions that hold registrations; `except` is left out.
+local function held(user, except)
+	return write(user, except and function (session) return session ~= except and state_of(session); end or state_of);
+end
+
+-- The same, of those that a presence for the user is sent to: where an ack is late, it is met in what the session is sent.
+local function available(user)
+	return write(user, function (session)
+		return session.presence and (is_late(session) and states.hibernates or state_of(session));
+	end);
 end
 
 -- Each session of the host.
@@ -49,4 +63,4 @@ local function each()
 	end);
 end
 
-return { of = of, each = each, held = held, is_late = is_late };
+return { of = of, each = each, held = held, available = available, is_late = is_late };

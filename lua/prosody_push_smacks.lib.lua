@@ -67,11 +67,13 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 
 	-- session -> with how many stanzas in its queue its device is woken to take them
 	local alarms = setmetatable({}, { __mode = "k" });
+	local first_alarm = engine:queue_alarm(queue_size);
 
 	local function watch_queue(session)
 		local unacked = session.outgoing_stanza_queue and session.outgoing_stanza_queue:count_unacked() or 0;
-		alarms[session] = alarms[session] or engine:queue_alarm(queue_size);
-		if unacked < alarms[session] then return; end
+		-- The client has taken what there was.
+		if unacked < first_alarm then alarms[session] = nil; end
+		if unacked < (alarms[session] or first_alarm) then return; end
 		alarms[session] = engine:queue_alarm(queue_size, unacked);
 		wake(session, "queue full");
 	end
@@ -144,6 +146,7 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 		session.first_hibernated_push = nil;
 		watchdog.extend(session);
 		push_queue(session, queue);
+		watch_queue(session);
 	end
 
 	local function resumed(session)
@@ -153,14 +156,23 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 		if session[identifier_field] then engine:on_resumed(session.username, session[identifier_field]); end
 	end
 
-	-- The session is about to go, and what it has with it. One that can be resumed hibernates instead.
-	local function ends(session)
-		if session.resumption_token and not session.hibernating then return; end
+	-- The session goes, and what it has with it.
+	local function goes(session)
 		local batch = stop_waiting(session);
 		if batch then push_batch(session, batch); end
 		if session[identifier_field] and session.smacks and not session.hibernating and session.outgoing_stanza_queue then
 			push_queue(session, session.outgoing_stanza_queue:table(), true);
 		end
+	end
+
+	-- A session is about to go. One that can be resumed hibernates instead.
+	local function ends(session)
+		if not session.resumption_token or session.hibernating then goes(session); end
+	end
+
+	-- The server stops, and all sessions go.
+	local function stops()
+		for session in sessions.each() do goes(session); end
 	end
 
 	-- What waits is pushed, for it would not survive a reload.
@@ -181,7 +193,7 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 	end
 
 	return {
-		queued = queued; acks_late = acks_late; hibernates = hibernates; resumed = resumed; ends = ends; wake = wake; flush = flush;
-		restored = restored; stop = stop;
+		queued = queued; acks_late = acks_late; hibernates = hibernates; resumed = resumed; ends = ends; stops = stops; wake = wake;
+		flush = flush; restored = restored; stop = stop;
 	};
 end

@@ -10,7 +10,7 @@ return function (push)
 	local function wake_all()
 		local users = {};
 		for user in push.users() do users[#users + 1] = user; end
-		module:log("info", "Waking the devices of %d users, who lost their sessions when the server stopped", #users);
+		module:log("info", "Waking the devices of up to %d users, who lost their sessions when the server stopped", #users);
 		local wake = push.background("waking devices after the start", push.wake_after_start);
 		for i, user in ipairs(users) do
 			module:add_timer(SPREAD * (i - 1) / #users, function () wake(user); end);

@@ -19,7 +19,7 @@ local function read(user)
 		return records or {};
 	end
 	if err ~= trouble then
-		module:log("error", "Push registrations cannot be read, first those of %s: %s. Nobody is woken until they can be.", user, err);
+		module:log("error", "Push registrations cannot be read, first those of %s: %s. No push is sent until they can be read.", user, err);
 		trouble = err;
 	end
 	return nil, err;
@@ -34,9 +34,15 @@ local function write(user, records)
 	return true;
 end
 
--- All users who have registrations, as far as the store can tell.
+-- An iterator, of nothing where there is none: a store may not be able to tell.
+local function iterate(iterator, ...)
+	if not iterator then return function () end; end
+	return iterator, ...;
+end
+
+-- All users who have registrations.
 local function users()
-	return store:users() or function () end;
+	return iterate(store:users());
 end
 
 local function leave(exit, ok, ...)

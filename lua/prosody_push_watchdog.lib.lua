@@ -15,14 +15,24 @@ return function (max_hibernation, wake_before, wake)
 
 	-- As util.watchdog's, which on 0.12 keeps the timer of a dog that was cancelled, and with it the session, until it rings:
 	-- days, and for each nap another.
-	local function new_dog(timeout, callback)
+	local function new_dog(session, timeout, callback)
 		local dog = { timeout = timeout, callback = callback };
-		function dog:cancel()
-			if self.timer_id then timer.stop(self.timer_id); end
-			self.timer_id = nil;
+		local function stop()
+			if dog.timer_id then timer.stop(dog.timer_id); end
+			dog.timer_id = nil;
+		end
+		function dog:cancel() -- luacheck: ignore 212/self
+			stop();
+			-- mod_smacks lets it go before it finds that the session cannot be resumed, and nothing would ever end the session.
+			timer.add_task(0, function ()
+				if session.hibernating and not session.destroyed and not session.hibernating_watchdog then
+					session.hibernating_watchdog = dog;
+					dog:reset();
+				end
+			end);
 		end
 		function dog:reset(new_timeout)
-			self:cancel();
+			stop();
 			self.timeout = new_timeout or self.timeout;
 			self.timer_id = timer.add_task(self.timeout + 1, function () return self:callback(); end);
 		end
@@ -37,8 +47,8 @@ return function (max_hibernation, wake_before, wake)
 
 	local function set(session, watch, timeout, callback)
 		silence(watch);
-		session.hibernating_watchdog:cancel();
-		session.hibernating_watchdog = new_dog(timeout, callback);
+		if session.hibernating_watchdog then session.hibernating_watchdog:cancel(); end
+		session.hibernating_watchdog = new_dog(session, timeout, callback);
 		if wake_before > 0 and wake_before < timeout then
 			watch.alarm = timer.add_task(timeout - wake_before, function ()
 				watch.alarm = nil;
@@ -79,9 +89,7 @@ return function (max_hibernation, wake_before, wake)
 		local own = watch.own;
 		watch.own = nil;
 		silence(watch);
-		if session.hibernating_watchdog then
-			set(session, watch, own.timeout, own.callback);
-		end
+		if session.hibernating and not session.destroyed then set(session, watch, own.timeout, own.callback); end
 	end
 
 	-- mod_smacks has let the dog go.

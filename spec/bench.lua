@@ -6,6 +6,7 @@ local paths = require "spec.support.paths";
 local cases = require "spec.bench.cases";
 local report = require "spec.bench.report";
 local lfs = require "lfs";
+local player = require "spec.bench.player";
 local prosody = require "spec.support.prosody";
 local stats = require "spec.bench.stats";
 
@@ -279,6 +280,15 @@ local function resident(version)
 	return out;
 end
 
+-- What reaches a phone in a day, on both sides.
+local function phones_day(version)
+	if version.is_extra then return nil; end
+	local counts = player.run(version.version);
+	for _, note in ipairs(counts.ours.notes) do progress("%s: %s", version.name, note); end
+	progress("%s: a phone's day", version.name);
+	return counts;
+end
+
 
 ---- All of it ----
 
@@ -289,10 +299,10 @@ for _, version in ipairs(versions) do
 		growth = growth(version); ordinary = ordinary(version); devices = devices(version); nothing = nothing(version); queued = queued(version);
 		encrypted = encrypted(version); push2 = push2(version); burst = burst(version);
 		in_flight = in_flight(version); registered = registered(version);
-		resident = resident(version);
+		resident = resident(version); day = phones_day(version);
 	});
 end
-local missed = report(results, arg[1]);
+local missed = report.write(results, arg[1]);
 if missed > 0 then
 	io.stderr:write(("%d bars are missed.\n"):format(missed));
 	os.exit(1, true);

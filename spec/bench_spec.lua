@@ -1,5 +1,8 @@
 -- The bench itself, in small: what it counts is what it says. Its figures are `make bench`'s.
 local cases = require "spec.bench.cases";
+local day = require "spec.bench.day";
+local player = require "spec.bench.player";
+local report = require "spec.bench.report";
 local stats = require "spec.bench.stats";
 
 local VERSION = os.getenv("PROSODY") or "0.12";
@@ -52,5 +55,57 @@ describe("the bench", function ()
 	it("knows the middle and the spread", function ()
 		assert.same({ median = 3, low = 2, high = 4 }, stats.of({ 5, 1, 4, 2, 3 }));
 		assert.same({ median = 1.5, low = 1.25, high = 1.75 }, stats.of({ 2, 1 }));
+	end);
+end);
+
+describe("a phone's day", function ()
+	local IMPORTANT, SILENT = { important = true }, { silent = true };
+
+	it("is as long as it is said to be", function ()
+		assert.same({ 40, 3, 60, 3, 32 }, { day.contacts, day.rooms, day.messages, day.calls, day.sleeps });
+	end);
+
+	it("is counted", function ()
+		local sides = player.start(VERSION);
+		-- The first two sleeps.
+		local counts = player.play(sides, table.move(day.moments, 1, 10, 1, {}));
+		-- What must wake nobody, as if somebody had to be woken for it.
+		local wrong = player.play(sides, day.moments_of({ { "24:00", awake = {}, { IMPORTANT, "3 is away", "4 types" } } }));
+		player.stop(sides);
+		local ours, reference = counts.ours, counts.reference;
+		assert.same({ 0, 1, 1 }, { ours.call, ours.important, ours.silent });
+		assert.same({ 0, 0, 0, 0 }, { ours.needless, ours.missed, ours.late, ours.unheard }, table.concat(ours.notes, "\n"));
+		assert.same({ 1, 4, 3 }, { reference.important, reference.silent, reference.needless });
+		assert.same({ 1, 0 }, { wrong.ours.missed, wrong.ours.needless });
+		assert.same({ "24:00, asleep: missed (3 is away; 4 types)" }, wrong.ours.notes);
+		assert.same({ 1, 0, 1 }, { wrong.reference.missed, wrong.reference.needless, wrong.reference.silent });
+	end);
+
+	it("tells what is needless, missed, late and unheard", function ()
+		local counts = player.new_counts();
+		local function come(leads, important, silent, ends)
+			player.count(counts, { time = "07:00", phone = "asleep", leads = leads, words = {} }, { important = important, silent = silent }, ends);
+			return { counts.needless, counts.missed, counts.late, counts.unheard };
+		end
+		assert.same({ 0, 0, 0, 0 }, come(IMPORTANT, 1, 0, true));
+		assert.same({ 2, 0, 0, 0 }, come(IMPORTANT, 2, 1, true), "one more, and one of another kind");
+		assert.same({ 2, 0, 0, 0 }, come(SILENT, 0, 1, true));
+		assert.same({ 2, 0, 0, 1 }, come(SILENT, 0, 0));
+		assert.same({ 3, 0, 0, 1 }, come(SILENT, 1, 0, true), "the phone is awake all the same");
+		assert.same({ 3, 0, 0, 1 }, come(IMPORTANT, 0, 0));
+		assert.same({ 3, 0, 1, 1 }, come({}, 1, 0, true));
+		assert.same({ 3, 0, 1, 1 }, come(IMPORTANT, 0, 0));
+		assert.same({ 3, 1, 1, 1 }, come({}, 0, 0, true));
+		assert.same({ 4, 1, 1, 1 }, come({}, 0, 1, true));
+		assert.same({ 5, 2, 1, 1 }, come(IMPORTANT, 0, 2, true), "a silent push in its place");
+	end);
+
+	it("is a section of the report", function ()
+		local counts, out = { reference = player.new_counts(), ours = player.new_counts() }, {};
+		counts.reference.needless = 48;
+		report.phones_day({ { name = "0.12.3", day = counts }, { name = "13.0.1" } }, out);
+		local text = table.concat(out, "\n");
+		assert.matches("| 0.12.3: reference | 0.12.3: ours |\n", text, 1, true);
+		assert.matches("| needless ones among these | 48 | 0 |\n", text, 1, true);
 	end);
 end);

@@ -1,5 +1,6 @@
--- What the documents show is true: every block of configuration is loaded, every file is there, every command of the server is
--- run; so is the demo, and of other commands it is known what runs them.
+-- Checks the documents against the code: loads each block of configuration, looks for each file that they name, compares their
+-- tables with the options, reasons, causes and warnings of the code, and runs each command of the server and the demo. Of other
+-- commands it knows the spec that runs them.
 local paths = require "spec.support.paths";
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
@@ -70,6 +71,30 @@ describe("the documents", function ()
 			said[reason] = text;
 		end
 		assert.is_true(n > 15);
+	end);
+
+	it("have every event that `push explain` names", function ()
+		local operators, n = read("docs/operators.md"), 0;
+		for cause, text in read("src/journal.rs"):gmatch('Cause::(%a+) => "([^"]+)"') do
+			n = n + 1;
+			assert.is_truthy(operators:find(("\n| %s | "):format(text), 1, true), cause);
+		end
+		assert.is_true(n > 8);
+	end);
+
+	it("have every warning of `push check`", function ()
+		local check, operators, n = read("lua/mod_push_admin/check.lib.lua"), read("docs/operators.md"), 0;
+		for name in check:gmatch('\n\t{ "(%w+)", "') do
+			n = n + 1;
+			assert.is_truthy(operators:find(("\n| `mod_%s is not loaded` | "):format(name), 1, true), name);
+		end
+		-- By their first two words; values that a warning fills in are dots in the table.
+		for sentence in check:gmatch('say%("([^"]+)"') do
+			n = n + 1;
+			local beginning = sentence:gsub("%(?%%[%d.]*%a[^)]*%)", "…"):gsub("%%%a", "…"):match("^%S+ %S+");
+			assert.is_truthy(operators:find("\n| `"..beginning, 1, true), beginning);
+		end
+		assert.is_true(n > 9);
 	end);
 
 	it("show commands of make that there are", function ()

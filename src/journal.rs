@@ -43,13 +43,13 @@ impl Cause {
     fn text(self) -> &'static str {
         match self {
             Cause::Offline => "no client took it",
-            Cause::Addressed => "it was archived or is on its way",
+            Cause::Addressed => "it was archived, or it is a call or a request for a subscription",
             Cause::Queued => "it waits for a client that does not answer",
             Cause::Ping => "a module asked for it",
             Cause::Test => "the administrator asked for it",
             Cause::Released => "it had been held",
             Cause::Again => "the push service could not take it before",
-            Cause::QueueFull => "what waits for its session is nearly too much",
+            Cause::QueueFull => "its session's queue is four fifths full",
             Cause::Started => "the server has started",
             Cause::HibernationEnds => "its session is about to end",
         }

@@ -53,7 +53,7 @@ end
 hook_iq("enable", enable);
 
 hook_iq("disable", function (session)
-	local removed = push.registrations.remove(session.username, identifier_of(session), "its client wants no more pushes");
+	local removed = push.registrations.remove(session.username, identifier_of(session), "its client disabled push");
 	if removed == nil then return nil, "wait", "internal-server-error"; end
 	return true;
 end);

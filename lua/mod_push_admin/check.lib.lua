@@ -8,7 +8,7 @@ local desks = module:require "desks";
 local WANTED = {
 	{ "smacks", "a client whose connection is dead looks connected, and nothing wakes it" };
 	{ "mam", "while one client of a user is connected, messages for him do not wake the others" };
-	{ "carbons", "what one client of a user has got, the others do not hear of" };
+	{ "carbons", "a client does not see the messages that another client of the user has received" };
 };
 
 -- Those of other authors that ours take the place of; they work, and cost what ours do not.
@@ -36,7 +36,7 @@ local function check_acks(host_module, say)
 	local inactive = host_module:get_option_number("smacks_max_inactive_unacked_stanzas", 256);
 	local battery_saver = is_loaded(host, "csi_battery_saver");
 	if inactive > 0 and is_loaded(host, "csi") and (battery_saver or not is_loaded(host, "csi_simple")) then
-		say("mod_smacks asks a client that is inactive for no ack before %d stanzas wait, and mod_%s does not make it: a phone in "
+		say("mod_smacks asks a client that is inactive for no ack before %d stanzas wait, and mod_%s does not change that: a phone in "
 			.."a pocket whose connection is dead is not woken. Use mod_csi_simple instead, or set "
 			.."smacks_max_inactive_unacked_stanzas = 0.", inactive, battery_saver and "csi_battery_saver" or "csi");
 	end
@@ -45,8 +45,8 @@ end
 local function check_hibernation(host_module, desk, say)
 	local longest, wake_before = math.floor(desk.max_hibernation), math.floor(desk.wake_before);
 	if wake_before >= longest then
-		say("push_wake_before_timeout (%d seconds) is not shorter than push_max_hibernation_timeout (%d seconds): nobody is "
-			.."woken. Make it shorter.", wake_before, longest);
+		say("push_wake_before_timeout (%d seconds) is not shorter than push_max_hibernation_timeout (%d seconds): no device "
+			.."is woken before its session ends. Make it shorter.", wake_before, longest);
 	end
 	local own = period(host_module, "smacks_hibernation_time", 600);
 	if own > longest then
@@ -74,16 +74,21 @@ local function check_modules(host, desk, say)
 	end
 end
 
--- Calls say(sentence, …) for each.
-return function (host_module, say)
+-- RFC 8292 §2.1. Most services take any address, and the default has been another for long: nobody is warned of it at each start.
+local function check_contact(host_module, say)
+	local contact = tostring(host_module:get_option("contact_uri"));
+	if is_loaded(host_module.host, "push2") and not contact:find("^mailto:") and not contact:find("^https:") then
+		say("contact_uri is not a mailto: or https: address: some push services refuse the pushes of Push 2.0. Set it to one where you "
+			.."can be reached.");
+	end
+end
+
+-- Calls say(sentence, …) for each; `in_full` also for what few will meet.
+return function (host_module, say, in_full)
 	local desk = desks.of_host(host_module.host)[1];
 	if not desk then return; end
 	check_modules(host_module.host, desk, say);
 	check_acks(host_module, say);
 	check_hibernation(host_module, desk, say);
-	local contact = tostring(host_module:get_option("contact_uri"));
-	if is_loaded(host_module.host, "push2") and not contact:find("^mailto:") and not contact:find("^https:") then
-		say("contact_uri is not a mailto: or https: address: push services may refuse the pushes of Push 2.0 (RFC 8292). Set it to one "
-			.."where you can be reached.");
-	end
+	if in_full then check_contact(host_module, say); end
 end

@@ -11,7 +11,7 @@ local NONE = "No client of this user has asked to be woken: there are no registr
 
 -- The user's name and host, or nil and what is wrong.
 local function user_of(jid)
-	if type(jid) ~= "string" then return nil, "Whose? Give the user's address: user@host"; end
+	if type(jid) ~= "string" then return nil, "Give the user's address: user@host"; end
 	local user, host = jid_prepped_split(jid);
 	if not user then return nil, jid.." is not a user's address"; end
 	if not prosody.hosts[host] then return nil, "There is no host "..host; end
@@ -159,9 +159,9 @@ function commands.check(self)
 		check(module:context(host), function (sentence, ...)
 			found = found + 1;
 			print(host..": "..sentence:format(...));
-		end);
+		end, true);
 	end
-	return true, found == 0 and "Nothing in the configuration keeps phones from ringing" or count(found, "thing").." to mend";
+	return true, found == 0 and "Nothing in the configuration keeps phones from ringing" or count(found, "setting").." to change";
 end
 
 local DESCRIPTIONS = {

@@ -1,4 +1,5 @@
 -- Prints what was measured and writes it to docs/bench.md, with a plot that gnuplot makes.
+local day = require "spec.bench.day";
 local paths = require "spec.support.paths";
 
 local NONE = "–";
@@ -133,19 +134,75 @@ local bars = {
 		local few, many = version.in_flight.disable[0].ours, version.in_flight.disable[10000].ours;
 		return ("%+.0f %%"):format((many / few - 1) * 100), many <= few * 1.5;
 	end };
+	{ "a phone's day: pushes that are needless, late or missing", "0", function (version)
+		if not version.day then return NONE, true; end
+		local ours = version.day.ours;
+		local wrong = ours.needless + ours.missed + ours.late + ours.unheard;
+		return ("%d"):format(wrong), wrong == 0;
+	end };
 };
 
 
 ---- The text ----
 
-local function tables(results, out)
+-- Functions that add a line, the row of a table, and its head.
+local function writer(out)
 	local function line(format, ...) table.insert(out, format:format(...)); end
 	local function row(...) line("| %s |", table.concat({ ... }, " | ")); end
 	local function head(...)
 		row(...);
 		row((("---"):rep(select("#", ...), " | ")));
 	end
+	return line, row, head;
+end
 
+local DAY = [[
+
+## A phone's day
+
+One day of one user, played through both modules at the same time: %d contacts, %d rooms, a laptop for a part of the day, %d
+messages and %d in rooms, %d calls. The phone loses its connection %d times, twice without the server's knowledge.
+[`spec/bench/day.lua`](../spec/bench/day.lua) is the day, with what each moment of it must lead to; nobody waits for the hours. A push
+is *needless* if its moment asks for no push of that kind, or for no second one. The bar: no push of ours is needless, late or
+missing.
+]];
+
+local DAY_ROWS = {
+	{ "pushes for a call", "call" };
+	{ "other pushes with something to see", "important" };
+	{ "silent pushes", "silent" };
+	{ "needless ones among these", "needless" };
+	{ "missing: pushes with something to see", "missed" };
+	{ "late: the push came only when the server noticed that the connection was dead", "late" };
+	{ "missing: silent pushes for something to take away", "unheard" };
+};
+
+-- The section about the day.
+local function phones_day(results, out)
+	local line, row, head = writer(out);
+	line(DAY, day.contacts, day.rooms, day.messages, day.in_rooms, day.calls, day.sleeps);
+	local names = { "" };
+	for _, version in ipairs(results) do
+		if version.day then
+			table.insert(names, version.name..": reference");
+			table.insert(names, version.name..": ours");
+		end
+	end
+	head(table.unpack(names));
+	for _, of in ipairs(DAY_ROWS) do
+		local cells = { of[1] };
+		for _, version in ipairs(results) do
+			if version.day then
+				table.insert(cells, tostring(version.day.reference[of[2]]));
+				table.insert(cells, tostring(version.day.ours[of[2]]));
+			end
+		end
+		row(table.unpack(cells));
+	end
+end
+
+local function tables(results, out)
+	local line, row, head = writer(out);
 	local missed = 0;
 	line("## The bars\n");
 	line("Ours to the reference, where nothing else is said. **Bold**: missed.\n");
@@ -161,6 +218,8 @@ local function tables(results, out)
 		end
 		row(table.unpack(cells));
 	end
+
+	phones_day(results, out);
 
 	for _, version in ipairs(results) do
 		line("\n## Prosody %s\n", version.name);
@@ -291,8 +350,8 @@ local function machine()
 	return "";
 end
 
--- Gives the number of bars that are missed.
-return function (results, core_file)
+-- Returns the number of bars that are missed.
+local function write(results, core_file)
 	local out = {};
 	local missed = tables(results, out);
 	if core_file then core(core_file, out); end
@@ -304,3 +363,5 @@ return function (results, core_file)
 	file:close();
 	return missed;
 end
+
+return { write = write, phones_day = phones_day };

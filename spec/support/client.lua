@@ -1,10 +1,12 @@
 -- A real XMPP client over TCP.
 --
 --   local phone = client.connect(server, "romeo", { resource = "phone", presence = true, smacks = true, host = … })
+--   smacks = "unresumable"      stream management without resumption
 --   phone:enable_push({ jid = "push.example.test", node = "n1", options = { secret = "s" } })  -> reply
 --   phone:message({ to = "…", body = "…" });  phone:received(pred);  phone:expect(pred, "what")
 --   phone:close()  phone:cut()  phone:sync()  phone:gone()
 --   phone:acked()  phone:sleep()  client.resume(server, "romeo", phone)      with stream management
+--   phone:stall()  phone:unstall()      what the server sends does not arrive, then all of it does
 local net = require "spec.support.net";
 local stream = require "spec.support.stream";
 local base64 = require "util.encodings".base64.encode;
@@ -47,7 +49,7 @@ function client.connect(server, user, opts)
 		:text_tag("resource", opts.resource or user)):get_child("bind", "urn:ietf:params:xml:ns:xmpp-bind"):get_child_text("jid");
 	self.bare, self.resource = self.jid:match("^([^/]+)/(.*)");
 	if opts.smacks then
-		self.stream:send(st.stanza("enable", { xmlns = xmlns_sm, resume = "true" }));
+		self.stream:send(st.stanza("enable", { xmlns = xmlns_sm, resume = opts.smacks ~= "unresumable" and "true" or nil }));
 		self.sm_id = self:arrives("enabled").attr.id;
 		self.handled = 0;
 	end
@@ -156,6 +158,18 @@ end
 
 function methods:cut()
 	self.stream:cut();
+end
+
+-- The line is dead, which the server cannot see: what it sends arrives only after unstall().
+function methods:stall()
+	local arrived = {};
+	self.undelivered = { parser = self.stream.parser, data = arrived };
+	self.stream.parser = { feed = function (_, data) table.insert(arrived, data); end };
+end
+
+function methods:unstall()
+	self.stream.parser = self.undelivered.parser;
+	for _, data in ipairs(self.undelivered.data) do self.stream.parser:feed(data); end
 end
 
 -- What the server says of the client's session; `what` goes on from it, like ".hibernating". Nil if there is none.

@@ -152,7 +152,8 @@ fn text(element: &Element) -> Option<String> {
 fn id_of_invite(message: &Element) -> Option<String> {
     if message.attr("type") == Some("groupchat") {
         let room = bare(message.attr("from")?);
-        let given = message.children().find(|child| child.is("stanza-id", ns::STANZA_ID) && child.attr("by") == Some(room));
+        let given =
+            message.children().find(|child| child.is("stanza-id", ns::STANZA_ID) && child.attr("by") == Some(room));
         return given?.attr("id").map(str::to_owned);
     }
     let origin = message.get_child("origin-id", ns::STANZA_ID).and_then(|origin| origin.attr("id"));
