@@ -177,7 +177,10 @@ local function push(method, user, stanza, given, a, b, c, d, e, f, g, h, i)
 end
 
 local function offline(user, stanza)
-	push(engine.on_offline, user, stanza, nil, facts(user, stanza));
+	local word, from, text, name, call, more = facts(user, stanza);
+	-- Without an archive each session that ends gives its own copy back.
+	if not name and stanza.attr.id then name = facts_about.name(stanza); end
+	push(engine.on_offline, user, stanza, nil, word, from, text, name, call, more);
 end
 
 -- A message from `origin` for a user who may be connected; `id` is that of the archive, if it has it.

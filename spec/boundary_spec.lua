@@ -13,7 +13,8 @@ local stanza_mt = {};
 
 local function new(options, log, protocol)
 	options = options or {};
-	return library.new("example.test", protocol or "push", function (name) return options[name]; end, stanza_mt, function (jid) return jid:lower(); end, log or function () end);
+	local function option(name) return options[name]; end
+	return library.new("example.test", protocol or "push", option, stanza_mt, string.lower, log or function () end);
 end
 
 -- Of an event of a message: the stanzas, and the details of each.

@@ -3,6 +3,7 @@
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
+local net = require "spec.support.net";
 local st = require "util.stanza";
 
 local version = os.getenv("PROSODY");
@@ -21,6 +22,15 @@ local function fields(push)
 	return notification[3][1][3];
 end
 
+local function nothing() return {}; end
+
+local function without_text(pushes)
+	for _, push in ipairs(pushes) do
+		assert.equal("last-message-body", table.remove(fields(push))[2].var);
+	end
+	return pushes;
+end
+
 local function with_stand_in(pushes)
 	for _, push in ipairs(pushes) do
 		table.insert(fields(push), { "field", { var = "last-message-body" }, { { "value", {}, { "New Message!" } } } });
@@ -30,7 +40,7 @@ end
 
 -- In single steps, by name: what the reference sends, made into what we send, and why.
 local DIFFERENCES = {
-	["own message"] = function () return {}; end; -- what the user sent wakes no device of the user
+	["own message"] = nothing; -- what the user sent wakes no device of the user
 	["once"] = function (pushes) -- from the archive, then as offline
 		local seen, once = {}, {};
 		for _, push in ipairs(pushes) do
@@ -39,13 +49,15 @@ local DIFFERENCES = {
 		end
 		return once;
 	end;
-	["key transport"] = function (pushes) -- OMEMO without a payload has nothing to show
-		for _, push in ipairs(pushes) do
-			assert.equal("last-message-body", table.remove(fields(push))[2].var);
-		end
-		return pushes;
-	end;
-	["no-store"] = function () return {}; end; -- nobody keeps it, there is nothing to wake up for
+	["key transport"] = without_text; -- OMEMO without a payload has nothing to show
+	["no-store"] = nothing; -- nobody keeps it, there is nothing to wake up for
+	["nothing to see"] = nothing; -- chat states, subjects of rooms, headlines without a body: nor is there anything to take away
+	["rang nobody"] = nothing; -- the end of a call for which no device rang stops nothing
+	["no text"] = without_text; -- a body that is not to be shown is not told, push_notification_with_body or not
+	["fallback"] = without_text; -- the body of a retraction or a reaction stands for it, in clients that do not know it
+	["invitation"] = with_stand_in; -- who is invited to a room wants to know (mod_csi_simple, too, lets it through)
+	["encrypted"] = with_stand_in; -- marked as encrypted (XEP-0380): something to read, in whatever encryption
+	["omemo:1"] = with_stand_in; -- OMEMO of 2020 counts as encrypted
 	["omemo:2"] = with_stand_in; -- OMEMO of today counts as encrypted
 	["stand-in"] = with_stand_in; -- with push_notification_with_body a call has no text, but has to ring
 };
@@ -60,6 +72,11 @@ local calls = 0;
 local function jmi(name)
 	calls = calls + 1;
 	return st.stanza(name, { xmlns = "urn:xmpp:jingle-message:0", id = "call"..calls });
+end
+
+-- The body stands for something that is not shown (XEP-0428).
+local function fallback(xmlns)
+	return st.stanza("fallback", { xmlns = "urn:xmpp:fallback:0", ["for"] = xmlns });
 end
 
 local function write(message)
@@ -81,16 +98,37 @@ local function from_room(...)
 	end;
 end
 
+-- What a service sends by itself, of type chat.
+local function from_service(...)
+	local children = table.pack(...);
+	return function (world)
+		local message = st.message({ from = "verona@push2.example.test", to = "romeo@example.test", type = "chat", id = "s" });
+		for _, child in ipairs(children) do message:add_child(st.clone(child)); end
+		world.app2:send(message);
+		world.app2:settled();
+	end;
+end
+
 local body = st.stanza("body"):text("All: romeo?");
+local composing = st.stanza("composing", { xmlns = "http://jabber.org/protocol/chatstates" });
+local no_store = st.stanza("no-store", { xmlns = "urn:xmpp:hints" });
+local conference = st.stanza("x", { xmlns = "jabber:x:conference", jid = "verona@push2.example.test" });
+local invite = st.stanza("x", { xmlns = "http://jabber.org/protocol/muc#user" }):tag("invite", { from = "juliet@example.test" }):reset();
+local absent = st.stanza("notification", { xmlns = "http://quobis.com/xmpp/muc#push", jid = "verona@push2.example.test" });
+local retraction = st.stanza("retract", { xmlns = "urn:xmpp:message-retract:1", id = "m" });
+local reactions = st.stanza("reactions", { xmlns = "urn:xmpp:reactions:0", id = "m" }):text_tag("reaction", "👍"):reset();
 
 local content = {
 	{ "a chat message", write { body = "Romeo & <Juliet> 💘" } };
 	{ "a normal message", write { body = "Romeo?", type = "normal" } };
-	{ "a chat state", write { st.stanza("composing", { xmlns = "http://jabber.org/protocol/chatstates" }) } };
+	{ "a chat state", write { composing },
+		default = "nothing to see"; with_body = "nothing to see"; without_body = "nothing to see" };
 	{ "a receipt", write { st.stanza("received", { xmlns = "urn:xmpp:receipts", id = "m" }) } };
-	{ "a chat state that nobody keeps", write { st.stanza("paused", { xmlns = "http://jabber.org/protocol/chatstates" }),
-		st.stanza("no-store", { xmlns = "urn:xmpp:hints" }) },
+	{ "a chat state that nobody keeps", write { composing, no_store },
+		default = "nothing to see"; with_body = "nothing to see"; without_body = "nothing to see" };
+	{ "a receipt that nobody keeps", write { st.stanza("received", { xmlns = "urn:xmpp:receipts", id = "m" }), no_store },
 		default = "no-store"; with_body = "no-store"; without_body = "no-store" };
+	{ "a text with no-store", write { body = "Romeo?", no_store } };
 	{ "an empty body", write { st.stanza("body") } };
 	{ "a headline", write { body = "News", type = "headline" } };
 	{ "OMEMO with a body", write { body = "encrypted", encrypted("eu.siacs.conversations.axolotl", true) } };
@@ -101,15 +139,38 @@ local content = {
 		default = "key transport" };
 	{ "OMEMO 2 without a body", write { encrypted("urn:xmpp:omemo:2", true) },
 		default = "omemo:2"; with_body = "omemo:2" };
+	{ "OMEMO 1 without a body", write { encrypted("urn:xmpp:omemo:1", true) },
+		default = "omemo:1"; with_body = "omemo:1" };
+	{ "what is only marked as encrypted", write { st.stanza("encryption", { xmlns = "urn:xmpp:eme:0", namespace = "urn:example" }) },
+		default = "encrypted"; with_body = "encrypted" };
 	{ "PGP", write { body = "encrypted", st.stanza("x", { xmlns = "jabber:x:encrypted" }):text("AA==") } };
 	{ "OX without a body", write { st.stanza("openpgp", { xmlns = "urn:xmpp:openpgp:0" }):text("AA==") },
 		with_body = "stand-in" };
 	{ "a call", write { jmi("propose") },
 		with_body = "stand-in" };
-	{ "a call that ends", write { jmi("retract") } };
+	{ "the end of a call that did not ring", write { jmi("retract") },
+		default = "rang nobody"; with_body = "rang nobody"; without_body = "rang nobody" };
+	{ "a retraction", write { retraction } };
+	{ "a retraction with a fallback", write { body = "took a message back", retraction, fallback("urn:xmpp:message-retract:1") },
+		default = "fallback"; with_body = "fallback" };
+	{ "a reaction", write { reactions } };
+	{ "a reaction with a fallback", write { body = "👍", reactions, fallback("urn:xmpp:reactions:0") },
+		default = "fallback"; with_body = "fallback" };
+	{ "a reply with a fallback", write { body = "> Juliet!\nRomeo?", fallback("urn:xmpp:reply:0") } };
+	{ "an invitation", write { conference },
+		default = "invitation"; with_body = "invitation" };
+	{ "an invitation with a body", write { body = "Come to Verona", conference } };
+	{ "a mediated invitation", from_service(invite),
+		default = "invitation"; with_body = "invitation" };
+	{ "a mediated invitation with a body", from_service(body, invite) };
+	{ "a room's word to an absent member", from_service(st.stanza("body"), absent, no_store),
+		default = "invitation"; with_body = "invitation" };
+	{ "a room's word to an absent member, with a text", from_service(body, absent, no_store) };
 	{ "a room's message", from_room(body) };
-	{ "a room's subject", from_room(st.stanza("subject"):text("Verona")) };
-	{ "a room's subject with a body", from_room(st.stanza("subject"):text("Verona"), body) };
+	{ "a room's subject", from_room(st.stanza("subject"):text("Verona")),
+		default = "nothing to see"; with_body = "nothing to see"; without_body = "nothing to see" };
+	{ "a room's subject with a body", from_room(st.stanza("subject"):text("Verona"), body),
+		with_body = "no text" };
 	{ "a room's call", from_room(jmi("propose")),
 		with_body = "stand-in" };
 	{ "a message to another user", function (world) world.juliet:message { to = "mercutio@example.test", body = "Hm" }; end };
@@ -128,7 +189,7 @@ local presence = {
 		write { body = "Romeo?" }(world);
 	end };
 	{ "a call, while one device has a session", write { jmi("propose") } };
-	{ "a chat state, while one device has a session", write { st.stanza("active", { xmlns = "http://jabber.org/protocol/chatstates" }) } };
+	{ "a chat state, while one device has a session", write { composing } };
 	{ "a message that the user sends", function (world) world.phone:message { to = "juliet@example.test", body = "Juliet!" }; end };
 	{ "a message that the user sends to himself", function (world) world.phone:message { to = "romeo@example.test", body = "Note" }; end,
 		default = "own message" };
@@ -150,26 +211,38 @@ local presence = {
 	end };
 };
 
--- The device `a` sleeps; its pushes come a second later, and then there are `n` to its app server.
-local function asleep(n, action)
+-- The device `a` sleeps; a batch of what waits for it ends soon.
+local function asleep(action)
 	return function (world)
 		if not world.sleeper then
+			world.server:eval([[
+				local timer = require "util.timer";
+				local add_task = timer.add_task;
+				function timer.add_task(delay, ...) return add_task(delay == 1 and 0.1 or delay, ...); end
+			]]);
 			world.sleeper = client.connect(world.server, "romeo", { resource = "sleeper", smacks = true });
 			world.sleeper:enable_push({ jid = "push.example.test", node = "a" });
 			world.sleeper:acked();
 			world.sleeper:sleep();
 		end
 		action(world);
-		world.app:expect(n);
+		-- A timer that rings after that of the batch.
+		world.server:eval("prosody.spec_left = false; module:add_timer(1, function () prosody.spec_left = true; end)");
+		net.wait(function () return world.server:eval("return prosody.spec_left"); end, "the end of a batch");
 	end;
 end
 
 local sleep = {
-	{ "a message, while one device sleeps", asleep(2, write { body = "Romeo?" }) };
-	{ "a chat state, while one device sleeps", asleep(1, write { st.stanza("active", { xmlns = "http://jabber.org/protocol/chatstates" }) }) };
-	{ "many messages, while one device sleeps", asleep(6, function (world)
+	{ "a message, while one device sleeps", asleep(write { body = "Romeo?" }) };
+	{ "a chat state, while one device sleeps", asleep(write { composing }), sleeping = "nothing to see" };
+	{ "many messages, while one device sleeps", asleep(function (world)
 		for i = 1, 5 do write { body = "Romeo "..i }(world); end
 	end) };
+	{ "a receipt, while one device sleeps", asleep(write { st.stanza("received", { xmlns = "urn:xmpp:receipts", id = "m" }) }) };
+	{ "a headline, while one device sleeps", asleep(write { type = "headline", st.stanza("x", { xmlns = "urn:example:news" }) }),
+		sleeping = "nothing to see"; sleeping_with_body = "nothing to see" };
+	{ "a headline with a body, while one device sleeps", asleep(write { type = "headline", body = "News" }),
+		sleeping_with_body = "no text" };
 };
 
 -- Element, attributes, children; no ids, and no namespace where it is the parent's.
@@ -228,6 +301,7 @@ local used, compared = {}, 0;
 for _, run in ipairs({
 	{ "default", {}, content, presence };
 	{ "sleeping", {}, sleep };
+	{ "sleeping_with_body", { push_notification_with_body = true }, { sleep[5], sleep[6] } };
 	{ "with_body", { push_notification_with_body = true, push_notification_with_sender = true }, content };
 	{ "without_body", { push_notification_important_body = "" }, content };
 }) do

@@ -44,26 +44,28 @@ pub fn judge(word: Word) -> Result<Importance, Reason> {
         return Err(Reason::IsAnswer);
     }
     let is_own = has(SENT | REFLECTED);
-    if !has(ERROR | HEADLINE) && ends_call(word, is_own) {
+    let has_text = shows_text(word);
+    if !has(ERROR | HEADLINE) && ends_call(word, is_own) && (is_own || !has_text) {
         return Ok(Importance::CallEnds);
     }
     if is_own {
         return Err(Reason::OwnMessage);
     }
-    // Whoever takes part in a room may take a call in it: for himself, not for the user. What the other end says of its own
-    // part, before the call is over, rings nobody and silences nobody.
-    let is_of_others = has(CALL_ENDS | PROCEED | RINGING) && !has(CALL);
+    // What the other end says of its own part, before the call is over, rings nobody and silences nobody. Whoever takes part in
+    // a room may take a call in it: for himself, not for the user.
+    if has(CALL_ENDS | PROCEED | RINGING) && !has(CALL | ERROR | HAS_BODY) && !has_text {
+        return Err(Reason::NothingToShow);
+    }
     Ok(if has(ERROR) {
         Importance::Low
     } else if has(HEADLINE | EVENT) {
         if has(BODY) { Importance::Low } else { Importance::None }
     } else if has(CALL) && !has(FILE) {
         Importance::Urgent
-    } else if has(SUBSCRIBE | INVITATION) || shows_text(word) {
+    } else if has(SUBSCRIBE | INVITATION) || has_text {
         Importance::Important
     } else if has(PRESENCE_STANZA)
         || has(NO_STORE) && !has(HAS_BODY)
-        || is_of_others
         || has(GROUPCHAT) && has(SUBJECT) && !has(HAS_BODY)
         || has(CHAT_STATE) && !has(HAS_BODY | RECEIPT | AMENDMENT | OMEMO | SUBJECT)
     {

@@ -86,7 +86,9 @@ fn the_end_of_a_call_is_that() {
         );
     }
     let accept = "<accept xmlns='urn:xmpp:call-invites:0' id='m1'/>";
-    assert_eq!(of("type='groupchat'", accept), Ok(None), "others in a room take it for themselves");
+    assert_eq!(of("type='groupchat'", accept), Err(Reason::NothingToShow), "others in a room take it for themselves");
+    assert_eq!(of("type='groupchat'", &format!("{accept}{BODY}")), Ok(Important), "and may say something");
+    assert_eq!(of("type='chat'", &format!("{accept}{BODY}")), Ok(Important), "what has a text is a message");
     let retract = "<retract xmlns='urn:xmpp:call-invites:0' id='m1'/>";
     assert_eq!(of("type='groupchat'", retract), Ok(CallEnds));
 }
@@ -94,7 +96,7 @@ fn the_end_of_a_call_is_that() {
 #[test]
 fn what_the_other_end_of_a_call_says_meanwhile_is_nothing() {
     for name in ["ringing", "proceed"] {
-        assert_eq!(of("type='chat'", &jmi(name)), Ok(None), "{name}");
+        assert_eq!(of("type='chat'", &jmi(name)), Err(Reason::NothingToShow), "{name}");
     }
     let ringing = carbon("sent", "type='chat'", &jmi("ringing"));
     assert_eq!(of("type='chat'", &ringing), Err(Reason::OwnMessage));

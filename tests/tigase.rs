@@ -9,7 +9,7 @@ use minidom::Element;
 use proptest::prelude::*;
 use prosody_push::engine::Content;
 use prosody_push::engine::Event;
-use prosody_push::facts::{BODY, CALL, CONTACT, Call, EME, GROUPCHAT, Message, STRANGER, SUBSCRIBE};
+use prosody_push::facts::{BODY, CALL, CONTACT, Call, EME, GROUPCHAT, INVITATION, Message, STRANGER, SUBSCRIBE};
 use prosody_push::holders::Holders;
 use prosody_push::ns;
 use prosody_push::registration::Registration;
@@ -69,6 +69,11 @@ fn who_is_unknown_does_not_wake_a_device_that_ignores_them() {
     assert!(!rings(&mut filtering(filter()), &from(juliet, STRANGER)));
     assert!(!rings(&mut filtering(filter()), &from(juliet, STRANGER | CALL)), "nor a call");
     assert!(rings(&mut filtering(filter()), &from("room@rooms.example/nick", STRANGER | GROUPCHAT)), "but a room");
+    assert!(
+        rings(&mut filtering(filter()), &from("room@rooms.example", STRANGER | INVITATION)),
+        "nor an invitation by one"
+    );
+    assert!(!rings(&mut filtering(filter()), &from("juliet@example.org/x", STRANGER | INVITATION)), "but a stranger's");
     assert!(rings(&mut filtering(Filter::default()), &from(juliet, STRANGER)));
 }
 

@@ -36,7 +36,8 @@ describe("an app server that refuses", function ()
 		assert.equal(6, app:settled());
 		assert.same({ "push.example.test<other" }, identifiers(server:stored("romeo")));
 		assert.same({ phone = "none", tablet = "none" }, bound(server, "romeo"));
-		server:wait_log("info\tpush.example.test<n refused 3 pushes for romeo in a row, last with cancel/item%-not%-found %(gone%)");
+		server:wait_log("info\tPush registration removed: romeo, push.example.test<n %(it refused 3 pushes in a row, "
+			.."the last with cancel/item%-not%-found: gone%)");
 		server:ping("romeo");
 		assert.equal(7, app:settled());
 		server:stop();

@@ -2,6 +2,7 @@
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
+local push2 = require "spec.support.push2";
 local st = require "util.stanza";
 
 local PUSH = "push.example.test";
@@ -21,14 +22,19 @@ for _, archive in ipairs({ "with", "without" }) do
 			tablet:close();
 			phone = client.connect(server, "romeo", { resource = "phone", smacks = true });
 			phone:enable_push({ jid = PUSH, node = "phone" });
+			phone:iq(st.stanza("iq", { type = "set" }):tag("enable", { xmlns = "urn:xmpp:carbons:2" }));
 			phone:acked();
 			phone:sleep();
 		end);
 		after_each(function () server:stop(); end);
 
-		local function jmi(name, id)
-			juliet:message { to = "romeo@example.test", st.stanza(name, { xmlns = "urn:xmpp:jingle-message:0", id = id }),
+		local function says(who, to, name, id, xmlns)
+			who:message { to = to, st.stanza(name, { xmlns = xmlns or "urn:xmpp:jingle-message:0", id = id }),
 				st.stanza("store", { xmlns = "urn:xmpp:hints" }) };
+		end
+
+		local function jmi(name, id)
+			says(juliet, "romeo@example.test", name, id);
 		end
 
 		-- Nodes that were woken, with ! where they are alerted.
@@ -68,8 +74,170 @@ for _, archive in ipairs({ "with", "without" }) do
 			jmi("retract", "c1");
 			assert.same({}, woken(), "once");
 		end);
+
+		it("that did not ring ends without a word", function ()
+			for _, name in ipairs({ "retract", "reject", "finish", "accept" }) do
+				jmi(name, "c"..name);
+				assert.same({}, woken(), name);
+			end
+		end);
+
+		it("that rings elsewhere, or is taken by the other side, changes nothing", function ()
+			jmi("propose", "c1");
+			woken();
+			jmi("ringing", "c1");
+			jmi("proceed", "c1");
+			assert.same({}, woken());
+			jmi("retract", "c1");
+			assert.same({ "phone", "tablet" }, woken(), "it still rang");
+		end);
+
+		it("that the user makes himself rings nobody, nor does its end", function ()
+			local laptop = client.connect(server, "romeo", { resource = "laptop" });
+			for _, name in ipairs({ "propose", "retract", "finish" }) do
+				says(laptop, juliet.bare, name, "o1");
+				assert.same({}, woken(), name);
+			end
+			says(juliet, laptop.jid, "proceed", "o1");
+			says(juliet, laptop.jid, "reject", "o1");
+			assert.same({}, woken(), "the answers");
+			laptop:close();
+		end);
+
+		it("has an end for each caller, though they use the same id", function ()
+			local mercutio = client.connect(server, "mercutio");
+			jmi("propose", "1");
+			assert.same({ "phone!", "tablet!" }, woken());
+			says(mercutio, "romeo@example.test", "propose", "1");
+			assert.same({ "phone!", "tablet!" }, woken(), "the second caller");
+			jmi("retract", "1");
+			assert.same({ "phone", "tablet" }, woken());
+			jmi("retract", "1");
+			assert.same({}, woken(), "the first caller's is over");
+			says(client.connect(server, "benvolio"), "romeo@example.test", "retract", "1");
+			assert.same({}, woken(), "nobody else can end it");
+			says(mercutio, "romeo@example.test", "retract", "1");
+			assert.same({ "phone", "tablet" }, woken(), "the second caller's end");
+		end);
+
+		it("by a Jingle session that waits in a queue rings every device, and a file does not", function ()
+			local function initiate(description, sid)
+				juliet:send(st.iq({ type = "set", id = sid, to = phone.jid }):tag("jingle", { xmlns = "urn:xmpp:jingle:1",
+					action = "session-initiate", sid = sid, initiator = juliet.jid })
+					:tag("content", { creator = "initiator", name = "c" }):tag("description", { xmlns = description, media = "audio" }):reset());
+				juliet:sync();
+			end
+			initiate("urn:xmpp:jingle:apps:rtp:1", "s1");
+			assert.same({ "phone!", "tablet!" }, woken());
+			initiate("urn:xmpp:jingle:apps:file-transfer:5", "s2");
+			app:expect(1);
+			assert.same({ "phone" }, woken());
+		end);
+
+		describe("while other clients of the user are connected,", function ()
+			local laptop, desk;
+			before_each(function ()
+				laptop = client.connect(server, "romeo", { resource = "laptop", smacks = true });
+				laptop:enable_push({ jid = PUSH, node = "laptop" });
+				desk = client.connect(server, "romeo", { resource = "desk", smacks = true });
+				desk:enable_push({ jid = PUSH, node = "desk" });
+			end);
+
+			local function rings(id)
+				jmi("propose", id);
+				assert.same({ "desk!", "laptop!", "phone!", "tablet!" }, woken());
+				laptop:acked();
+				desk:acked();
+			end
+
+			it("and one takes it by <proceed/>, stops ringing on those that are not there, once", function ()
+				rings("c1");
+				says(laptop, juliet.jid, "proceed", "c1");
+				assert.same({ "phone", "tablet" }, woken());
+				says(juliet, laptop.jid, "finish", "c1");
+				assert.same({}, woken(), "the caller's <finish/>");
+				says(laptop, juliet.jid, "finish", "c1");
+				assert.same({}, woken(), "the own <finish/>");
+			end);
+
+			it("and one takes it by <proceed/>, goes on ringing for another call", function ()
+				rings("c1");
+				rings("c2");
+				says(laptop, juliet.jid, "proceed", "c1");
+				assert.same({ "phone", "tablet" }, woken());
+				says(laptop, juliet.jid, "proceed", "c2");
+				assert.same({ "phone", "tablet" }, woken());
+			end);
+
+			it("and one rejects it, stops ringing on those that are not there, once", function ()
+				rings("c1");
+				says(laptop, juliet.bare, "reject", "c1");
+				assert.same({ "phone", "tablet" }, woken());
+				says(laptop, "romeo@example.test", "reject", "c1");
+				assert.same({}, woken());
+			end);
+
+			it("and one accepts it by a word to the own account, stops ringing on those that are not there, once", function ()
+				rings("c1");
+				says(laptop, "romeo@example.test", "accept", "c1");
+				assert.same({ "phone", "tablet" }, woken());
+				says(laptop, juliet.jid, "proceed", "c1");
+				assert.same({}, woken());
+			end);
+
+			it("is taken for one whose client does not answer", function ()
+				desk.stream.stalled = true;
+				jmi("propose", "c1");
+				assert.same({ "desk!", "laptop!", "phone!", "tablet!" }, woken());
+				laptop:acked();
+				says(laptop, juliet.jid, "proceed", "c1");
+				assert.same({ "desk", "phone", "tablet" }, woken());
+			end);
+
+			local function invites(id)
+				juliet:message { to = "romeo@example.test", id = id, st.stanza("invite", { xmlns = "urn:xmpp:call-invites:0" })
+					:tag("jingle", { sid = "s", jid = juliet.jid }):reset(), st.stanza("store", { xmlns = "urn:xmpp:hints" }) };
+				assert.same({ "desk!", "laptop!", "phone!", "tablet!" }, woken());
+				laptop:acked();
+				desk:acked();
+			end
+
+			it("by an invite (XEP-0482) ends as well", function ()
+				local xmlns = "urn:xmpp:call-invites:0";
+				for _, name in ipairs({ "retract", "left" }) do
+					invites("m"..name);
+					says(juliet, "romeo@example.test", name, "m"..name, xmlns);
+					assert.same({ "phone", "tablet" }, woken(), name);
+				end
+				for _, name in ipairs({ "accept", "reject" }) do
+					invites("m"..name);
+					says(laptop, juliet.bare, name, "m"..name, xmlns);
+					assert.same({ "phone", "tablet" }, woken(), name);
+				end
+				says(juliet, "romeo@example.test", "retract", "none", xmlns);
+				assert.same({}, woken(), "of another message");
+			end);
+		end);
 	end);
 end
+
+describe("a call by Push 2.0", function ()
+	it("and its end are high, and for VoIP", function ()
+		local server = prosody.start { version = os.getenv("PROSODY"), module = "ours", enable = { "push2" }, disable = { "cloud_notify" } };
+		local app = appserver.connect(server, "push2.example.test");
+		local phone = client.connect(server, "romeo");
+		assert.equal("result", phone:iq(push2.iq(push2.enable { service = app.jid, push2.match("important") })).attr.type);
+		phone:close();
+		local juliet = client.connect(server, "juliet");
+		local loud = { client = "https://push.example.test/client", priority = "high", voip = true };
+		for i, name in ipairs({ "propose", "retract" }) do
+			juliet:message { to = "romeo@example.test", st.stanza(name, { xmlns = "urn:xmpp:jingle-message:0", id = "c1" }) };
+			assert.equal(i, app:settled());
+			assert.same(loud, push2.read(app.pushes[i]), name);
+		end
+		server:stop();
+	end);
+end);
 
 describe("a call taken elsewhere", function ()
 	it("stops ringing on a device whose connection is dead", function ()

@@ -160,6 +160,28 @@ describe("an archived message", function ()
 	end);
 end);
 
+describe("a message that is in no archive", function ()
+	it("is pushed once, though another client's session gives its copy back", function ()
+		local server = start { disable = { "mam" }, options = { smacks_hibernation_time = 1 } };
+		local app = appserver.connect(server, "push.example.test");
+		local phone = client.connect(server, "romeo", { resource = "phone", smacks = true });
+		phone:enable_push({ jid = app.jid, node = "phone" });
+		-- It has no registration.
+		local desk = client.connect(server, "romeo", { resource = "desk", smacks = true });
+		phone:acked();
+		desk:acked();
+		phone.stream.stalled, desk.stream.stalled = true, true;
+		client.connect(server, "juliet"):message { to = "romeo@example.test", body = "Romeo?" };
+		phone:sleep();
+		assert.same({ "phone" }, woken(app));
+		phone:gone();
+		desk:sleep();
+		desk:gone();
+		assert.same({}, woken(app), "when desk's session ended");
+		server:stop();
+	end);
+end);
+
 describe("cloud-notify-ping", function ()
 	local server, app;
 	setup(function ()

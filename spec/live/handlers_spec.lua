@@ -2,6 +2,7 @@
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
+local tigase = require "spec.support.tigase";
 
 local PUSH = "push.example.test";
 
@@ -39,19 +40,19 @@ describe("a handler of", function ()
 		it("sees the request and adds keys that are stored and come back", function ()
 			hook("cloud_notify/registration", [[
 				assert(event.origin.username == "romeo" and event.stanza.tags[1].name == "enable" and event.push_info.jid);
-				event.push_info.encryption = { algorithm = "aes-128-gcm", key_base64 = "k" };
+				event.push_info.encryption = { algorithm = "aes-128-gcm", key_base64 = "c2l4dGVlbiBieXRlcyBvaw==" };
 			]]);
 			hook("cloud_notify/push", "prosody.seen = event.push_info");
 			register({ "n" });
-			assert.same({ algorithm = "aes-128-gcm", key_base64 = "k" }, server:stored("romeo")["push.example.test<n"].encryption);
+			assert.same({ algorithm = "aes-128-gcm", key_base64 = tigase.key }, server:stored("romeo")["push.example.test<n"].encryption);
 			server:restart();
 			app = appserver.connect(server, PUSH);
 			juliet = client.connect(server, "juliet");
 			hook("cloud_notify/push", "prosody.seen = event.push_info");
 			message();
-			app:expect(1);
+			assert.equal("chat", (tigase.read(app:expect(1))).type, "and what it means is heeded");
 			local seen = server:eval("return prosody.seen");
-			assert.same({ PUSH, "n", "k" }, { seen.jid, seen.node, seen.encryption.key_base64 });
+			assert.same({ PUSH, "n", tigase.key }, { seen.jid, seen.node, seen.encryption.key_base64 });
 		end);
 
 		it("refuses, and has answered", function ()

@@ -52,7 +52,7 @@ describe("the metrics", function ()
 	it("count pushes by kind, and what became of them", function ()
 		juliet:message { to = "romeo@example.test", body = "Romeo?" };
 		juliet:message { to = "romeo@example.test", st.stanza("propose", { xmlns = "urn:xmpp:jingle-message:0", id = "c1" }) };
-		juliet:message { to = "romeo@example.test", st.stanza("active", { xmlns = "http://jabber.org/protocol/chatstates" }) };
+		juliet:message { to = "romeo@example.test", st.stanza("received", { xmlns = "urn:xmpp:receipts", id = "m" }) };
 		app:settled();
 		app.answer = { "cancel", "item-not-found" };
 		juliet:message { to = "romeo@example.test", body = "Romeo?" };

@@ -63,12 +63,14 @@ describe("push registration", function ()
 
 	it("is refused without a JID, with none that is one, and with one's own", function ()
 		assert.same({ "modify", "bad-request", "Missing jid" }, err(phone:enable_push({ node = "n" })));
-		for _, jid in ipairs({ "", "@", "/", "a b", "push example", "@push.example", ("x"):rep(4000) }) do
+		for _, jid in ipairs({ "", "@", "/", "a@b@c", "@push.example", ("x"):rep(4000) }) do
 			assert.same({ "modify", "bad-request", "The jid attribute is not a valid JID (RFC 7622)" },
 				err(phone:enable_push({ jid = jid, node = "n" })), jid);
 		end
-		assert.same({ "modify", "bad-request", "The jid attribute must be the push service's JID, not your own" },
-			err(phone:enable_push({ jid = phone.jid, node = "n" })));
+		for _, jid in ipairs({ phone.jid, phone.bare, phone.bare.."/another" }) do
+			assert.same({ "modify", "bad-request", "The jid attribute must be the push service's JID, not your own" },
+				err(phone:enable_push({ jid = jid, node = "n" })), jid);
+		end
 		assert.is_nil(server:stored("romeo"));
 		assert.same({ phone = "none" }, bound(server, "romeo"));
 	end);
@@ -85,7 +87,15 @@ describe("push registration", function ()
 		end
 		assert.is_nil(server:stored("romeo"));
 		assert.same({ phone = "none" }, bound(server, "romeo"));
-		assert.equal("result", phone:enable_push({ jid = "push.example.test", node = ("x"):rep(15 * 1024) }).attr.type);
+		-- What every push says again.
+		for _, fields in ipairs({ { node = ("x"):rep(4097) }, { node = ("&"):rep(820) }, { options = { secret = ("x"):rep(4 * 1024) } } }) do
+			fields.jid = "push.example.test";
+			assert.same({ "modify", "bad-request",
+				"Node and form are too large: every push carries them, and they may take 4 kB at most" }, err(phone:enable_push(fields)));
+		end
+		assert.is_nil(server:stored("romeo"));
+		assert.equal("result", phone:enable_push({ jid = "push.example.test", node = ("x"):rep(4000) }).attr.type);
+		assert.equal("result", phone:enable_push({ jid = "push.example.test", include_payload = ("x"):rep(15 * 1024) }).attr.type);
 	end);
 
 	it("takes a full JID, and any JID in its normal form", function ()
@@ -110,16 +120,22 @@ describe("push registration", function ()
 	it("of a sixth device ends that of the oldest, whose session forgets it", function ()
 		local first = client.connect(server, "romeo", { resource = "first" });
 		first:enable_push({ jid = "push.example.test", node = "1" });
-		for i = 2, 5 do phone:enable_push({ jid = "push.example.test", node = tostring(i) }); end
+		local function enable(i)
+			local session = client.connect(server, "romeo", { resource = "device"..i });
+			session:enable_push({ jid = "push.example.test", node = tostring(i) });
+			session:close();
+		end
+		for i = 2, 5 do enable(i); end
 		assert.equal("push.example.test<1", bound(server, "romeo").first);
 		server:restart();
 		phone = client.connect(server, "romeo", { resource = "phone" });
 		first = client.connect(server, "romeo", { resource = "first" });
 		first:enable_push({ jid = "push.example.test", node = "1" });
-		phone:enable_push({ jid = "push.example.test", node = "6" });
+		enable(6);
 		assert.same({ "push.example.test<1", "push.example.test<3", "push.example.test<4", "push.example.test<5", "push.example.test<6" },
 			keys(server:stored("romeo")));
-		for i = 7, 10 do phone:enable_push({ jid = "push.example.test", node = tostring(i) }); end
+		for i = 7, 9 do enable(i); end
+		phone:enable_push({ jid = "push.example.test", node = "10" });
 		assert.is_nil(server:stored("romeo")["push.example.test<1"]);
 		assert.same({ first = "none", phone = "push.example.test<10" }, bound(server, "romeo"));
 	end);

@@ -162,11 +162,13 @@ return {
 			local romeo = client.connect(server, "romeo", { resource = "phone" });
 			juliet.stanzas = {};
 			for _, jid in ipairs({
-				"juliet@example.test", "juliet@example.test/phone", "example.test", "romeo@example.test", "rooms.example.test",
-				"room@rooms.example.test", "nobody@example.test", "example.test/resource", "control.example.test",
+				"juliet@example.test", "juliet@example.test/phone", "example.test", "rooms.example.test", "room@rooms.example.test",
+				"nobody@example.test", "example.test/resource", "control.example.test",
 			}) do
 				assert(romeo:enable_push({ jid = jid, node = "n" }).attr.type == "result", jid.." is refused");
 			end
+			-- The reference takes the bare one.
+			romeo:enable_push({ jid = "romeo@example.test", node = "n" });
 			for _ = 1, 20 do server:ping("romeo"); end
 			juliet:sync();
 			local reached = 0;

@@ -58,12 +58,12 @@ function client.connect(server, user, opts)
 	return self;
 end
 
--- A new connection for the session of a client that was cut (XEP-0198 §5).
-function client.resume(server, user, old)
+-- A new connection for the session of a client that was cut (XEP-0198 §5); `answer` is what the server has to say to it.
+function client.resume(server, user, old, answer)
 	local self = login(server, user);
 	self.handled, self.jid, self.bare, self.resource = old.handled, old.jid, old.bare, old.resource;
 	self.stream:send(st.stanza("resume", { xmlns = xmlns_sm, previd = old.sm_id, h = tostring(old.handled) }));
-	self:arrives("resumed");
+	self:arrives(answer or "resumed");
 	return self;
 end
 

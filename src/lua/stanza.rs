@@ -4,17 +4,33 @@ use mlua::prelude::*;
 
 use super::records::string;
 use crate::element::{Element, Node, Sink};
+use crate::facts::{FIRST_CHILDREN, LAST_CHILDREN};
 
 /// What is deeper or larger in a stanza that is pushed whole is nothing that a notification could show.
 const MAX_DEPTH: usize = 64;
-const MAX_NODES: usize = 2_000;
+const MAX_NODES: usize = 300;
 
-/// A whole stanza; without all that is in it, if that is too much.
+/// A whole stanza; of one that is too large the text, and of the other children as many as there is room for.
 pub fn whole(stanza: &LuaTable) -> Option<Element> {
-    read(&LuaValue::Table(stanza.clone()), MAX_DEPTH, &mut { MAX_NODES }).or_else(|| {
-        let (name, attrs) = start(stanza)?;
-        Some(Element { name, attrs, children: [].into() })
-    })
+    let (name, attrs) = start(stanza)?;
+    let (mut budget, mut for_text) = (MAX_NODES, MAX_NODES);
+    let mut children = Vec::new();
+    for i in looked_at(stanza.raw_len()) {
+        let child: LuaValue = stanza.raw_get(i).ok()?;
+        let is_text = child.as_table().is_some_and(|child| is(child, "body"));
+        let budget = if is_text { &mut for_text } else { &mut budget };
+        if child.is_table() && *budget > 0 {
+            *budget -= 1;
+            children.extend(read(&child, MAX_DEPTH, budget).map(Node::Element));
+        }
+    }
+    Some(Element { name, attrs, children: children.into() })
+}
+
+/// The places of the children of an element that are looked at.
+fn looked_at(children: usize) -> impl Iterator<Item = usize> {
+    let last = children.saturating_sub(LAST_CHILDREN).max(FIRST_CHILDREN) + 1;
+    (1..=children.min(FIRST_CHILDREN)).chain(last..=children)
 }
 
 /// An element as it is, or as `st.preserialize` leaves it: `name`, `attr`, and children from 1 up. Nothing if it has more

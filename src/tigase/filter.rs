@@ -1,7 +1,7 @@
 //! What a device does not want to be woken for: `tigase:push:filter:{ignore-unknown,muted,groupchat}:0`.
 
 use crate::address::bare;
-use crate::facts::{GROUPCHAT, Message, STRANGER};
+use crate::facts::{GROUPCHAT, INVITATION, Message, STRANGER};
 use crate::mention::User;
 use crate::reason::Reason;
 
@@ -46,7 +46,9 @@ impl Filter {
     ) -> Option<Reason> {
         let sender = bare(message.from?);
         let is_groupchat = message.word & GROUPCHAT != 0;
-        if self.ignore_unknown && message.word & STRANGER != 0 && !is_groupchat {
+        // Servers give what users send a resource: who invites without one is the room.
+        let is_of_room = is_groupchat || message.word & INVITATION != 0 && Some(sender) == message.from;
+        if self.ignore_unknown && message.word & STRANGER != 0 && !is_of_room {
             return Some(Reason::UnknownSender);
         }
         if self.muted.iter().any(|muted| **muted == *sender) {
