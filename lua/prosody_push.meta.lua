@@ -239,11 +239,9 @@ function Engine:on_addressed(user, now, seen, whole, word, from, body, name, cal
 function Engine:name(from, id, text) end
 
 ---Seconds that a stanza which waits in a session's queue may wait for others to be pushed with.
----@param user string
 ---@param word integer
----@param from string?
 ---@return number
-function Engine:queue_delay(user, word, from) end
+function Engine:queue_delay(word) end
 
 ---How many stanzas may wait in a session's queue before its device is woken to take them.
 ---@param size integer               how many there is room for

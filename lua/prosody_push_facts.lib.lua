@@ -65,10 +65,11 @@ return function (engine, sessions, rooms)
 		if attr.mentions then note(known.mentioned_group, attr.mentions.." "..(attr.uri and forms.uri(attr.uri) or attr.uri or "")); end
 	end
 
-	-- The children of an element that are looked at. Nobody means well who sends more.
+	local first, last = known.first_children, known.last_children;
+	local most = first + last;
+
+	-- The children of an element that are looked at, of more than that. Nobody means well who sends them.
 	local function looked_at(tags)
-		local first, last = known.first_children, known.last_children;
-		if #tags <= first + last then return tags; end
 		local ends = {};
 		for i = 1, first do ends[i] = tags[i]; end
 		for i = #tags - last + 1, #tags do ends[#ends + 1] = tags[i]; end
@@ -77,8 +78,8 @@ return function (engine, sessions, rooms)
 
 	-- Rules are src/walk.rs's. Every message comes by here: add() is written out where most of them pass.
 	local function walk(element, rule, word, xmlns)
-		local names = rule.children;
-		local tags = names and looked_at(element.tags);
+		local names, tags = rule.children, element.tags;
+		if names and #tags > most then tags = looked_at(tags); end
 		for i = 1, names and #tags or 0 do
 			local child = tags[i];
 			local namespaces = names[child.name];
@@ -155,8 +156,8 @@ return function (engine, sessions, rooms)
 			local nick, occupant = room and rooms.nick(session, room), room and rooms.occupant(session, room);
 			if nick then note(known.nickname, nick); end
 			if occupant then note(known.occupant, occupant); end
-			local last = known.activity and session.last_activity;
-			if last then note(known.activity, ("%d %s"):format(math.floor(last), session[identifier_field] or "")); end
+			local active = known.activity and session.last_activity;
+			if active then note(known.activity, ("%d %s"):format(math.floor(active), session[identifier_field] or "")); end
 		end
 	end
 
@@ -223,8 +224,9 @@ return function (engine, sessions, rooms)
 
 	-- Whether a message is about a call.
 	local function is_about_call(stanza)
-		for _, child in ipairs(looked_at(stanza.tags)) do
-			if known.calls[child.attr.xmlns] then return true; end
+		local tags, calls = stanza.tags, known.calls;
+		for i = 1, math.min(#tags, most) do
+			if calls[tags[i].attr.xmlns] then return true; end
 		end
 		return false;
 	end

@@ -31,12 +31,13 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 	end
 
 	-- Pushes a stanza that waits in the queue of a session to the registration that it holds. `done` has what was pushed of
-	-- those that waited together so far, and what it is after this one comes back. `given` is the record.
-	local function push_queued(session, given, done, stanza, word, from, text, name, call, more)
+	-- those that waited together so far, and what it is after this one comes back. `given` is the record, `held` says how it is
+	-- with the user's other sessions.
+	local function push_queued(session, given, held, done, stanza, word, from, text, name, call, more)
 		local identifier = session[identifier_field];
 		if not identifier then return done; end
 		local is_kept_back, done_then, alerted = push(engine.on_queued, session.username, stanza, given,
-			word, from, text, name or name_of(stanza), call, more, identifier, done, sessions.held(session.username, session));
+			word, from, text, name or name_of(stanza), call, more, identifier, done, held);
 		if is_kept_back then return done; end
 		if alerted and session.hibernating and not hibernates_past_push and not session.first_hibernated_push then
 			session.first_hibernated_push = os.time();
@@ -49,11 +50,15 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 		return session[identifier_field] and { [session[identifier_field]] = session[record_field] };
 	end
 
+	local function held_besides(session)
+		return sessions.held(session.username, session);
+	end
+
 	local function push_batch(session, batch)
-		local given, done = record_of(session), 0;
+		local given, held, done = record_of(session), held_besides(session), 0;
 		for i = 1, #batch, 7 do
 			local stanza, word, from, text, name, call, more = unpack(batch, i, i + 6);
-			done = push_queued(session, given, done, stanza, word, from or nil, text or nil, name or nil, call or nil, more or nil);
+			done = push_queued(session, given, held, done, stanza, word, from or nil, text or nil, name or nil, call or nil, more or nil);
 		end
 	end
 
@@ -62,7 +67,7 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 		if not session[identifier_field] then return; end
 		session.log("debug", "Waking %s: %s", session[identifier_field], cause);
 		local given = record_of(session);
-		push(engine.on_ping, session.username, nil, given, given, cause, sessions.held(session.username, session));
+		push(engine.on_ping, session.username, nil, given, given, cause, held_besides(session));
 	end
 
 	-- session -> with how many stanzas in its queue its device is woken to take them
@@ -78,13 +83,25 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 		wake(session, "queue full");
 	end
 
+	-- Word of facts -> how long such a stanza waits for others; begun anew when it has grown, for senders choose the words.
+	local delays, known_delays = {}, 0;
+
+	local function delay_of(word)
+		if known_delays == 100 then delays, known_delays = {}, 0; end
+		known_delays = known_delays + 1;
+		delays[word] = engine:queue_delay(word);
+		return delays[word];
+	end
+
 	-- A stanza waits for a client that hibernates, or whose acks are late.
 	local function queued(session, stanza)
 		if not session[identifier_field] then return; end
 		watch_queue(session);
 		local word, from, text, name, call, more = facts(session.username, stanza);
-		local delay = engine:queue_delay(session.username, word, from);
-		if delay == 0 then return push_queued(session, record_of(session), 0, stanza, word, from, text, name, call, more); end
+		local delay = delays[word] or delay_of(word);
+		if delay == 0 then
+			return push_queued(session, record_of(session), held_besides(session), 0, stanza, word, from, text, name, call, more);
+		end
 		local batch = waiting[session];
 		if not batch then
 			batch = {};
@@ -131,10 +148,10 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 
 	-- Pushes what waits in the queue; of a session that `ends`, what the archive has and nobody gives back.
 	local function push_queue(session, queue, ends)
-		local given, done = record_of(session), 0;
+		local given, held, done = record_of(session), held_besides(session), 0;
 		for _, stanza in ipairs(queue) do
 			local word, from, text, name, call, more = facts(session.username, stanza);
-			if name or not ends then done = push_queued(session, given, done, stanza, word, from, text, name, call, more); end
+			if name or not ends then done = push_queued(session, given, held, done, stanza, word, from, text, name, call, more); end
 		end
 	end
 

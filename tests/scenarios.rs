@@ -175,7 +175,7 @@ fn the_end_of_a_call_reaches_who_rang_at_once() {
         let mut host = Host::with_devices(&["phone", "tablet"]);
         host.archived(&call(facts::CALL, "c1", "juliet@example.org/x"), &[]);
         let end = call(word, "c1", "juliet@example.org/x");
-        assert_eq!(host.engine.queue_delay("romeo", &end), 0);
+        assert_eq!(Engine::queue_delay(word), 0);
         assert_eq!(nodes(&host.archived(&end, &["push.example<phone", "push.example<tablet"])), ["phone", "tablet"]);
         assert!(host.archived(&end, &[]).is_empty(), "once");
         assert!(host.queued(&[&end]).is_empty(), "whichever way it comes");
@@ -306,9 +306,10 @@ fn a_call_that_was_pushed_at_once_is_not_pushed_from_the_queue() {
 
 #[test]
 fn a_call_does_not_wait() {
-    let host = Host::with_devices(&[]);
-    assert_eq!(host.engine.queue_delay("romeo", &CALL), 0);
-    assert_eq!(host.engine.queue_delay("romeo", &CHAT), SECOND);
+    for word in [facts::CALL, RETRACT, CALL_OVER, PROCEED] {
+        assert_eq!(Engine::queue_delay(word), 0);
+    }
+    assert_eq!(Engine::queue_delay(BODY), SECOND);
 }
 
 #[test]

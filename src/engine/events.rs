@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::{Done, Engine, Event, NotLoaded, Pushes, Queued};
 use crate::address::is_account;
 use crate::delivery::Millis;
-use crate::facts::{AT_CLIENT, BODY, ENCRYPTED, ERROR, Message, Word};
+use crate::facts::{AT_CLIENT, BODY, CALL, CALL_ENDS, ENCRYPTED, ERROR, Message, PROCEED, Word};
 use crate::holders::Holders;
 use crate::importance::Importance;
 use crate::journal::Cause;
@@ -88,8 +88,8 @@ impl Engine {
 
     /// How long a stanza that waits for a client that does not answer may wait for others, so that one push does for
     /// all of them. In milliseconds.
-    pub fn queue_delay(&self, user: &str, message: &Message) -> Millis {
-        if self.worth(self.marked(user, message)).is_ok_and(Importance::is_call) { 0 } else { 1000 }
+    pub fn queue_delay(word: Word) -> Millis {
+        if word & (CALL | CALL_ENDS | PROCEED) != 0 { 0 } else { 1000 }
     }
 
     /// Whether a message that the user sends tells that he is there: `<grace>` counts from then.

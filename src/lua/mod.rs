@@ -278,10 +278,7 @@ fn events<M: LuaUserDataMethods<Host>>(methods: &mut M) {
         Ok(host.engine.name(from.as_deref(), &id, text.as_deref()))
     });
     method(methods, "is_activity", |_, _, word: Word| Ok(Engine::is_activity(word)));
-    method(methods, "queue_delay", |_, host, (user, word, from): (Text, Word, Option<Text>)| {
-        let message = message(word, &from, &None, &None, None, &None);
-        Ok(seconds(host.engine.queue_delay(&user, &message)))
-    });
+    method(methods, "queue_delay", |_, _, word: Word| Ok(seconds(Engine::queue_delay(word))));
     method(methods, "queue_alarm", |_, _, (size, woken_at): (u32, Option<u32>)| {
         Ok(Engine::queue_alarm(size, woken_at))
     });
