@@ -211,7 +211,7 @@ describe("a session whose ack is late", function ()
 		explained("not sent: its session has it: connected, or it waits there");
 		becomes_late();
 		explained("chat state (");
-		explained("not sent: there is nothing to show, and nothing to take away");
+		explained("not sent: there is nothing to show, and nothing that the client must know");
 		write("Romeo?");
 		app:expect(1);
 		explained("sent, taken after");
