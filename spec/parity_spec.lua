@@ -91,7 +91,11 @@ end
 local function from_room(...)
 	local children = table.pack(...);
 	return function (world)
-		local message = st.message({ from = "push2.example.test/nick", to = "romeo@example.test", type = "groupchat", id = "g" });
+		-- Two messages of one id and one text are one.
+		world.said_in_room = (world.said_in_room or 0) + 1;
+		local message = st.message({
+			from = "push2.example.test/nick", to = "romeo@example.test", type = "groupchat", id = "g"..world.said_in_room;
+		});
 		for _, child in ipairs(children) do message:add_child(st.clone(child)); end
 		world.app2:send(message);
 		world.app2:settled();
