@@ -8,15 +8,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use gungraun::prelude::*;
 use prosody_push::config::Config;
-use prosody_push::delivery::Millis;
 use prosody_push::element::Element;
 use prosody_push::engine::{Done, Engine, Event, Push, Pushes, Queued, Verdict};
 use prosody_push::facts::{BODY, Message};
 use prosody_push::holders::Holders;
 use prosody_push::protocol::Protocol;
 use prosody_push::registration::Registration;
+use prosody_push::time::Moment;
 
-const NOW: Millis = 1_800_000_000_000;
+const NOW: Moment = Moment { wall: 1_800_000_000_000, mono: 1_000_000 };
 const JID: &str = "push.example";
 const MESSAGE: Message = Message {
     word: BODY,
@@ -37,7 +37,7 @@ fn fill(bytes: &mut [u8]) {
     }
 }
 
-fn event(now: Millis) -> Event<'static> {
+fn event(now: Moment) -> Event<'static> {
     Event { now, user: "romeo", seen: false }
 }
 

@@ -2,11 +2,13 @@
 -- knows no rule of push. The library's side is typed in prosody_push.meta.lua.
 
 local modulemanager = require "core.modulemanager";
+local jid_host = require "util.jid".host;
 local jid_prep = require "util.jid".prep;
 local logger = require "util.logger";
-local now = require "util.time".now;
 local st = require "util.stanza";
+local time = require "util.time";
 
+local now, monotonic = time.now, time.monotonic;
 local traceback, xpcall = debug.traceback, xpcall;
 
 if module:get_host_type() ~= "local" then
@@ -66,6 +68,8 @@ local watchdog = new_watchdogs(engine:max_hibernation(), engine:wake_before(), b
 local registrations = module:require "prosody_push_registrations"(engine, store, sessions, watchdog);
 local load, read_whole = registrations.load, registrations.read_whole;
 
+local durable = module:require "prosody_push_durable"(engine, store.users_of, function (user) return store.alone(load, user); end);
+
 
 ---- Pushes ----
 
@@ -108,14 +112,15 @@ local timer, due;
 -- Answers that do not come, and pushes that were held, need the time.
 local function tick()
 	timer = nil;
-	local gone, stanzas, delay = engine:on_timer(now());
+	local gone, stanzas, delay = engine:on_timer(now(), monotonic());
 	for _, iq in ipairs(stanzas) do send(iq); end
 	for _, failing in ipairs(gone) do remove_failing(failing); end
+	durable.write();
 	return delay;
 end
 
 local function ring_in(delay)
-	local at = now() + delay;
+	local at = monotonic() + delay;
 	if timer then
 		if due <= at then return; end
 		timer:stop();
@@ -167,7 +172,7 @@ local function push(method, user, stanza, given, a, b, c, d, e, f, g, h, i)
 	local is_seen = fires_events and handlers["cloud_notify/push"] ~= nil;
 	if asks_for_roster and stanza and engine:asks_for_roster(user, a) then a = with_roster(user, b, a); end
 	local carried = carries_stanzas and stanza or nil;
-	local details, wait, done, alerted, iq, others = method(engine, user, now(), is_seen, carried, a, b, c, d, e, f, g, h, i);
+	local details, wait, done, alerted, iq, others = method(engine, user, now(), monotonic(), is_seen, carried, a, b, c, d, e, f, g, h, i);
 	if details == false then
 		if not store.alone(load, user) then return; end
 		return push(method, user, stanza, given, a, b, c, d, e, f, g, h, i);
@@ -209,7 +214,7 @@ end
 local function push_test(user, given, on_sent)
 	local is_seen = fires_events and handlers["cloud_notify/push"] ~= nil;
 	if store.alone(load, user) == nil then return false; end
-	local details, _, _, _, iq = engine:on_ping(user, now(), is_seen, nil, given, "test");
+	local details, _, _, _, iq = engine:on_ping(user, now(), monotonic(), is_seen, nil, given, "test");
 	if not iq then return false; end
 	on_sent(iq.attr.id);
 	return not perform(user, nil, given, details, iq);
@@ -222,14 +227,25 @@ local desk = module:require "prosody_push_desk"(engine, store, sessions, registr
 
 local remove_refused = background("the end of a registration that was refused", remove_failing);
 
+-- Whether this server made an error in the name of an app server elsewhere: mod_s2s, for one that is out of reach, or a module that
+-- does not let the push out. Nobody elsewhere can say so.
+local function is_made_here(origin, from)
+	if origin.dummy then return true; end
+	local came_in = origin.type == "s2sin" or origin.type == "s2sout";
+	return not came_in and from ~= nil and not prosody.hosts[jid_host(from)];
+end
+
 -- True if the stanza is the answer to a push.
-local function answer(stanza)
+local function answer(origin, stanza)
 	local id, from, kind, condition, text = stanza.attr.id, stanza.attr.from, nil, nil, nil;
+	local made_here = false;
 	if stanza.attr.type == "error" then
 		kind, condition, text = stanza:get_error();
 		kind = kind or "cancel";
+		made_here = is_made_here(origin, from);
 	end
-	local ours, wait, gone, identifier, refusals = engine:on_answer(now(), id, from, kind, condition, text);
+	local ours, wait, gone, identifier, refusals =
+		engine:on_answer(now(), monotonic(), id, from, made_here, kind, condition, text);
 	if wait then ring_in(wait); end
 	if identifier then registrations.refused(identifier, refusals); end
 	if gone then remove_refused(gone); end
@@ -282,15 +298,32 @@ end
 
 ---- Reload and unload ----
 
+background("what devices are owed from before", function ()
+	durable.recall();
+	ring_in(0);
+end)();
+
 -- What waits, or is held, is pushed now: it would not survive.
 local function flush()
 	smacks.flush();
-	for _, iq in ipairs(engine:release_all(now())) do send(iq); end
+	for _, iq in ipairs(engine:release_all(now(), monotonic())) do send(iq); end
 end
+
+-- The server stops, and all sessions go.
+local function stops()
+	smacks.stops();
+	flush();
+	durable.write_last();
+end
+
+-- What is in flight when it is loaded anew, the next engine knows.
+local is_saved = false;
 
 local function save()
 	local bound = {};
 	flush();
+	durable.write();
+	is_saved = true;
 	registrations.each_bound_session(function (session)
 		bound[session] = {
 			session[identifier_field], session[record_field], session.first_hibernated_push, watchdog.holds(session),
@@ -313,6 +346,7 @@ end
 
 local function unload()
 	flush();
+	if not is_saved then durable.write_last(); end
 	if timer then timer:stop(); end
 	smacks.stop();
 	registrations.each_bound_session(registrations.unbind);
@@ -334,7 +368,7 @@ return {
 	wake_after_start = wake_after_start;
 	background = background;
 	users = store.users;
-	flush = flush;
+	stops = stops;
 	answer = answer;
 	sent = sent;
 	load_admin = load_admin;

@@ -146,10 +146,11 @@ function Engine:ask(enable, user, identifier) end
 function Engine:features() end
 
 ---A registration was stored: its failures so far do not count.
----@param now number
+---@param now number                seconds since 1970
+---@param mono number               seconds by the clock that never steps
 ---@param user string
 ---@param identifier string
-function Engine:enabled(now, user, identifier) end
+function Engine:enabled(now, mono, user, identifier) end
 
 ---Of records among which `newest` is made now: the time to store for it, and what has to go: the same device under another
 ---identifier, and the oldest where there are more than a user may have.
@@ -206,13 +207,14 @@ function Engine:revoked(user, records, from, node, jid, affiliation) end
 ---@return nil, nil
 ---@return table? stanza
 ---@return table[]? others
-function Engine:on_offline(user, now, seen, whole, word, from, body, name, call, more) end
+function Engine:on_offline(user, now, mono, seen, whole, word, from, body, name, call, more) end
 
 ---A message to `to` was archived for the user, or is on its way to or from him and is about a call, or asks him for a
 ---subscription. `held` says how it is with his sessions that hold registrations: for each the letter of session_states and the
 ---identifier, with "\0" between.
 ---@param user string
----@param now number
+---@param now number                seconds since 1970
+---@param mono number               seconds by the clock that never steps
 ---@param seen boolean               whether other modules see each push
 ---@param whole table?               the stanza, where a push may carry it
 ---@param word integer
@@ -229,7 +231,7 @@ function Engine:on_offline(user, now, seen, whole, word, from, body, name, call,
 ---@return nil, nil
 ---@return table? stanza
 ---@return table[]? others
-function Engine:on_addressed(user, now, seen, whole, word, from, body, name, call, more, to, held, sender) end
+function Engine:on_addressed(user, now, mono, seen, whole, word, from, body, name, call, more, to, held, sender) end
 
 ---What to know a stanza by that is in no archive and may be met again.
 ---@param from string?
@@ -252,7 +254,8 @@ function Engine:queue_alarm(size, woken_at) end
 ---A stanza waits in the queue of a session that holds `identifier`. `done` is 0 for the first of those that waited
 ---together, then what the call before gave if its push was sent.
 ---@param user string
----@param now number
+---@param now number                seconds since 1970
+---@param mono number               seconds by the clock that never steps
 ---@param seen boolean               whether other modules see each push
 ---@param whole table?               the stanza, where a push may carry it
 ---@param word integer
@@ -270,7 +273,7 @@ function Engine:queue_alarm(size, woken_at) end
 ---@return boolean? alerted          whether the device knows of something important, by this push or by one before
 ---@return table? stanza
 ---@return table[]? others
-function Engine:on_queued(user, now, seen, whole, word, from, body, name, call, more, identifier, done, held) end
+function Engine:on_queued(user, now, mono, seen, whole, word, from, body, name, call, more, identifier, done, held) end
 
 ---The session that holds the registration is back.
 ---@param user string
@@ -300,7 +303,8 @@ function Engine:max_hibernation() end
 
 ---Devices are to be woken though there is no stanza: all of the user's, or those given.
 ---@param user string
----@param now number
+---@param now number                seconds since 1970
+---@param mono number               seconds by the clock that never steps
 ---@param seen boolean               whether other modules see each push
 ---@param whole nil
 ---@param records prosody_push.Records?
@@ -311,7 +315,7 @@ function Engine:max_hibernation() end
 ---@return nil, nil
 ---@return table? stanza
 ---@return table[]? others
-function Engine:on_ping(user, now, seen, whole, records, cause, held) end
+function Engine:on_ping(user, now, mono, seen, whole, records, cause, held) end
 
 ---The stanza with this id is not sent after all.
 ---@param id string
@@ -323,9 +327,11 @@ function Engine:withdraw(id) end
 ---An IQ result (no kind) or an error came to the host. True if it answers a push; then the seconds until on_timer() is due,
 ---if a push is held or sent again; the registration, if it has to go; and where its refusals in a row have changed its identifier,
 ---and how many they are.
----@param now number
+---@param now number                seconds since 1970
+---@param mono number               seconds by the clock that never steps
 ---@param id string
 ---@param from string?
+---@param made_here boolean         whether this server made the error in the app server's name
 ---@param kind string?               type of the error
 ---@param condition string?
 ---@param text string?
@@ -334,20 +340,22 @@ function Engine:withdraw(id) end
 ---@return prosody_push.Gone? gone
 ---@return string? identifier
 ---@return integer? refusals
-function Engine:on_answer(now, id, from, kind, condition, text) end
+function Engine:on_answer(now, mono, id, from, made_here, kind, condition, text) end
 
 ---Gives the registrations that have to go, the stanzas of pushes that were held, and the seconds until it is due again, nil if
 ---nothing is in flight or held.
----@param now number
+---@param now number                seconds since 1970
+---@param mono number               seconds by the clock that never steps
 ---@return prosody_push.Gone[] gone
 ---@return table[] stanzas
 ---@return number? delay
-function Engine:on_timer(now) end
+function Engine:on_timer(now, mono) end
 
 ---The stanzas of all pushes that are held, for they would not survive a reload.
----@param now number
+---@param now number                seconds since 1970
+---@param mono number               seconds by the clock that never steps
 ---@return table[] stanzas
-function Engine:release_all(now) end
+function Engine:release_all(now, mono) end
 
 ---The last decisions for a user, the newest first: when, which device, and what in words.
 ---@param user string
@@ -375,6 +383,36 @@ function Engine:take_times() end
 ---@return integer registrations
 ---@return integer users
 function Engine:sizes() end
+
+---App servers that have failed since they answered last, or where pushes are owed.
+---@return { jid: string, away_since?: number, failures: integer, last_error?: string, owed: integer }[]
+function Engine:app_servers() end
+
+---What devices are owed and their failures, by user and identifier; the store of ours takes it.
+---@class prosody_push.DurableRecord
+---@field owed "silent"|"important"|nil
+---@field refusals integer?
+---@field failing_since number?      seconds since 1970, like the next
+---@field failed_last number?
+---@field failed_for number?        seconds
+---@alias prosody_push.Durable { [string]: prosody_push.DurableRecord }
+
+---Of the users of whom something has changed; an empty table where nothing is left.
+---@return { [string]: prosody_push.Durable }
+function Engine:unwritten() end
+
+---The same before the end: what has had no answer is owed.
+---@param now number                seconds since 1970
+---@param mono number               seconds by the clock that never steps
+---@return { [string]: prosody_push.Durable }
+function Engine:last_unwritten(now, mono) end
+
+---Takes what was written of a user, who is loaded.
+---@param now number                seconds since 1970
+---@param mono number               seconds by the clock that never steps
+---@param user string
+---@param records prosody_push.Durable
+function Engine:recall(now, mono, user, records) end
 
 ---Panics, as a bug would; for the specs, and only in a debug build.
 function Engine:panic() end

@@ -99,6 +99,7 @@ return function (engine, store, sessions, remove, push_test, extensions)
 		remove = remove;
 		counts = function () return engine:counts(); end;
 		sizes = function () return engine:sizes(); end;
+		app_servers = function () return engine:app_servers(); end;
 		extensions = extensions;
 		max_hibernation = engine:max_hibernation();
 		wake_before = engine:wake_before();

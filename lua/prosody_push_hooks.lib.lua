@@ -96,10 +96,7 @@ return function (push)
 	end));
 
 	-- Before mod_s2s closes its connections.
-	module:hook_global("server-stopping", guarded("pushes when the server stops", function ()
-		push.smacks.stops();
-		push.flush();
-	end), 100);
+	module:hook_global("server-stopping", guarded("pushes when the server stops", push.stops), 100);
 
 	-- Fires `handler` with the name of a user of this host.
 	local function hook_account(name, what, handler)

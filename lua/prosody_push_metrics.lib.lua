@@ -1,6 +1,11 @@
 -- What the library counts, as Prosody's metrics: mod_http_openmetrics and other reporters show them. They are read when
 -- somebody asks; nothing is done for them while a push is made. Labels never name a user or a device.
 
+local jid_host = require "util.jid".host;
+
+-- Domains of app servers that have lines of their own; of more there is one line for all others.
+local DOMAINS = 50;
+
 return function (engine, guarded)
 	local families = {
 		pushes = module:metric("counter", "pushes", "", "Pushes that were made, by kind", { "kind" });
@@ -9,13 +14,43 @@ return function (engine, guarded)
 		removed = module:metric("counter", "removed", "", "Registrations that ended because pushes failed, by reason", { "reason" });
 		cache = module:metric("counter", "cache", "", "Look-ups of a user's registrations in memory, by result", { "result" });
 		held = module:metric("counter", "held", "", "Pushes that waited for the one before them", {}):with_labels();
-		sent_again = module:metric("counter", "sent_again", "", "Pushes that were sent once more after an error", {}):with_labels();
+		sent_again = module:metric("counter", "sent_again", "", "Pushes that were owed and sent again", {}):with_labels();
 	};
 	local answer_time = module:metric("histogram", "answer", "seconds", "How long answers to pushes took", {}, {
 		buckets = { 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 120 };
 	}):with_labels();
 	local in_flight = module:metric("gauge", "in_flight", "", "Pushes that are not answered yet", {}):with_labels();
 	local registrations = module:metric("gauge", "registrations", "", "Registrations in memory", {}):with_labels();
+
+	local owed = module:metric("gauge", "owed", "", "Pushes that are owed, by domain of the app server", { "domain" });
+	local away = module:metric("gauge", "away", "", "App servers that are away, by domain", { "domain" });
+
+	-- Each with how many are owed there, and how many app servers are away.
+	local domains, known_domains = { others = { owed = 0, away = 0 } }, 0;
+
+	local function domain_of(app_server)
+		local name = jid_host(app_server.jid) or "others";
+		if domains[name] then return domains[name]; end
+		if known_domains == DOMAINS then return domains.others; end
+		known_domains = known_domains + 1;
+		domains[name] = { owed = 0, away = 0 };
+		return domains[name];
+	end
+
+	local function update_app_servers()
+		for _, domain in pairs(domains) do domain.owed, domain.away = 0, 0; end
+		local app_servers = engine:app_servers();
+		table.sort(app_servers, function (a, b) return a.owed > b.owed; end);
+		for _, app_server in ipairs(app_servers) do
+			local domain = domain_of(app_server);
+			domain.owed = domain.owed + app_server.owed;
+			if app_server.away_since then domain.away = domain.away + 1; end
+		end
+		for name, domain in pairs(domains) do
+			owed:with_labels(name):set(domain.owed);
+			away:with_labels(name):set(domain.away);
+		end
+	end
 
 	-- What has been handed on, by name and label.
 	local known = {};
@@ -32,5 +67,6 @@ return function (engine, guarded)
 		local pushes, devices = engine:sizes();
 		in_flight:set(pushes);
 		registrations:set(devices);
+		update_app_servers();
 	end));
 end

@@ -5,6 +5,7 @@ local protocols = {
 		name = "push";
 		title = "XEP-0357";
 		store = "cloud_notify";
+		durable_store = "cloud_notify_owed";
 		-- Of a session: the registration that it holds, by its identifier, and the record of it.
 		identifier = "push_identifier";
 		record = "push_settings";
@@ -18,6 +19,7 @@ local protocols = {
 		name = "push2";
 		title = "Push 2.0";
 		store = "push2_registrations";
+		durable_store = "push2_owed";
 		identifier = "push_registration_id";
 		record = "push_registration";
 		service = "service";

@@ -3,7 +3,9 @@
 
 local cache = require "util.cache";
 local usermanager = require "core.usermanager";
-local now = require "util.time".now;
+local time = require "util.time";
+
+local now, monotonic = time.now, time.monotonic;
 
 local protocol = module:require "prosody_push_protocol";
 local identifier_field, record_field = protocol.identifier, protocol.record;
@@ -157,7 +159,7 @@ return function (engine, store, sessions, watchdog)
 			return take_out(records, superseded);
 		end, "the same device has registered anew, or the user has too many registrations");
 		if ok then
-			engine:enabled(now(), user, identifier);
+			engine:enabled(now(), monotonic(), user, identifier);
 			refused(identifier, 0);
 		end
 		return ok, err;

@@ -117,7 +117,11 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 		batch[n + 4], batch[n + 5], batch[n + 6], batch[n + 7] = text or false, name or false, call or false, more or false;
 	end
 
-	-- session -> what hears of each stanza that is sent to it
+	local is_back = background("a client that answers again", function (session)
+		if session[identifier_field] then engine:on_resumed(session.username, session[identifier_field]); end
+	end);
+
+	-- session -> what hears of each stanza that is sent to it, and from it
 	local listeners = setmetatable({}, { __mode = "k" });
 
 	-- mod_smacks says once that acks are late: from then on each new stanza is met here, behind its own filter, as it is in its
@@ -133,8 +137,14 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 			end
 			return stanza;
 		end
-		listeners[session] = listener;
+		-- Whatever the client says first, it is back, and needs no push that it is owed.
+		local function hearer(stanza)
+			if is_late(session) then is_back(session); end
+			return stanza;
+		end
+		listeners[session] = { out = listener, heard = hearer };
 		filters.add_filter(session, "stanzas/out", listener, -1000);
+		filters.add_filter(session, "stanzas/in", hearer, 1000);
 	end
 
 	local function acks_late(session, queue, stanza)
@@ -205,7 +215,10 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 	local function stop()
 		for session in pairs(waiting) do stop_waiting(session); end
 		for session, listener in pairs(listeners) do
-			if session.filters then filters.remove_filter(session, "stanzas/out", listener); end
+			if session.filters then
+				filters.remove_filter(session, "stanzas/out", listener.out);
+				filters.remove_filter(session, "stanzas/in", listener.heard);
+			end
 		end
 	end
 

@@ -40,9 +40,14 @@ local function iterate(iterator, ...)
 	return iterator, ...;
 end
 
+-- All users who have something in a store.
+local function users_of(any_store)
+	return iterate(any_store:users());
+end
+
 -- All users who have registrations.
 local function users()
-	return iterate(store:users());
+	return users_of(store);
 end
 
 local function leave(exit, ok, ...)
@@ -69,6 +74,7 @@ return {
 	read = read;
 	write = write;
 	users = users;
+	users_of = users_of;
 	alone = alone;
 	waitable = waitable;
 };

@@ -98,19 +98,19 @@ end);
 describe("an engine", function ()
 	it("asks for registrations that it has not got", function ()
 		local engine = new();
-		assert.is_false((engine:on_offline("romeo", 0, false, nil, 1)));
-		assert.is_false((engine:on_addressed("romeo", 0, false, nil, 1, nil, nil, nil, nil, nil, "romeo@example.test")));
-		assert.is_false((engine:on_ping("romeo", 0, false)));
+		assert.is_false((engine:on_offline("romeo", 0, 0, false, nil, 1)));
+		assert.is_false((engine:on_addressed("romeo", 0, 0, false, nil, 1, nil, nil, nil, nil, nil, "romeo@example.test")));
+		assert.is_false((engine:on_ping("romeo", 0, 0, false)));
 		engine:load("romeo", nil);
-		assert.is_nil((engine:on_offline("romeo", 0, false, nil, 1)));
+		assert.is_nil((engine:on_offline("romeo", 0, 0, false, nil, 1)));
 		engine:forget("romeo");
-		assert.is_false((engine:on_offline("romeo", 0, false, nil, 1)));
+		assert.is_false((engine:on_offline("romeo", 0, 0, false, nil, 1)));
 	end);
 
 	it("writes stanzas as util.stanza does", function ()
 		local engine = new();
 		engine:load("romeo", records);
-		local pushes, details = written(engine:on_offline("romeo", 0, false, nil, 1));
+		local pushes, details = written(engine:on_offline("romeo", 0, 0, false, nil, 1));
 		assert.is_nil(details);
 		assert.equal(1, #pushes);
 		local function check(element)
@@ -138,8 +138,8 @@ describe("an engine", function ()
 		for _, record in ipairs({ { jid = "push.example" }, { jid = "push.example", node = "n", options = form } }) do
 			engine:load("romeo", { [record.jid.."<"..(record.node or "")] = record });
 			for _, event in ipairs({ { 0 }, { 1 }, { 1, "juliet@example.test" } }) do
-				local shared = written(engine:on_offline("romeo", 0, false, nil, table.unpack(event)))[1];
-				local own = written(engine:on_offline("romeo", 0, true, nil, table.unpack(event)))[1];
+				local shared = written(engine:on_offline("romeo", 0, 0, false, nil, table.unpack(event)))[1];
+				local own = written(engine:on_offline("romeo", 0, 0, true, nil, table.unpack(event)))[1];
 				assert.not_equal(own.attr.id, shared.attr.id);
 				own.attr.id = shared.attr.id;
 				assert.same(own, shared);
@@ -150,7 +150,7 @@ describe("an engine", function ()
 	it("shares nothing between pushes that are to be apart", function ()
 		local engine = new();
 		engine:load("romeo", { a = { jid = "a.example" }, b = { jid = "b.example" } });
-		local pushes, details = written(engine:on_offline("romeo", 0, true, nil, 1, "juliet@example.test"));
+		local pushes, details = written(engine:on_offline("romeo", 0, 0, true, nil, 1, "juliet@example.test"));
 		local seen = {};
 		local function visit(value)
 			if type(value) ~= "table" then return; end
@@ -171,16 +171,16 @@ describe("an engine", function ()
 	it("is one of many, and none knows of another", function ()
 		local one, two = new(), new({ push_max_devices = 1 });
 		one:load("romeo", records);
-		assert.is_false((two:on_ping("romeo", 0, false)));
-		local push = written(one:on_ping("romeo", 0, false))[1];
-		assert.is_nil(two:on_answer(0, push.attr.id, "push.example"));
-		assert.is_true(one:on_answer(0, push.attr.id, "push.example"));
+		assert.is_false((two:on_ping("romeo", 0, 0, false)));
+		local push = written(one:on_ping("romeo", 0, 0, false))[1];
+		assert.is_nil(two:on_answer(0, 0, push.attr.id, "push.example", false));
+		assert.is_true(one:on_answer(0, 0, push.attr.id, "push.example", false));
 	end);
 
 	it("works from within a coroutine", function ()
 		local engine = new();
 		engine:load("romeo", records);
-		local pushes = coroutine.wrap(function () return written(engine:on_ping("romeo", 0, false)); end)();
+		local pushes = coroutine.wrap(function () return written(engine:on_ping("romeo", 0, 0, false)); end)();
 		assert.equal(1, #pushes);
 	end);
 
@@ -203,7 +203,7 @@ describe("an engine", function ()
 		engine:load("romeo", odd);
 		assert.is_true(#lines >= 10);
 		for _, line in ipairs(lines) do assert.matches("^A stored push registration of romeo cannot be read", line); end
-		for _, push in ipairs((written(engine:on_ping("romeo", 0, true)))) do
+		for _, push in ipairs((written(engine:on_ping("romeo", 0, 0, true)))) do
 			assert.is_true(push.attr.to == "x" or push.attr.to == "7");
 		end
 		engine:admit("romeo", odd, "text", 0);
@@ -232,7 +232,7 @@ describe("an engine", function ()
 				local ok, err = pcall(step[1], engine, table.unpack(step, 2));
 				assert.is_true(ok, where..": "..tostring(err));
 			end
-			local ok, pushes = pcall(function () return (written(engine:on_ping("romeo", i, true, nil, stored))); end);
+			local ok, pushes = pcall(function () return (written(engine:on_ping("romeo", i, 0, true, nil, stored))); end);
 			made = made + written_well(ok, pushes, where);
 		end
 		assert.is_true(made > 1000, made.." pushes");
@@ -268,7 +268,7 @@ describe("an engine", function ()
 				assert.is_true(ok, where..": "..tostring(err));
 			end
 			local ok, pushes = pcall(function ()
-				return (written(engine:on_offline("romeo", i, false, any.stanza(), 1, "juliet@example.test/x", "text", nil, nil, "a1 x\0n")));
+				return (written(engine:on_offline("romeo", i, i, false, any.stanza(), 1, "juliet@example.test/x", "text", nil, nil, "a1 x\0n")));
 			end);
 			made = made + written_well(ok, pushes, where);
 		end
@@ -278,12 +278,12 @@ describe("an engine", function ()
 	it("keeps what has to survive a reload as text", function ()
 		local engine = new();
 		engine:load("romeo", records);
-		local push = written(engine:on_ping("romeo", 0, false))[1];
+		local push = written(engine:on_ping("romeo", 0, 0, false))[1];
 		local saved = engine:save();
 		assert.equal("string", type(saved));
 		local after = new();
 		after:restore(saved);
-		assert.is_true(after:on_answer(0, push.attr.id, "push.example"));
+		assert.is_true(after:on_answer(0, 0, push.attr.id, "push.example", false));
 		assert.has_error(function () after:restore("no state"); end);
 	end);
 
@@ -299,9 +299,9 @@ describe("an engine", function ()
 		for options, limit in pairs({ [{}] = 10000, [{ push_cached_users = 3 }] = 3 }) do
 			local engine = new(options);
 			for i = 0, limit do engine:load("user"..i, records); end
-			assert.is_false((engine:on_ping("user0", 0, false)));
-			assert.equal(1, #written(engine:on_ping("user1", 0, false)));
-			assert.equal(1, #written(engine:on_ping("user"..limit, 0, false)));
+			assert.is_false((engine:on_ping("user0", 0, 0, false)));
+			assert.equal(1, #written(engine:on_ping("user1", 0, 0, false)));
+			assert.equal(1, #written(engine:on_ping("user"..limit, 0, 0, false)));
 		end
 	end);
 end);
@@ -312,10 +312,10 @@ describe("debug lines", function ()
 		local engine = new(nil, function () lines = lines + 1; end);
 		engine:load("romeo", records);
 		library.log_debug(false);
-		engine:on_ping("romeo", 0, false);
+		engine:on_ping("romeo", 0, 0, false);
 		assert.equal(0, lines);
 		library.log_debug(true);
-		engine:on_ping("romeo", 0, false);
+		engine:on_ping("romeo", 0, 0, false);
 		assert.is_true(lines > 0);
 		library.log_debug(false);
 	end);
@@ -327,9 +327,9 @@ describe("debug lines", function ()
 			text[#text + 1] = level..format:format(line);
 		end);
 		engine:load("romeo", { ["push.example<n"] = { jid = "push.example", node = "n", options = { name = "x", "the secret" } } });
-		local push = written(engine:on_offline("romeo", 0, true, nil, 1, "juliet@example.test", "the body", "a1"))[1];
-		engine:on_offline("romeo", 0, true, nil, 1, "juliet@example.test", "the body", "a1");
-		engine:on_answer(0, push.attr.id, "push.example", "cancel", "gone", nil);
+		local push = written(engine:on_offline("romeo", 0, 0, true, nil, 1, "juliet@example.test", "the body", "a1"))[1];
+		engine:on_offline("romeo", 0, 0, true, nil, 1, "juliet@example.test", "the body", "a1");
+		engine:on_answer(0, 0, push.attr.id, "push.example", false, "cancel", "gone", nil);
 		library.log_debug(false);
 		assert.is_true(#text > 2);
 		assert.not_matches("the body", table.concat(text));

@@ -18,7 +18,7 @@ pass; here a failure of the run, there a known fault or a limit.
 ]];
 
 local TITLES = {
-	storage = "Storage"; appservers = "App servers"; hostile = "Hostile clients"; isolation = "Isolation"; soak = "Soak";
+	storage = "Storage"; appservers = "App servers"; outages = "Outages"; hostile = "Hostile clients"; isolation = "Isolation"; soak = "Soak";
 };
 
 local function progress(...)

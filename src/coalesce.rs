@@ -9,9 +9,9 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::rc::Rc;
 
-use crate::delivery::Millis;
 use crate::ids::Id;
 use crate::registration::Registration;
+use crate::time::Millis;
 
 /// Between two pushes of one kind to one device.
 pub const SPACING: Millis = 1000;
@@ -31,6 +31,8 @@ pub struct Lane {
 pub struct Released {
     pub lane: Lane,
     pub registration: Rc<Registration>,
+    /// The messages that it stands for, by their deduplication keys.
+    pub messages: Vec<u64>,
 }
 
 /// The last push of a lane, and what waits behind it.
@@ -44,6 +46,7 @@ struct Last {
 struct Held {
     due: Millis,
     registration: Rc<Registration>,
+    messages: Vec<u64>,
 }
 
 /// All lanes of a host on which something happened of late.
@@ -57,11 +60,12 @@ pub struct Lanes {
 }
 
 impl Lanes {
-    /// Whether a push may leave now. If not, it is held, and [`release`](Lanes::release) gives it back.
-    pub fn admit(&mut self, now: Millis, lane: &Lane, registration: &Rc<Registration>) -> bool {
+    /// Whether a push for `message` may leave now. If not, it is held, and [`release`](Lanes::release) gives it back.
+    pub fn admit(&mut self, now: Millis, lane: &Lane, registration: &Rc<Registration>, message: Option<u64>) -> bool {
         self.forget_idle(now);
         let Some(last) = self.lanes.get_mut(lane) else { return true };
-        if last.held.is_some() {
+        if let Some(held) = &mut last.held {
+            held.messages.extend(message);
             return false;
         }
         let due = match last.unanswered {
@@ -71,7 +75,7 @@ impl Lanes {
         if due <= now {
             return true;
         }
-        last.held = Some(Held { due, registration: registration.clone() });
+        last.held = Some(Held { due, registration: registration.clone(), messages: message.into_iter().collect() });
         self.due.push(Reverse((due, lane.clone())));
         false
     }
@@ -123,7 +127,7 @@ impl Lanes {
             let Some(Reverse((due, lane))) = self.due.pop() else { break };
             let Some(last) = self.lanes.get_mut(&lane) else { continue };
             if let Some(held) = last.held.take_if(|held| held.due == due) {
-                released.push(Released { lane, registration: held.registration });
+                released.push(Released { lane, registration: held.registration, messages: held.messages });
             }
         }
         released
@@ -165,7 +169,7 @@ mod tests {
         let mut lanes = Lanes::default();
         for i in 0..100 {
             let (lane, registration) = lane(&i.to_string());
-            assert!(lanes.admit(0, &lane, &registration));
+            assert!(lanes.admit(0, &lane, &registration, None));
             lanes.sent(0, lane.clone(), id(i));
             lanes.landed(u64::from(i) * 20, &lane, id(i));
         }
@@ -178,7 +182,7 @@ mod tests {
         let mut lanes = Lanes::default();
         let (lane, registration) = lane("n");
         lanes.sent(0, lane.clone(), id(1));
-        assert!(!lanes.admit(10, &lane, &registration));
+        assert!(!lanes.admit(10, &lane, &registration, None));
         assert_eq!(lanes.next_due(), Some(10 + LONGEST_HOLD));
         lanes.landed(20, &lane, id(1));
         assert_eq!(lanes.next_due(), Some(SPACING));

@@ -45,6 +45,10 @@ pub struct Config {
     /// `push_wake_on_start`: all devices are woken when the server has started, for their sessions, and with them their rooms, are
     /// gone and they do not know.
     pub wake_on_start: bool,
+    /// `push_owed_per_second`: pushes that are owed and leave within a second when their app server is back.
+    pub owed_per_second: u32,
+    /// `smacks_max_queue_size`, mod_smacks's own: stanzas that a session keeps, and gives back when it ends.
+    pub queue_size: usize,
     /// `hibernate_past_first_push`, of Push 2.0: whether a session may go on to hibernate that long when its device has been
     /// told of something important.
     pub hibernate_past_push: bool,
@@ -71,6 +75,8 @@ impl Default for Config {
             max_hibernation: 72.0 * 3600.0,
             wake_before: 0.0,
             wake_on_start: false,
+            owed_per_second: 50,
+            queue_size: 500,
             hibernate_past_push: true,
             contact_uri: None,
             coalesce: true,
@@ -98,6 +104,8 @@ impl Config {
             max_hibernation: reader.period("push_max_hibernation_timeout", default.max_hibernation),
             wake_before: reader.period_or_off("push_wake_before_timeout"),
             wake_on_start: reader.boolean("push_wake_on_start", default.wake_on_start),
+            owed_per_second: reader.count("push_owed_per_second", default.owed_per_second),
+            queue_size: reader.count("smacks_max_queue_size", default.queue_size as u32) as usize,
             hibernate_past_push: reader.boolean("hibernate_past_first_push", default.hibernate_past_push),
             contact_uri: reader.text("contact_uri", default.contact_uri),
             coalesce: reader.boolean("push_coalesce", default.coalesce),

@@ -4,61 +4,112 @@
 //! the `stanza-id` of every copy that goes on from there. Without an archive the shim names a stanza that it meets in
 //! the queue of a session. Calls are known by more: see [`calls`](crate::calls).
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hash};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
 
 use lru::LruCache;
+use serde::{Deserialize, Serialize};
 
-/// Messages remembered for one device: as many as stream management keeps for a session, which gives them back when
-/// the session ends.
-const MESSAGES: usize = 512;
 /// Devices remembered; the one pushed least recently is forgotten first.
 const DEVICES: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
 /// What was pushed of late, in bounded memory: hashes only.
 pub struct Pushed {
     devices: LruCache<u64, Recent>,
-    hasher: RandomState,
+    /// Messages remembered for one device: as many as stream management keeps for a session, which gives them back when the
+    /// session ends.
+    messages: usize,
+    /// Goes into each hash: nobody can choose a message whose hash is another's.
+    seed: u64,
 }
 
 /// The newest messages of one device, in a ring.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 struct Recent {
     messages: Vec<u64>,
     next: usize,
 }
 
-impl Default for Pushed {
-    fn default() -> Self {
-        Pushed { devices: LruCache::new(DEVICES), hasher: RandomState::new() }
-    }
+/// The part that survives a reload.
+#[derive(Default, Serialize, Deserialize)]
+pub struct State {
+    seed: u64,
+    devices: Vec<(u64, Recent)>,
 }
 
 impl Pushed {
-    /// Names a message by what is known of it. Nobody can tell from the name what that was.
-    pub fn name(&self, message: &impl Hash) -> String {
-        format!("{:016x}", self.hasher.hash_one(message))
+    /// Remembers so many messages for a device; `seed` is random.
+    pub fn new(messages: usize, seed: u64) -> Self {
+        Pushed { devices: LruCache::new(DEVICES), messages: messages.max(1), seed }
     }
 
-    /// Notes that `message` goes to the device of `user`; false if it went there before.
-    pub fn first_time(&mut self, user: &str, identifier: &str, message: &str) -> bool {
-        let device = self.hasher.hash_one((user, identifier));
-        let message = self.hasher.hash_one(message);
-        self.devices.get_or_insert_mut(device, Recent::default).insert(message)
+    /// Names a message by what is known of it. Nobody can tell from the name what that was.
+    pub fn name(&self, message: &impl Hash) -> String {
+        format!("{:016x}", self.hash(message))
+    }
+
+    /// What a message is known by.
+    pub fn key(&self, message: &str) -> u64 {
+        self.hash(&message)
+    }
+
+    /// Notes that a message goes to the device of `user`; false if it went there before.
+    pub fn first_time(&mut self, user: &str, identifier: &str, message: u64) -> bool {
+        let device = self.hash(&(user, identifier));
+        let messages = self.messages;
+        self.devices.get_or_insert_mut(device, Recent::default).insert(message, messages)
+    }
+
+    /// The push that told of these messages did not get there: they are as unknown as before.
+    pub fn forget(&mut self, user: &str, identifier: &str, messages: &[u64]) {
+        let device = self.hash(&(user, identifier));
+        if let Some(recent) = self.devices.peek_mut(&device) {
+            for known in recent.messages.iter_mut().filter(|known| messages.contains(known)) {
+                *known = GONE;
+            }
+        }
+    }
+
+    /// What has to survive a reload.
+    pub fn save(&mut self) -> State {
+        let mut devices = Vec::new();
+        while let Some(device) = self.devices.pop_lru() {
+            devices.push(device);
+        }
+        State { seed: self.seed, devices }
+    }
+
+    /// Takes what [`save`](Pushed::save) gave.
+    pub fn restore(&mut self, state: State) {
+        self.seed = state.seed;
+        for (device, recent) in state.devices {
+            self.devices.put(device, recent);
+        }
+    }
+
+    fn hash(&self, what: &impl Hash) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.seed.hash(&mut hasher);
+        what.hash(&mut hasher);
+        hasher.finish().max(GONE + 1)
     }
 }
 
+/// In a place of a ring whose message is unknown again.
+const GONE: u64 = 0;
+
 impl Recent {
-    fn insert(&mut self, message: u64) -> bool {
+    fn insert(&mut self, message: u64, most: usize) -> bool {
         if self.messages.contains(&message) {
             return false;
         }
-        if self.messages.len() < MESSAGES {
+        if self.messages.len() < most {
             self.messages.push(message);
         } else {
+            // After a reload there may be room for fewer.
+            self.next %= self.messages.len();
             self.messages[self.next] = message;
-            self.next = (self.next + 1) % MESSAGES;
+            self.next += 1;
         }
         true
     }
@@ -68,23 +119,37 @@ impl Recent {
 mod tests {
     use super::*;
 
+    const MESSAGES: usize = 512;
+
     #[test]
     fn a_message_is_new_to_each_device_once() {
-        let mut pushed = Pushed::default();
-        assert!(pushed.first_time("romeo", "a<1", "m"));
-        assert!(!pushed.first_time("romeo", "a<1", "m"));
-        assert!(pushed.first_time("romeo", "a<2", "m"));
-        assert!(pushed.first_time("juliet", "a<1", "m"));
+        let mut pushed = Pushed::new(MESSAGES, 1);
+        let message = pushed.key("m");
+        assert!(pushed.first_time("romeo", "a<1", message));
+        assert!(!pushed.first_time("romeo", "a<1", message));
+        assert!(pushed.first_time("romeo", "a<2", message));
+        assert!(pushed.first_time("juliet", "a<1", message));
+    }
+
+    #[test]
+    fn a_message_whose_push_did_not_get_there_is_new_again() {
+        let mut pushed = Pushed::new(MESSAGES, 1);
+        for message in 1..=3 {
+            assert!(pushed.first_time("romeo", "a<1", message));
+        }
+        pushed.forget("romeo", "a<1", &[1, 3]);
+        let known: Vec<_> = (1..=3).map(|message| pushed.first_time("romeo", "a<1", message)).collect();
+        assert_eq!(known, [true, false, true]);
     }
 
     #[test]
     fn the_newest_messages_of_a_device_are_remembered_and_no_more() {
-        let mut pushed = Pushed::default();
-        for i in 0..10 * MESSAGES {
-            assert!(pushed.first_time("romeo", "a<1", &i.to_string()));
+        let mut pushed = Pushed::new(MESSAGES, 1);
+        for i in 1..=10 * MESSAGES as u64 {
+            assert!(pushed.first_time("romeo", "a<1", i));
         }
-        for i in 9 * MESSAGES..10 * MESSAGES {
-            assert!(!pushed.first_time("romeo", "a<1", &i.to_string()), "{i} is among the newest");
+        for i in 9 * MESSAGES as u64 + 1..=10 * MESSAGES as u64 {
+            assert!(!pushed.first_time("romeo", "a<1", i), "{i} is among the newest");
         }
         let (_, recent) = pushed.devices.peek_lru().expect("one device");
         assert_eq!((pushed.devices.len(), recent.messages.len()), (1, MESSAGES));
@@ -92,10 +157,21 @@ mod tests {
 
     #[test]
     fn the_number_of_devices_is_bounded() {
-        let mut pushed = Pushed::default();
+        let mut pushed = Pushed::new(MESSAGES, 1);
         for i in 0..DEVICES.get() + 10 {
-            pushed.first_time(&i.to_string(), "a<1", "m");
+            pushed.first_time(&i.to_string(), "a<1", 1);
         }
         assert_eq!(pushed.devices.len(), DEVICES.get());
+    }
+
+    #[test]
+    fn what_was_pushed_is_known_after_a_reload() {
+        let mut before = Pushed::new(MESSAGES, 1);
+        let message = before.key("m");
+        before.first_time("romeo", "a<1", message);
+        let mut after = Pushed::new(MESSAGES, 2);
+        after.restore(before.save());
+        let message = after.key("m");
+        assert!(!after.first_time("romeo", "a<1", message));
     }
 }

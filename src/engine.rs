@@ -1,7 +1,7 @@
 //! One host's rules: what happened and when goes in, what has to be sent comes out.
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 
@@ -12,8 +12,11 @@ use crate::address::is_account;
 use crate::calls::Calls;
 use crate::coalesce::Lanes;
 use crate::config::Config;
-use crate::dedup::Pushed;
-use crate::delivery::{self, Delivery, Gone, Millis};
+use crate::dedup::{self, Pushed};
+use crate::delivery::failures::Gone;
+use crate::delivery::outages::Outages;
+use crate::delivery::owed::{Kind, Owed};
+use crate::delivery::{self, Delivery};
 use crate::facts::{Message, RECEIVED, SENT, Word};
 use crate::ids::{Id, Ids};
 use crate::importance::{Importance, judge};
@@ -22,15 +25,16 @@ use crate::protocol::Protocol;
 use crate::push2::matching;
 use crate::push2::notification::{Notice, Priority};
 use crate::push2::registration::WebPush;
-use crate::push2::retry::Retries;
 use crate::reason::Reason;
 use crate::registration::{Devices, Registration};
 use crate::stats::Stats;
 use crate::tigase::Extensions;
 use crate::tigase::encrypt::{Aes128Gcm, Encrypted};
+use crate::time::{Millis, Moment};
 
 mod admin;
 mod answers;
+pub mod durable;
 mod events;
 mod pushing;
 
@@ -41,8 +45,7 @@ pub struct NotLoaded;
 /// Facts that every event has.
 #[derive(Clone, Copy, Debug)]
 pub struct Event<'a> {
-    /// Milliseconds since 1970.
-    pub now: Millis,
+    pub now: Moment,
     pub user: &'a str,
     /// Whether other modules see each push, and may put something into it: then none stands for another.
     pub seen: bool,
@@ -177,6 +180,7 @@ pub struct Held {
 pub struct State {
     #[serde(flatten)]
     delivery: delivery::State,
+    pushed: dedup::State,
     /// When pushes arrived last: user, identifier, time.
     successes: Vec<(Rc<str>, Rc<str>, Millis)>,
 }
@@ -193,7 +197,10 @@ pub struct Engine {
     calls: Calls,
     lanes: Lanes,
     delivery: Delivery,
-    retries: Retries,
+    owed: Owed,
+    outages: Outages,
+    /// Users of whom something durable is not as it was written.
+    unwritten: HashSet<Rc<str>>,
     journal: Journal,
     stats: Stats,
     /// When pushes arrived last at devices that have not been loaded since a reload.
@@ -212,6 +219,8 @@ impl Engine {
         let mut users = LruCache::unbounded();
         users.resize(NonZeroUsize::new(config.cached_users).unwrap_or(NonZeroUsize::MIN));
         let journal = Journal::new(config.explain);
+        let (mut seed, queue_size) = ([0; 8], config.queue_size);
+        random(&mut seed);
         Engine {
             host,
             protocol,
@@ -219,11 +228,13 @@ impl Engine {
             extensions: Extensions::default(),
             random,
             users,
-            pushed: Pushed::default(),
+            pushed: Pushed::new(queue_size, u64::from_ne_bytes(seed)),
             calls: Calls::default(),
             lanes: Lanes::default(),
             delivery,
-            retries: Retries::default(),
+            owed: Owed::default(),
+            outages: Outages::new(protocol),
+            unwritten: HashSet::new(),
             journal,
             stats: Stats::default(),
             successes: HashMap::new(),
@@ -280,12 +291,16 @@ impl Engine {
     pub fn load(&mut self, user: &str, registrations: Vec<Registration>, is_disabled: bool) {
         let mut devices = Devices::new(registrations, self.max_woken());
         devices.is_disabled = is_disabled;
-        self.delivery.retain(user, |identifier| devices.get(identifier).is_some());
-        if is_disabled {
-            self.lanes.drop_user(user);
-            self.retries.drop_user(user);
-        }
+        let exists = |identifier: &str| devices.get(identifier).is_some();
         let user: Rc<str> = user.into();
+        let has_failures = self.delivery.failures.retain(&user, exists);
+        let was_owed = self.owed.retain(&user, |identifier| !is_disabled && exists(identifier));
+        if has_failures || was_owed {
+            self.changed(&user);
+        }
+        if is_disabled {
+            self.lanes.drop_user(&user);
+        }
         let known = self.users.peek(&user).cloned().unwrap_or_default();
         let devices = devices.keeping(&known);
         for device in devices.iter().filter(|device| known.get(&device.identifier).is_none()) {
@@ -296,11 +311,13 @@ impl Engine {
     }
 
     /// `identifier` was enabled, anew or again: its failures so far do not count, and its client is there.
-    pub fn enabled(&mut self, now: Millis, user: &str, identifier: &str) {
-        self.delivery.succeeded(user, identifier);
+    pub fn enabled(&mut self, now: Moment, user: &str, identifier: &str) {
+        if self.delivery.failures.forget(user, identifier) {
+            self.changed(&user.into());
+        }
         self.on_resumed(user, identifier);
         if let Some(device) = self.users.peek(user).and_then(|devices| devices.get(identifier)) {
-            device.made.set(now);
+            device.made.set(now.mono);
         }
     }
 
@@ -308,8 +325,9 @@ impl Engine {
     pub fn forget(&mut self, user: &str) {
         self.users.pop(user);
         self.lanes.drop_user(user);
-        self.retries.drop_user(user);
+        self.owed.retain(user, |_| false);
         self.delivery.forget(user);
+        self.changed(&user.into());
         self.successes.retain(|(of, _), _| **of != *user);
         self.journal.forget(user);
     }
@@ -385,14 +403,18 @@ impl Engine {
                 self.calls.end(user, identifier, call);
                 rings
             }
-            _ => message.name.is_none_or(|name| self.pushed.first_time(user, identifier, name)),
+            _ => message.name.is_none_or(|name| {
+                let message = self.pushed.key(name);
+                self.pushed.first_time(user, identifier, message)
+            }),
         }
     }
 
-    /// The device knows of the message, and is not woken for it any more.
-    fn note(&mut self, user: &str, device: &Registration, message: &Message) {
-        if let Some(name) = message.name {
-            self.pushed.first_time(user, &device.identifier, name);
+    /// The device is told of the message by a push of that kind, which left a moment ago for another.
+    fn note(&mut self, user: &str, device: &Registration, message: &Message, kind: Kind) {
+        let Some(message) = message.name.map(|name| self.pushed.key(name)) else { return };
+        if self.pushed.first_time(user, &device.identifier, message) {
+            self.delivery.tells_also(user, &device.identifier, kind, message);
         }
     }
 }

@@ -8,7 +8,6 @@ use std::rc::Rc;
 
 use lru::LruCache;
 
-use crate::delivery::Millis;
 use crate::facts::{
     AMENDMENT, ANSWER, BODY, CALL, CALL_ENDS, CHAT_STATE, CORRECTED, ENCRYPTED, ERROR, FILE, GROUPCHAT, HEADLINE,
     INVITATION, IQ_STANZA, PRESENCE_STANZA, PROCEED, RECEIPT, SENT, SUBJECT, SUBSCRIBE, Word,
@@ -17,6 +16,7 @@ use crate::ids::Id;
 use crate::protocol::Protocol;
 use crate::reason::Reason;
 use crate::stanza_error::Condition;
+use crate::time::Millis;
 
 /// Users whose decisions are kept; the one to whom nothing has happened for longest goes first.
 const USERS: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
@@ -48,7 +48,7 @@ impl Cause {
             Cause::Ping => "a module asked for it",
             Cause::Test => "the administrator asked for it",
             Cause::Released => "it had been held",
-            Cause::Again => "the push service could not take it before",
+            Cause::Again => "it was owed",
             Cause::QueueFull => "its session's queue is four fifths full",
             Cause::Started => "the server has started",
             Cause::HibernationEnds => "its session is about to end",
@@ -61,6 +61,8 @@ impl Cause {
 pub enum Outcome {
     Sent(Id, Option<Answer>),
     Held,
+    /// Not tried: the app server is away.
+    Owed,
     NotSent(Reason),
 }
 
@@ -68,7 +70,8 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     Taken(Millis),
-    Error(Millis, Condition),
+    /// And whether the device is owed another.
+    Error(Millis, Condition, bool),
     /// Push 2.0: no error has come back.
     Silence,
 }
@@ -93,9 +96,13 @@ impl Decision {
             Outcome::Sent(_, None) if protocol == Protocol::Push => "sent, no answer yet".into(),
             Outcome::Sent(_, None) => "sent, no error so far".into(),
             Outcome::Sent(_, Some(Answer::Taken(after))) => format!("sent, taken after {after} ms"),
-            Outcome::Sent(_, Some(Answer::Error(after, error))) => format!("sent, {} after {after} ms", error.name()),
+            Outcome::Sent(_, Some(Answer::Error(after, error, is_owed))) => {
+                let owed = if is_owed { ": owed, and sent again" } else { "" };
+                format!("sent, {} after {after} ms{owed}", error.name())
+            }
             Outcome::Sent(_, Some(Answer::Silence)) => "sent, and no error came back".into(),
             Outcome::Held => "held, the last push says it already; one for all follows".into(),
+            Outcome::Owed => "owed: the app server is away, and one push follows when it is back".into(),
             Outcome::NotSent(reason) => format!("not sent: {}", reason.text()),
         };
         format!("{what} ({}): {outcome}", self.cause.text())

@@ -37,6 +37,7 @@ pub mod stats;
 pub mod summary;
 pub mod text;
 pub mod tigase;
+pub mod time;
 pub mod walk;
 pub mod xml;
 

@@ -7,9 +7,7 @@ use crate::address::is_account;
 use crate::element::{Element, Packed};
 use crate::push2;
 use crate::tigase::Settings;
-
-/// Seconds since 1970, as the store has them.
-pub type Seconds = i64;
+use crate::time::{Millis, Seconds};
 
 /// One device's registration, the part of the stored record that rules need.
 #[derive(Debug, PartialEq)]
@@ -29,30 +27,29 @@ pub struct Registration {
     pub options: Option<Packed>,
     /// When it was enabled last; orders a user's registrations.
     pub timestamp: Seconds,
-    /// When a push arrived last, in milliseconds since 1970; 0 if that is not known.
-    pub last_success: Moment,
-    /// When it was made, as long as that matters to pushes that are under way.
-    pub made: Moment,
+    /// When a push arrived last, by the clock on the wall.
+    pub last_success: When,
+    /// When it was made, as long as that matters to pushes that are under way; by the clock that never steps.
+    pub made: When,
 }
 
-/// Something that happened to a registration, in milliseconds since 1970; it is the same registration all the same.
+/// When something happened to a registration; it is the same registration all the same.
 #[derive(Debug, Default)]
-pub struct Moment(Cell<u64>);
+pub struct When(Cell<Millis>);
 
-impl Moment {
+impl When {
     /// 0 if that is not known.
-    pub fn get(&self) -> u64 {
+    pub fn get(&self) -> Millis {
         self.0.get()
     }
 
-    /// `at` in milliseconds since 1970.
-    pub fn set(&self, at: u64) {
+    pub fn set(&self, at: Millis) {
         self.0.set(at);
     }
 }
 
-impl PartialEq for Moment {
-    fn eq(&self, _: &Moment) -> bool {
+impl PartialEq for When {
+    fn eq(&self, _: &When) -> bool {
         true
     }
 }
@@ -87,8 +84,8 @@ impl Registration {
             push2: None,
             options,
             timestamp,
-            last_success: Moment::default(),
-            made: Moment::default(),
+            last_success: When::default(),
+            made: When::default(),
         }
     }
 

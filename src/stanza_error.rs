@@ -6,18 +6,17 @@ pub struct StanzaError<'a> {
     pub kind: &'a str,
     pub condition: &'a str,
     pub text: Option<&'a str>,
+    /// Whether this server made it in the app server's name: it is not connected, or a module does not let the push out.
+    pub made_here: bool,
 }
 
 /// Stands for the answer that did not come.
 pub const NO_ANSWER: StanzaError =
-    StanzaError { kind: "wait", condition: "remote-server-timeout", text: Some("no answer") };
+    StanzaError { kind: "wait", condition: "remote-server-timeout", text: Some("no answer"), made_here: true };
 
-/// Conditions (RFC 6120 §8.3.3) that tell of the road, not of the registration, whatever their type.
-const ROAD_FAILURES: [&str; 4] =
+/// Conditions (RFC 6120 §8.3.3) that tell of transport, not of the registration, whatever their type.
+const TRANSPORT_FAILURES: [&str; 4] =
     ["remote-server-not-found", "remote-server-timeout", "resource-constraint", "internal-server-error"];
-
-/// What Prosody itself answers where mod_s2s is not loaded.
-const NO_ROAD: &str = "Communication with remote domains is not enabled";
 
 /// Conditions of RFC 6120 §8.3.3, of which one stands for all others.
 pub const CONDITIONS: [&str; 22] = [
@@ -65,11 +64,9 @@ impl Condition {
 }
 
 impl StanzaError<'_> {
-    /// Whether it tells of the way to the app server, and not of the registration.
-    pub fn is_of_the_road(&self) -> bool {
-        self.kind == "wait"
-            || ROAD_FAILURES.contains(&self.condition)
-            || self.condition == "not-allowed" && self.text == Some(NO_ROAD)
+    /// Whether it tells of the way to the app server, or of the moment, and not of the registration.
+    pub fn is_of_transport(&self) -> bool {
+        self.made_here || self.kind == "wait" || TRANSPORT_FAILURES.contains(&self.condition)
     }
 
     /// What may be kept of it, and counted: others choose the words.

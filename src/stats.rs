@@ -1,10 +1,10 @@
 //! Counts for the metrics: plain numbers, which are read when somebody asks.
 
-use crate::delivery::Millis;
 use crate::importance::Importance;
 use crate::journal::Answer;
 use crate::reason::Reason;
 use crate::stanza_error::CONDITIONS;
+use crate::time::Millis;
 
 /// Times to answer that wait to be read; more are not kept. Few, until somebody has read some.
 const ANSWERS: usize = 10_000;
@@ -47,7 +47,7 @@ impl Stats {
         self.held += 1;
     }
 
-    /// A push left that its service could not take before.
+    /// A push left that was owed.
     pub fn sent_again(&mut self) {
         self.sent_again += 1;
     }
@@ -74,7 +74,7 @@ impl Stats {
                 self.taken += 1;
                 after
             }
-            Answer::Error(after, condition) => {
+            Answer::Error(after, condition, _) => {
                 self.errors[condition.index()] += 1;
                 after
             }

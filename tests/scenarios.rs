@@ -3,8 +3,9 @@
 mod support;
 
 use prosody_push::config::Config;
-use prosody_push::delivery::{ANSWER_TIMEOUT, ROAD_PATIENCE};
-use prosody_push::engine::{Done, Engine, Event, NotLoaded};
+use prosody_push::delivery::ANSWER_TIMEOUT;
+use prosody_push::delivery::failures::TRANSPORT_PATIENCE;
+use prosody_push::engine::{Done, Engine, Event, NotLoaded, Verdict};
 use prosody_push::facts::{
     self, BODY, CALL_OVER, CHAT_STATE, Call, Message, PROCEED, RECEIPT, RECEIVED, RETRACT, SENT,
 };
@@ -12,7 +13,7 @@ use prosody_push::holders::Holders;
 use prosody_push::journal::Cause;
 use prosody_push::reason::Reason;
 use prosody_push::registration::admit;
-use support::{DAY, Host, SECOND, assert_goes, assert_stays, is_stranger, nodes, one_by_one, registration};
+use support::{DAY, HOUR, Host, SECOND, assert_goes, assert_stays, is_stranger, nodes, one_by_one, registration};
 
 const CHAT: Message = Message {
     word: BODY,
@@ -410,7 +411,7 @@ fn a_burst_is_a_push_at_once_and_one_after_the_last_message() {
     for _ in 1..500 {
         assert!(host.after(1).offline(&CHAT).is_empty());
     }
-    assert_eq!(host.engine.timer(host.now), Some(SECOND - 20 - 499));
+    assert_eq!(host.next(), Some(SECOND - 20 - 499));
     assert!(host.released().is_empty());
     assert_eq!(host.after(SECOND).released(), [("phone".into(), true), ("tablet".into(), true)]);
     assert!(host.after(SECOND).released().is_empty());
@@ -432,7 +433,7 @@ fn no_message_waits_longer_than_ten_seconds() {
     assert_eq!(host.offline(&CHAT).len(), 2);
     assert!(host.after(SECOND).offline(&CHAT).is_empty());
     assert!(host.after(9 * SECOND).offline(&CHAT).is_empty());
-    assert_eq!(host.engine.timer(host.now), Some(SECOND));
+    assert_eq!(host.next(), Some(SECOND));
     assert_eq!(host.after(SECOND).released().len(), 2);
     assert!(host.after(SECOND).offline(&CHAT).is_empty(), "behind the push that was released");
     assert_eq!(host.after(10 * SECOND).released().len(), 2);
@@ -549,8 +550,7 @@ fn enabling_again_clears_the_refusals() {
 }
 
 #[test]
-fn trouble_on_the_road_is_not_the_registration_s_fault() {
-    let mut host = Host::with_devices(&["phone"]);
+fn a_transport_failure_is_not_the_registration_s_fault() {
     for (kind, condition) in [
         ("cancel", "remote-server-not-found"),
         ("wait", "remote-server-timeout"),
@@ -559,56 +559,80 @@ fn trouble_on_the_road_is_not_the_registration_s_fault() {
         ("cancel", "internal-server-error"),
         ("wait", "policy-violation"),
     ] {
-        for _ in 0..50 {
-            let push = host.offline(&CHAT).remove(0);
-            assert_stays(host.answer(&push, "push.example", Some((kind, condition))));
+        let mut host = Host::with_devices(&["phone"]);
+        let pushes: Vec<_> = (0..50).map(|_| host.offline(&CHAT).remove(0)).collect();
+        for push in &pushes {
+            assert_stays(host.answer(push, "push.example", Some((kind, condition))));
         }
     }
+    let mut host = Host::new(Config { max_errors: 1, ..one_by_one() }, vec![registration("push.example", "phone", 1)]);
+    let push = host.offline(&CHAT).remove(0);
+    assert_stays(host.answer_here(&push, "forbidden"));
 }
 
 #[test]
 fn an_app_server_that_is_down_for_an_afternoon_costs_nothing() {
     let mut host = Host::with_devices(&["phone"]);
     for _ in 0..300 {
-        let push = host.after(60 * SECOND).offline(&CHAT).remove(0);
-        assert_stays(host.answer(&push, "push.example", Some(("wait", "remote-server-timeout"))));
+        let mut pushes = host.after(60 * SECOND).leaving();
+        pushes.extend(host.offline(&CHAT));
+        for push in pushes {
+            assert_stays(host.answer(&push, "push.example", Some(("wait", "remote-server-timeout"))));
+        }
     }
 }
 
+/// A push fails, and whatever is owed is dropped since the client is back.
+fn fail(host: &mut Host) -> Verdict {
+    let push = host.offline(&CHAT).remove(0);
+    let verdict = host.answer(&push, "push.example", Some(("cancel", "remote-server-not-found")));
+    host.engine.on_resumed("romeo", "push.example<phone");
+    verdict
+}
+
 #[test]
-fn a_road_that_fails_for_a_month_ends_a_registration() {
+fn transport_that_fails_for_a_month_ends_a_registration() {
     let mut host = Host::with_devices(&["phone"]);
-    let fail = |host: &mut Host| {
-        let push = host.offline(&CHAT).remove(0);
-        host.answer(&push, "push.example", Some(("cancel", "remote-server-not-found")))
-    };
     assert_stays(fail(&mut host));
-    assert_stays(fail(host.after(ROAD_PATIENCE - DAY)));
-    assert_goes(fail(host.after(DAY)), "push.example<phone");
+    for _ in 1..TRANSPORT_PATIENCE / DAY {
+        assert_stays(fail(host.after(DAY)));
+    }
+    // The app server is away, and is tried every ten minutes.
+    assert_stays(fail(host.after(DAY - HOUR)));
+    assert_goes(fail(host.after(HOUR)), "push.example<phone");
 }
 
 #[test]
 fn one_success_and_the_month_starts_afresh() {
     let mut host = Host::with_devices(&["phone"]);
-    for error in [Some(("wait", "remote-server-timeout")), None, Some(("wait", "remote-server-timeout"))] {
-        let push = host.after(ROAD_PATIENCE - DAY).offline(&CHAT).remove(0);
-        assert_stays(host.answer(&push, "push.example", error));
+    for _ in 0..2 {
+        for _ in 0..TRANSPORT_PATIENCE / DAY {
+            assert_stays(fail(host.after(DAY)));
+        }
+        let push = host.after(HOUR).offline(&CHAT).remove(0);
+        assert_stays(host.answer(&push, "push.example", None));
     }
 }
 
 #[test]
-fn no_answer_in_time_is_a_failure_of_the_road() {
+fn no_answer_in_time_is_a_transport_failure() {
     let mut host = Host::with_devices(&["phone"]);
     let push = host.offline(&CHAT).remove(0);
-    assert_eq!(host.engine.timer(host.now), Some(ANSWER_TIMEOUT));
+    assert_eq!(host.next(), Some(ANSWER_TIMEOUT));
     assert_eq!(host.after(ANSWER_TIMEOUT - 1).timer(), [""; 0]);
-    assert_eq!(host.engine.timer(host.now), Some(1));
+    assert_eq!(host.next(), Some(1));
     assert_eq!(host.after(1).timer(), [""; 0]);
-    assert_eq!(host.engine.timer(host.now), None);
+    assert_eq!(host.next(), Some(4 * SECOND), "the device is owed a push");
     let late = host.answer(&push, "push.example", Some(("cancel", "item-not-found")));
     assert!(is_stranger(&late));
 
-    host.after(ROAD_PATIENCE).offline(&CHAT);
+    for _ in 1..TRANSPORT_PATIENCE / DAY {
+        host.engine.on_resumed("romeo", "push.example<phone");
+        host.after(DAY - ANSWER_TIMEOUT).offline(&CHAT);
+        assert_eq!(host.after(ANSWER_TIMEOUT).timer(), [""; 0]);
+    }
+    host.engine.on_resumed("romeo", "push.example<phone");
+    host.after(DAY).offline(&CHAT);
     assert_eq!(host.after(ANSWER_TIMEOUT).timer(), ["push.example<phone"]);
 }
 
@@ -667,7 +691,7 @@ fn a_push_kept_back_waits_for_no_answer() {
     let mut host = Host::with_devices(&["phone"]);
     let push = host.offline(&CHAT).remove(0);
     host.engine.withdraw(&push.id.to_string());
-    assert_eq!(host.engine.timer(host.now), None);
+    assert_eq!(host.next(), None);
     assert!(is_stranger(&host.answer(&push, "push.example", None)));
 }
 
@@ -679,11 +703,15 @@ fn failures_and_pushes_in_flight_survive_a_reload() {
         host.answer(&push, "push.example", Some(("cancel", "item-not-found")));
     }
     let push = host.offline(&CHAT).remove(0);
+    let written = host.engine.last_unwritten(host.now);
     let saved = serde_json::to_string(&host.engine.save()).expect("the state is JSON");
 
     let mut host = Host::with_devices(&["phone"]);
     host.engine.restore(serde_json::from_str(&saved).expect("as it was saved"));
-    assert_eq!(host.engine.timer(host.now), Some(ANSWER_TIMEOUT));
+    for (user, records) in written {
+        host.engine.recall(host.now, &user, records);
+    }
+    assert_eq!(host.next(), Some(ANSWER_TIMEOUT));
     let verdict = host.answer(&push, "push.example", Some(("cancel", "item-not-found")));
     assert_goes(verdict, "push.example<phone");
 }

@@ -97,7 +97,7 @@ end));
 module:hook("iq/host", guarded("the answer to a push", function (event)
 	local stanza = event.stanza;
 	if (stanza.attr.type == "result" or stanza.attr.type == "error") and stanza.attr.id then
-		return push.answer(stanza);
+		return push.answer(event.origin, stanza);
 	end
 end), 10);
 

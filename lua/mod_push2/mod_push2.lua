@@ -114,7 +114,7 @@ end));
 module:hook("message/host", guarded("the error of a push", function (event)
 	local stanza = event.stanza;
 	if stanza.attr.type == "error" and stanza.attr.id then
-		return push.answer(stanza);
+		return push.answer(event.origin, stanza);
 	end
 end), 10);
 

@@ -137,6 +137,13 @@ function commands.remove(_, jid, which)
 	return true, "Removed "..clean(device.identifier);
 end
 
+-- What is wrong with an app server.
+local function app_server(server)
+	local state = server.away_since and "away since "..os.date("%Y-%m-%d %H:%M:%S", math.floor(server.away_since))
+		or count(server.failures, "failure").." in a row";
+	return ("%s: %s, last error %s, %d owed"):format(server.jid, state, server.last_error or "none", server.owed);
+end
+
 function commands.stats(self)
 	local print = printer(self);
 	for _, host in ipairs(desks.hosts()) do
@@ -148,6 +155,7 @@ function commands.stats(self)
 			local in_flight, devices, users = desk.sizes();
 			print(("  %-40s %d"):format("in flight", in_flight));
 			print(("  %-40s %d of %d users"):format("registrations in memory", devices, users));
+			for _, server in ipairs(desk.app_servers()) do print("  app server "..app_server(server)); end
 		end
 	end
 	return true, "since the modules were loaded";

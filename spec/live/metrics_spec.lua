@@ -3,6 +3,7 @@ local paths = require "spec.support.paths";
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
+local net = require "spec.support.net";
 local push2 = require "spec.support.push2";
 local json = require "util.json";
 local socket = require "socket";
@@ -105,6 +106,20 @@ describe("the metrics", function ()
 		end
 		app:settled();
 		assert.equal(before, names());
+	end);
+
+	it("say what is owed, and which app servers are away", function ()
+		local before = { count("prosody_mod_cloud_notify__owed", "domain=push.example.test,host=example.test") };
+		assert.same({ 0 }, before);
+		app.answer = { "wait", "resource-constraint" };
+		server:ping("romeo");
+		app:settled();
+		assert.equal(1, count("prosody_mod_cloud_notify__owed", "domain=push.example.test,host=example.test"));
+		assert.equal(0, count("prosody_mod_cloud_notify__away", "domain=push.example.test,host=example.test"));
+		app.answer = "result";
+		net.wait(function ()
+			return count("prosody_mod_cloud_notify__owed", "domain=push.example.test,host=example.test") == 0;
+		end, "the push that is owed");
 	end);
 
 	it("are all on the dashboard, and nothing else is", function ()

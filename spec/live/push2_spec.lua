@@ -607,8 +607,9 @@ describe("push2 and the errors of a push service", function ()
 		start();
 		server:eval([[
 			local time = require "util.time";
-			local now = time.now;
+			local now, monotonic = time.now, time.monotonic;
 			function time.now() return now() + (prosody.spec_offset or 0); end
+			function time.monotonic() return monotonic() + (prosody.spec_offset or 0); end
 		]]);
 		away(match("all"));
 	end);

@@ -5,7 +5,7 @@ local prosody = require "spec.support.prosody";
 
 local cases = { groups = {} };
 
-for _, name in ipairs({ "storage", "appservers", "hostile", "isolation", "soak" }) do
+for _, name in ipairs({ "storage", "appservers", "outages", "hostile", "isolation", "soak" }) do
 	table.insert(cases.groups, { name = name, list = require("spec.reliability."..name) });
 end
 

@@ -78,18 +78,19 @@ function faulty.library(server, pattern, how)
 	server:reload();
 end
 
--- No timer takes longer than 0.05 seconds, and the clock can be set ahead: faulty.ahead(server, seconds).
-function faulty.clock(server)
+-- No timer takes longer than 0.05 seconds for the module, and the clock can be set ahead: faulty.ahead(server, seconds).
+function faulty.clock(server, name)
 	server:eval([[
 		local time, timer = require "util.time", require "util.timer";
-		local now, add_task = time.now, timer.add_task;
+		local now, monotonic, add_task = time.now, time.monotonic, timer.add_task;
 		prosody.ahead = 0;
 		time.now = function () return now() + prosody.ahead; end
+		time.monotonic = function () return monotonic() + prosody.ahead; end
 		timer.add_task = function (delay, ...)
 			return add_task(math.min(delay, 0.05), ...);
 		end
 	]]);
-	server:reload();
+	server:reload(name);
 end
 
 function faulty.ahead(server, seconds)

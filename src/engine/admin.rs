@@ -1,9 +1,12 @@
 //! What the administrator can ask.
 
+use std::collections::BTreeMap;
+
 use super::Engine;
-use crate::delivery::Millis;
+use crate::delivery::outages::AppServer;
 use crate::journal::Decision;
 use crate::stats::Count;
+use crate::time::Millis;
 
 impl Engine {
     /// The last decisions for a user, the newest first.
@@ -13,7 +16,8 @@ impl Engine {
 
     /// What is known of a device: when a push arrived last, refusals in a row, and since when its road has failed.
     pub fn health(&self, user: &str, identifier: &str) -> (Option<Millis>, u32, Option<Millis>) {
-        let (refusals, road_fails_since) = self.delivery.failures(user, identifier);
+        let history = self.delivery.failures.of(user, identifier);
+        let (refusals, road_fails_since) = history.map_or((0, None), |history| (history.refusals, history.since));
         let device = self.users.peek(user).and_then(|devices| devices.get(identifier));
         let last = match device {
             Some(device) => Some(device.last_success.get()).filter(|at| *at > 0),
@@ -25,6 +29,19 @@ impl Engine {
     /// Everything that is counted.
     pub fn counts(&self) -> Vec<Count> {
         self.stats.counts()
+    }
+
+    /// App servers that have failed since they answered last, or where something is owed: JID, what is known of it, and how many pushes
+    /// are owed there.
+    pub fn app_servers(&self) -> Vec<(String, AppServer, usize)> {
+        let mut servers: BTreeMap<String, (AppServer, usize)> = BTreeMap::new();
+        for (jid, server) in self.outages.failing() {
+            servers.insert(jid.to_owned(), (server.clone(), 0));
+        }
+        for debt in self.owed.iter() {
+            servers.entry(debt.registration.jid().to_owned()).or_default().1 += 1;
+        }
+        servers.into_iter().map(|(jid, (server, owed))| (jid, server, owed)).collect()
     }
 
     /// The times to answer since the last call.

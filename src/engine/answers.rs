@@ -3,20 +3,23 @@
 use std::rc::Rc;
 
 use lru::LruCache;
-use tracing::debug;
+use tracing::{debug, info};
 
+use super::durable::DELAY;
 use super::{Answered, Content, Engine, Held, State, Verdict};
 use crate::coalesce::{Lane, Released};
-use crate::delivery::{Failure, Flight, Gone, Millis};
+use crate::delivery::failures::Gone;
+use crate::delivery::outages::News;
+use crate::delivery::owed::{Debt, Kind};
+use crate::delivery::{Flight, Settled};
 use crate::ids::{Id, parse};
-use crate::importance::Importance;
 use crate::journal::{Answer, Cause, Decision, Outcome};
 use crate::protocol::Protocol;
 use crate::push2::notification::{Notice, Priority};
-use crate::push2::retry::Waiting;
 use crate::reason::Reason;
 use crate::registration::{Devices, Registration};
-use crate::stanza_error::StanzaError;
+use crate::stanza_error::{NO_ANSWER, StanzaError};
+use crate::time::{DAY, HOUR, Millis, Moment, SECOND};
 
 impl Engine {
     /// A handler of another module kept the push back.
@@ -30,163 +33,292 @@ impl Engine {
     }
 
     /// An answer came to the host: an IQ of type result or error, or with Push 2.0 a message of type error.
-    pub fn on_answer(&mut self, now: Millis, id: &str, from: Option<&str>, error: Option<StanzaError>) -> Answered {
+    pub fn on_answer(&mut self, now: Moment, id: &str, from: Option<&str>, error: Option<StanzaError>) -> Answered {
         let id = parse(id);
         let flight = id.zip(from).and_then(|(id, from)| self.delivery.land(id, from));
         let Some((id, flight)) = id.zip(flight) else { return Answered { verdict: Verdict::Stranger, refusals: None } };
         let (user, device) = (flight.user.clone(), flight.registration.identifier.clone());
-        let (before, _) = self.delivery.failures(&user, &device);
-        let verdict = match self.landed(now, id, flight, error, false) {
-            Failure::Borne => Verdict::Stays,
-            Failure::Ends(gone) => Verdict::Goes(gone),
-            Failure::Again(failed) => {
-                self.put_off(now, failed);
-                Verdict::Stays
-            }
-        };
-        let (refusals, _) = self.delivery.failures(&user, &device);
+        let before = self.refusals(&user, &device);
+        let verdict = self.landed(now, id, flight, error, false).map_or(Verdict::Stays, Verdict::Goes);
+        let refusals = self.refusals(&user, &device);
         Answered { verdict, refusals: (refusals != before).then_some((device, refusals)) }
     }
 
-    /// Time has passed: the registrations that have to go because no answer came.
-    pub fn on_timer(&mut self, now: Millis) -> Vec<Gone> {
-        let (overdue, silence) = (self.delivery.overdue(now), self.delivery.silence());
-        let landed = overdue.into_iter().map(|(id, flight)| self.landed(now, id, flight, silence, true));
-        landed.filter_map(|failure| if let Failure::Ends(gone) = failure { Some(gone) } else { None }).collect()
+    fn refusals(&self, user: &str, identifier: &str) -> u32 {
+        self.delivery.failures.of(user, identifier).map_or(0, |history| history.refusals)
     }
 
-    fn landed(&mut self, now: Millis, id: Id, flight: Flight, error: Option<StanzaError>, is_silence: bool) -> Failure {
+    /// Time has passed: the registrations that have to go because no answer came.
+    pub fn on_timer(&mut self, now: Moment) -> Vec<Gone> {
+        let (overdue, silence) = (self.delivery.overdue(now), self.delivery.silence());
+        overdue.into_iter().filter_map(|(id, flight)| self.landed(now, id, flight, silence, true)).collect()
+    }
+
+    /// What became of a push is known; gives the registration if it has to go.
+    fn landed(
+        &mut self,
+        now: Moment,
+        id: Id,
+        flight: Flight,
+        error: Option<StanzaError>,
+        is_silence: bool,
+    ) -> Option<Gone> {
+        let (user, registration) = (flight.user.clone(), flight.registration.clone());
+        let device = &registration.identifier;
         if let Some(important) = flight.plain {
-            let lane =
-                Lane { user: flight.user.clone(), identifier: flight.registration.identifier.clone(), important };
-            self.lanes.landed(now, &lane, id);
+            let lane = Lane { user: user.clone(), identifier: device.clone(), important };
+            self.lanes.landed(now.mono, &lane, id);
         }
-        let Flight { user, registration, sent, .. } = &flight;
-        let after = now.saturating_sub(*sent);
+        let known = self.users.peek(&user).map(|devices| devices.get(device).cloned());
+        // Nobody is owed anything whose registration is no more, or was made anew since.
+        let is_current = match &known {
+            Some(Some(device)) => device.made.get() <= flight.sent.mono,
+            Some(None) => false,
+            None => true,
+        };
+        let after = now.mono.saturating_sub(flight.sent.mono);
+        let failed = error.is_some_and(|error| error.is_of_transport());
         let answer = match error {
-            Some(error) => Answer::Error(after, error.known_condition()),
+            Some(error) => Answer::Error(after, error.known_condition(), is_current && failed),
             None if is_silence => Answer::Silence,
             None => Answer::Taken(after),
         };
-        self.journal.answered(user, id, answer);
+        self.journal.answered(&user, id, answer);
         self.stats.answered(answer);
-        let mut made = 0;
-        match self.users.peek(user).map(|devices| devices.get(&registration.identifier)) {
-            Some(None) => {
-                debug!("A push for {user} is answered whose registration {} is no more", registration.identifier);
-                return Failure::Borne;
+        self.hear_of(now, &flight, error, is_silence);
+        if failed {
+            self.pushed.forget(&user, device, &flight.messages);
+        }
+        let was_owed = !failed && self.owed.told(&user, device, flight.kind, flight.sent.mono);
+        if was_owed || flight.tries.is_some() || error.is_some() || self.delivery.failures.of(&user, device).is_some() {
+            self.changed(&user);
+        }
+        if let (Some(Some(device)), None) = (&known, &error) {
+            device.last_success.set(now.wall);
+        }
+        if !is_current && (error.is_some() || known == Some(None)) {
+            debug!(
+                "A push for {user} is answered whose registration {device} is no more, or was made anew since: not counted"
+            );
+            return None;
+        }
+        match self.delivery.settle(now, flight, error) {
+            Settled::Taken | Settled::Refused => None,
+            Settled::Ends(gone) => Some(gone),
+            Settled::Failed(debt) => {
+                self.put_off(now, debt);
+                None
             }
-            Some(Some(device)) => {
-                made = device.made.get();
-                if error.is_none() {
-                    device.last_success.set(now);
+        }
+    }
+
+    /// What an answer, or its absence, tells of an app server.
+    fn hear_of(&mut self, now: Moment, flight: &Flight, error: Option<StanzaError>, is_silence: bool) {
+        let (jid, device) = (flight.registration.jid(), &flight.registration.identifier);
+        let failure = error.filter(|error| error.is_of_transport());
+        let news = match failure {
+            Some(error) => {
+                let by_itself = !error.made_here;
+                self.outages.failed(now, jid, flight.sent.mono, device, error.known_condition(), by_itself)
+            }
+            // What left long ago tells nothing of an outage that began since.
+            None if is_silence => {
+                self.outages.said_nothing(jid, flight.sent.mono);
+                News::None
+            }
+            None => self.outages.answered(jid),
+        };
+        match (news, failure) {
+            (News::Away, Some(error)) => self.went_away(jid, error),
+            (News::Back(since), _) => self.came_back(now, jid, since),
+            _ => {}
+        }
+    }
+
+    /// Whether an app server is away, and nobody is to be tried there now.
+    pub(super) fn is_away(&mut self, now: Moment, jid: &str) -> bool {
+        let (is_away, news) = self.outages.is_away(now, jid);
+        if news == News::Away {
+            self.went_away(jid, NO_ANSWER);
+        }
+        is_away
+    }
+
+    fn went_away(&mut self, jid: &str, error: StanzaError) {
+        let StanzaError { kind, condition, text, .. } = error;
+        let text = text.unwrap_or("no text");
+        info!(
+            "App server {jid} is away ({kind}/{condition}, {text}): its devices are owed their pushes until it is back"
+        );
+        self.changed_at(jid);
+    }
+
+    /// What is on its way to an app server is owed from now on, or is so no longer.
+    fn changed_at(&mut self, jid: &str) {
+        let waits = |flight: &&Flight| flight.registration.jid() == jid;
+        self.unwritten.extend(self.delivery.flights().filter(waits).map(|flight| flight.user.clone()));
+    }
+
+    fn came_back(&mut self, now: Moment, jid: &str, since: Millis) {
+        let owed = self.owed.unpark(now.mono, jid, self.config.owed_per_second);
+        let away = duration(now.wall.saturating_sub(since));
+        self.changed_at(jid);
+        info!("App server {jid} is back after {away}: pushes that are owed there leave now, {owed} in all");
+    }
+
+    /// A push failed on its way: the device is owed another.
+    fn put_off(&mut self, now: Moment, debt: Debt) {
+        let (user, device) = (debt.user.clone(), debt.registration.identifier.clone());
+        if debt.call.is_some_and(|call| self.calls.is_over(&user, &device, call)) {
+            debug!("The push for {user} to {device} is not sent again: the call is over");
+            return;
+        }
+        let is_away = self.outages.is_known_away(debt.registration.jid());
+        match self.owed.put(now.mono, debt, is_away) {
+            Some(delay) => debug!("The push for {user} to {device} is sent again in {} seconds", delay / SECOND),
+            None if is_away => debug!("The push for {user} to {device} is sent again when its app server is back"),
+            None => debug!("The push for {user} to {device} is not sent again: the call is too old"),
+        }
+    }
+
+    /// The pushes that were held, or are owed, and may leave now.
+    pub fn release(&mut self, now: Moment) -> Vec<Held> {
+        let mut leaving = self.release_held(now, now.mono);
+        for debt in self.owed.due(now.mono) {
+            // One of those that are due finds out that it is away.
+            if self.is_away(now, debt.registration.jid()) {
+                self.owed.put(now.mono, debt, true);
+            } else {
+                let app_server = debt.registration.clone();
+                match self.send_again(now, debt) {
+                    Some(held) => leaving.push(held),
+                    None => self.outages.not_tried(app_server.jid()),
                 }
             }
-            None => {}
         }
-        if made > *sent && error.is_some() {
-            debug!("A push for {user} failed whose registration was made anew since: not counted");
-            return Failure::Borne;
-        }
-        self.delivery.settle(now, flight, error)
-    }
-
-    fn put_off(&mut self, now: Millis, failed: Waiting) {
-        let (user, device) = (failed.user.clone(), failed.registration.identifier.clone());
-        match self.retries.put(now, failed) {
-            Some(delay) => debug!("The push for {user} to {device} is sent again in {} seconds", delay / 1000),
-            None => debug!("The push for {user} to {device} is not sent again: it was tried often, or too many wait"),
-        }
-    }
-
-    /// The pushes that were held and may leave now.
-    pub fn release(&mut self, now: Millis) -> Vec<Held> {
-        self.release_due(now, now)
-    }
-
-    /// All pushes that are held.
-    pub fn release_all(&mut self, now: Millis) -> Vec<Held> {
-        self.release_due(now, Millis::MAX)
-    }
-
-    fn release_due(&mut self, now: Millis, until: Millis) -> Vec<Held> {
-        let released = self.lanes.release(now, until);
-        let mut leaving = Vec::new();
-        for Released { lane, registration } in released {
-            let Some(registration) = standing(&self.users, &lane.user, registration) else { continue };
-            let Lane { user, important, .. } = lane.clone();
-            debug!("A push for {user} to {} was held and leaves now", lane.identifier);
-            let content = match self.protocol {
-                Protocol::Push => Content::Summary,
-                Protocol::Push2 => {
-                    let importance = if important { Importance::Important } else { Importance::Low };
-                    Content::Notice(Notice::empty(Priority::new(importance)).into())
-                }
-            };
-            let device = registration.identifier.clone();
-            let push = self.send(now, user.clone(), &registration, Some(lane), content);
-            self.stats.sent(if important { Importance::Important } else { Importance::Low });
-            let outcome = Outcome::Sent(push.id, None);
-            self.journal.add(&user, Decision { at: now, cause: Cause::Released, word: None, device, outcome });
-            leaving.push(Held { push, important });
-        }
-        for Waiting { user, registration, parcel } in self.retries.due(until) {
-            let Some(registration) = standing(&self.users, &user, registration) else { continue };
-            let is_over = |call| self.calls.is_over(&user, &registration.identifier, call);
-            if parcel.notice.call.is_some_and(is_over) {
-                debug!("A push for {user} to {} is not sent again: the call is over", registration.identifier);
-                continue;
+        for app_server in self.outages.unopposed(now.mono) {
+            if let News::Back(since) = self.outages.answered(&app_server) {
+                self.came_back(now, &app_server, since);
             }
-            debug!("A push for {user} to {} failed and is sent again", registration.identifier);
-            let (notice, attempts) = (parcel.notice, parcel.attempts);
-            let important = notice.priority != Priority::Low;
-            let device = registration.identifier.clone();
-            let push = self.post(now, user.clone(), &registration, None, notice, attempts);
-            self.stats.sent_again();
-            let outcome = Outcome::Sent(push.id, None);
-            self.journal.add(&user, Decision { at: now, cause: Cause::Again, word: None, device, outcome });
-            leaving.push(Held { push, important });
+        }
+        for app_server in self.outages.due(now.mono) {
+            match self.owed.probe(&app_server).and_then(|debt| self.send_again(now, debt)) {
+                Some(held) => leaving.push(held),
+                None => self.outages.not_tried(&app_server),
+            }
         }
         leaving
     }
 
+    /// All pushes that are held.
+    pub fn release_all(&mut self, now: Moment) -> Vec<Held> {
+        self.release_held(now, Millis::MAX)
+    }
+
+    fn release_held(&mut self, now: Moment, until: Millis) -> Vec<Held> {
+        let mut leaving = Vec::new();
+        for Released { lane, registration, messages } in self.lanes.release(now.mono, until) {
+            let Some(registration) = current(&self.users, &lane.user, registration) else { continue };
+            let Lane { user, important, .. } = lane.clone();
+            let kind = if important { Kind::Important } else { Kind::Silent };
+            if self.is_away(now, registration.jid()) {
+                self.owes(now, &user, &registration, kind, &messages);
+                continue;
+            }
+            debug!("A push for {user} to {} was held and leaves now", lane.identifier);
+            let flight = Flight { messages, ..Flight::new(user, registration, now, kind) };
+            leaving.push(self.send_plain(flight, Some(lane), Cause::Released, None));
+        }
+        leaving
+    }
+
+    /// Sends what is owed, if the registration is still there and the call is not over.
+    fn send_again(&mut self, now: Moment, debt: Debt) -> Option<Held> {
+        let Debt { user, registration, kind, notice, call, tries } = debt;
+        let registration = current(&self.users, &user, registration)?;
+        if call.is_some_and(|call| self.calls.is_over(&user, &registration.identifier, call)) {
+            debug!("A push for {user} to {} is not sent again: the call is over", registration.identifier);
+            return None;
+        }
+        debug!("A push for {user} to {} is owed and sent again", registration.identifier);
+        let flight = Flight { call, tries: Some(tries), ..Flight::new(user, registration, now, kind) };
+        self.stats.sent_again();
+        self.changed(&flight.user);
+        Some(self.send_plain(flight, None, Cause::Again, notice))
+    }
+
+    /// Sends a push that says only that there is something, unless what it said before is still known.
+    fn send_plain(&mut self, flight: Flight, lane: Option<Lane>, cause: Cause, notice: Option<Rc<Notice>>) -> Held {
+        let (now, user, device) = (flight.sent, flight.user.clone(), flight.registration.identifier.clone());
+        let importance = flight.kind.importance();
+        let important = importance.is_important();
+        let content = match self.protocol {
+            Protocol::Push => self.plain(&flight.registration, important),
+            Protocol::Push2 => {
+                let priority = if flight.kind == Kind::Call { Priority::High } else { Priority::new(importance) };
+                Content::Notice(notice.unwrap_or_else(|| Notice::empty(priority).into()))
+            }
+        };
+        let push = self.send(flight, lane, content);
+        if cause == Cause::Released {
+            self.stats.sent(importance);
+        }
+        let outcome = Outcome::Sent(push.id, None);
+        self.journal.add(&user, Decision { at: now.wall, cause, word: None, device, outcome });
+        Held { push, important }
+    }
+
     /// Milliseconds until [`on_timer`](Engine::on_timer) or [`release`](Engine::release) have something to do; none
     /// while nothing is in flight or held.
-    pub fn timer(&mut self, now: Millis) -> Option<Millis> {
-        let next = [self.delivery.next_due(), self.lanes.next_due(), self.retries.next_due()];
-        next.into_iter().flatten().min().map(|next| next.saturating_sub(now))
+    pub fn timer(&mut self, now: Moment) -> Option<Millis> {
+        let next = self.delivery.next_due().map(|next| next.saturating_sub(now.mono));
+        [next, self.next_release(now)].into_iter().flatten().min()
     }
 
     /// Milliseconds until a push that is held, or put off, may leave; none while none is. Sooner than [`timer`](Engine::timer) said
     /// before, where an event has held or freed one.
-    pub fn next_release(&self, now: Millis) -> Option<Millis> {
-        let next = [self.lanes.next_due(), self.retries.next_due()];
-        next.into_iter().flatten().min().map(|next| next.saturating_sub(now))
+    pub fn next_release(&self, now: Moment) -> Option<Millis> {
+        let probe = self.outages.next_due(|app_server| self.owed.parked_at(app_server) > 0);
+        let write = (!self.unwritten.is_empty()).then_some(now.mono + DELAY);
+        let next = [self.lanes.next_due(), self.owed.next_due(), probe, write];
+        next.into_iter().flatten().min().map(|next| next.saturating_sub(now.mono))
     }
 
-    /// What has to survive a reload.
-    pub fn save(&self) -> State {
+    /// What has to survive a reload. The engine is of no more use.
+    pub fn save(&mut self) -> State {
         let devices = self.users.iter().flat_map(|(user, devices)| devices.iter().map(move |device| (user, device)));
         let successes =
             devices.map(|(user, device)| (user.clone(), device.identifier.clone(), device.last_success.get()));
-        State { delivery: self.delivery.save(), successes: successes.filter(|(_, _, at)| *at > 0).collect() }
+        State {
+            delivery: self.delivery.save(),
+            pushed: self.pushed.save(),
+            successes: successes.filter(|(_, _, at)| *at > 0).collect(),
+        }
     }
 
     /// Takes what [`save`](Engine::save) gave, when nothing has happened yet.
     pub fn restore(&mut self, state: State) {
         self.successes = state.successes.into_iter().map(|(user, device, at)| ((user, device), at)).collect();
         self.delivery.restore(state.delivery);
+        self.pushed.restore(state.pushed);
     }
 }
 
 /// The registration as it is now, as far as memory tells; nothing if it is no more.
-fn standing(
-    users: &LruCache<Rc<str>, Devices>,
-    user: &str,
-    registration: Rc<Registration>,
-) -> Option<Rc<Registration>> {
+fn current(users: &LruCache<Rc<str>, Devices>, user: &str, registration: Rc<Registration>) -> Option<Rc<Registration>> {
     match users.peek(user) {
         Some(devices) => devices.get(&registration.identifier).cloned(),
         None => Some(registration),
     }
+}
+
+/// "3 hours"
+fn duration(time: Millis) -> String {
+    let (n, unit) = match time {
+        DAY.. => (time / DAY, "day"),
+        HOUR.. => (time / HOUR, "hour"),
+        _ if time >= 60 * SECOND => (time / (60 * SECOND), "minute"),
+        _ => (time / SECOND, "second"),
+    };
+    format!("{n} {unit}{}", if n == 1 { "" } else { "s" })
 }

@@ -4,13 +4,14 @@ use std::rc::Rc;
 
 use super::{Done, Engine, Event, NotLoaded, Pushes, Queued};
 use crate::address::is_account;
-use crate::delivery::Millis;
+use crate::delivery::owed::Kind;
 use crate::facts::{AT_CLIENT, BODY, CALL, CALL_ENDS, ENCRYPTED, ERROR, Message, PROCEED, Word};
 use crate::holders::Holders;
 use crate::importance::Importance;
 use crate::journal::Cause;
 use crate::reason::Reason;
 use crate::registration::{Devices, Registration};
+use crate::time::Millis;
 
 impl Engine {
     /// No session took the message: all the user's devices are woken.
@@ -125,7 +126,7 @@ impl Engine {
         let is_in_use = holders.answer(identifier);
         let alerted = important && !is_in_use && self.wish(&occasion, own).is_ok();
         if done.has(important) && !importance.is_call() {
-            self.note(event.user, own, message);
+            self.note(event.user, own, message, Kind::new(importance));
             self.not_sent(&occasion, &user, own, Reason::WaitedTogether);
             return Ok(Queued { pushes: Pushes::default(), alerted, done });
         }
@@ -155,8 +156,11 @@ impl Engine {
 
     /// A session that holds the registration is there: a push that was held for it says nothing any more.
     pub fn on_resumed(&mut self, user: &str, identifier: &str) {
-        self.lanes.drop_held(&user.into(), &identifier.into());
-        self.retries.drop_for(user, identifier);
+        let (user, identifier) = (user.into(), identifier.into());
+        self.lanes.drop_held(&user, &identifier);
+        if self.owed.drop_for(&user, &identifier) {
+            self.changed(&user);
+        }
     }
 
     /// Devices are to be woken, all or those given, though there is no stanza: `cause` says why. Unless somebody has asked for it,

@@ -6,21 +6,21 @@ use tracing::debug;
 
 use super::{Content, Engine, Event, Occasion, Push, Pushes, Wish};
 use crate::coalesce::Lane;
-use crate::delivery::Millis;
+use crate::delivery::Flight;
+use crate::delivery::owed::{Debt, Kind, Tries};
 use crate::facts::{ARCHIVED, CONTACT, Message, STRANGER, Word};
-use crate::ids::Id;
 use crate::importance::{Importance, why_none};
 use crate::journal::{Cause, Decision, Outcome};
 use crate::push2::envelope::envelope;
 use crate::push2::matching::{Case, matched};
 use crate::push2::notification::{Notice, Priority};
 use crate::push2::registration::WebPush;
-use crate::push2::retry::Parcel;
 use crate::push2::webpush;
 use crate::reason::Reason;
-use crate::registration::{Registration, Seconds};
+use crate::registration::Registration;
 use crate::summary::Summary;
 use crate::tigase::encrypt::Encryption;
+use crate::time::{Moment, Seconds};
 
 impl Engine {
     /// What the devices get for it.
@@ -52,6 +52,14 @@ impl Engine {
                 self.not_sent(occasion, &user, registration, Reason::PushedBefore);
                 continue;
             }
+            let key = message.and_then(|message| message.name).filter(|_| !importance.is_call());
+            let key = key.map(|name| self.pushed.key(name));
+            let kind = Kind::new(importance);
+            if cause != Cause::Test && self.is_away(now, registration.jid()) {
+                self.owes(now, &user, registration, kind, key.as_slice());
+                self.decided(occasion, &user, device, Outcome::Owed);
+                continue;
+            }
             let is_plain = match wish {
                 Wish::Summary => !Summary::has_content(&self.config, message, important),
                 Wish::Encrypted(_) => false,
@@ -60,9 +68,10 @@ impl Engine {
             let lane =
                 (may_wait && is_plain).then(|| Lane { user: user.clone(), identifier: device.clone(), important });
             if let Some(lane) = &lane
-                && !self.lanes.admit(now, lane, registration)
+                && !self.lanes.admit(now.mono, lane, registration, key)
             {
                 debug!("A push for {user} to {device} is held: the last one says it already");
+                self.outages.not_tried(registration.jid());
                 self.stats.held();
                 self.decided(occasion, &user, device, Outcome::Held);
                 held = true;
@@ -75,12 +84,17 @@ impl Engine {
                 }
                 Wish::Notice(priority, keys) => {
                     let sealed = keys.map(|keys| (keys, whole.get_or_insert_with(|| self.whole(&user, message))));
-                    let call = message.and_then(|message| message.call).filter(|_| importance == Importance::Urgent);
-                    let call = call.map(|call| self.calls.key(&call));
-                    Content::Notice(Notice { call, ..self.notice(now, priority, sealed) }.into())
+                    Content::Notice(self.notice(now, priority, sealed).into())
                 }
             };
-            let push = self.send(now, user.clone(), registration, lane, content);
+            let call = message.and_then(|message| message.call).filter(|_| importance == Importance::Urgent);
+            let call = call.map(|call| self.calls.key(&call));
+            let flight = Flight {
+                call,
+                messages: key.into_iter().collect(),
+                ..Flight::new(user.clone(), registration.clone(), now, kind)
+            };
+            let push = self.send(flight, lane, content);
             self.stats.sent(importance);
             self.decided(occasion, &user, device, Outcome::Sent(push.id, None));
             list.push(push);
@@ -102,7 +116,7 @@ impl Engine {
 
     fn decided(&mut self, occasion: &Occasion, user: &Rc<str>, device: &Rc<str>, outcome: Outcome) {
         let Occasion { event, cause, word, .. } = *occasion;
-        self.journal.add(user, Decision { at: event.now, cause, word, device: device.clone(), outcome });
+        self.journal.add(user, Decision { at: event.now.wall, cause, word, device: device.clone(), outcome });
     }
 
     /// What a device wants to get, or why it gets nothing.
@@ -126,7 +140,7 @@ impl Engine {
             let Some(message) = message else { return Ok(Wish::Notice(priority, None)) };
             let identifier = &registration.identifier;
             let Event { now, user, .. } = event;
-            let case = Case { now, user, host: &self.host, identifier, message, text: &text, importance };
+            let case = Case { now: now.wall, user, host: &self.host, identifier, message, text: &text, importance };
             return matched(settings, &case).map(|keys| Wish::Notice(priority, keys));
         }
         if importance == Importance::None {
@@ -154,13 +168,24 @@ impl Engine {
         Some(envelope(&stanza, &by, id, self.random))
     }
 
-    fn notice(&self, now: Millis, priority: Priority, sealed: Option<(&WebPush, &mut Option<String>)>) -> Notice {
+    fn notice(&self, now: Moment, priority: Priority, sealed: Option<(&WebPush, &mut Option<String>)>) -> Notice {
         let Some((keys, whole)) = sealed else { return Notice::empty(priority) };
         let contact = || self.config.contact_uri.clone().unwrap_or_else(|| format!("xmpp:{}", self.host));
-        let token = keys.identity.as_ref().and_then(|identity| identity.token((now / 1000) as Seconds, &contact()));
+        let token =
+            keys.identity.as_ref().and_then(|identity| identity.token((now.wall / 1000) as Seconds, &contact()));
         let payload =
             whole.as_ref().map(|whole| webpush::seal(whole.as_bytes(), &keys.client, &keys.auth, self.random));
         Notice { payload, token, ..Notice::empty(priority) }
+    }
+
+    /// A push of XEP-0357 that says only that there is something, as the registration wants it.
+    pub(super) fn plain(&self, registration: &Registration, important: bool) -> Content {
+        match self.encryption(registration, false) {
+            Some(Encryption::Aes128Gcm(keys)) => {
+                Content::Encrypted(keys.apply(None, important, &self.config.encrypted_body, self.random))
+            }
+            _ => Content::Summary,
+        }
     }
 
     /// How the registration wants its pushes encrypted: it never gets plain ones, though the extension be off, unless another
@@ -191,48 +216,39 @@ impl Engine {
             && self.users.peek(user).is_some_and(|devices| devices.iter().any(asks))
     }
 
-    pub(super) fn send(
+    /// A device whose app server is away is owed a push, and the message is as unknown as before.
+    pub(super) fn owes(
         &mut self,
-        now: Millis,
-        user: Rc<str>,
+        now: Moment,
+        user: &Rc<str>,
         registration: &Rc<Registration>,
-        lane: Option<Lane>,
-        content: Content,
-    ) -> Push {
-        match content {
-            Content::Notice(notice) => self.post(now, user, registration, lane, notice, 0),
-            content => {
-                Push { id: self.launch(now, user, registration, lane), registration: registration.clone(), content }
+        kind: Kind,
+        messages: &[u64],
+    ) {
+        self.changed(user);
+        self.pushed.forget(user, &registration.identifier, messages);
+        let tries = Tries { failed: 0, since: now.mono, newest: now.mono };
+        let debt =
+            Debt { user: user.clone(), registration: registration.clone(), kind, notice: None, call: None, tries };
+        self.owed.put(now.mono, debt, true);
+    }
+
+    /// Sends a push, which keeps a lane if it has no content.
+    pub(super) fn send(&mut self, flight: Flight, lane: Option<Lane>, content: Content) -> Push {
+        let (id, registration, now) = (self.ids.make(), flight.registration.clone(), flight.sent);
+        debug!("Push {id} for {} to {}", flight.user, registration.identifier);
+        self.outages.sent(now, registration.jid());
+        self.delivery.sent(id, Flight { plain: lane.as_ref().map(|lane| lane.important), ..flight });
+        if let Some(lane) = &lane {
+            self.lanes.sent(now.mono, lane.clone(), id);
+        }
+        if let Content::Notice(notice) = &content {
+            self.delivery.keep(id, notice.clone());
+            // Nobody answers it: the next one need not wait for that.
+            if let Some(lane) = &lane {
+                self.lanes.landed(now.mono, lane, id);
             }
         }
-    }
-
-    /// Sends what may be sent again.
-    pub(super) fn post(
-        &mut self,
-        now: Millis,
-        user: Rc<str>,
-        registration: &Rc<Registration>,
-        lane: Option<Lane>,
-        notice: Rc<Notice>,
-        attempts: u32,
-    ) -> Push {
-        let id = self.launch(now, user, registration, lane.clone());
-        self.delivery.keep(id, Parcel { notice: notice.clone(), attempts });
-        // Nobody answers it: the next one need not wait for that.
-        if let Some(lane) = lane {
-            self.lanes.landed(now, &lane, id);
-        }
-        Push { id, registration: registration.clone(), content: Content::Notice(notice) }
-    }
-
-    fn launch(&mut self, now: Millis, user: Rc<str>, registration: &Rc<Registration>, lane: Option<Lane>) -> Id {
-        let id = self.ids.make();
-        debug!("Push {id} for {user} to {}", registration.identifier);
-        self.delivery.sent(now, id, user, registration, lane.as_ref().map(|lane| lane.important));
-        if let Some(lane) = lane {
-            self.lanes.sent(now, lane, id);
-        }
-        id
+        Push { id, registration, content }
     }
 }

@@ -3,6 +3,7 @@
 //! Every method takes positional facts and answers with values: `nil` when there is nothing to do, `false` when the
 //! user's registrations have to be loaded first. None calls back into Prosody, but for the log.
 
+mod durable;
 mod known;
 mod log;
 mod push2;
@@ -20,7 +21,8 @@ use crate::VERSION;
 use crate::address::is_account;
 use crate::config::{Config, Value};
 use crate::crypto;
-use crate::delivery::{ANSWER_TIMEOUT, Gone, Millis};
+use crate::delivery::ANSWER_TIMEOUT;
+use crate::delivery::failures::Gone;
 use crate::engine::{Answered, Done, Engine, Event, Verdict};
 use crate::facts::{Call, Message, Word};
 use crate::holders::{CONNECTED, HIBERNATES, Holders, IN_USE, LATE};
@@ -28,7 +30,8 @@ use crate::journal::Cause;
 use crate::protocol::Protocol;
 use crate::push2::registration::features;
 use crate::registration::{Devices, Refusal, Registration, admit, app_server, identifier};
-use crate::stanza_error::StanzaError;
+use crate::stanza_error::{Condition, StanzaError};
+use crate::time::{Millis, Moment};
 use shared::Shared;
 
 // Lua 5.4 raises in the middle of an allocation only where there is no memory left. To be ready for that costs more than
@@ -114,17 +117,17 @@ fn option_value(value: LuaValue) -> Value {
 /// A string argument; one that is not UTF-8 is refused. To copy it is cheaper than to hold on to Lua's own.
 type Text = String;
 
-/// What every event of a message brings first: user, seconds since 1970, whether other modules see each push, the stanza
+/// What every event of a message brings first: user, seconds since 1970 and by the clock that never steps, whether other modules see each push, the stanza
 /// where a push may carry it, word of facts, sender, body, name, id of a call, what there can be several of. `$more` are the
 /// types of what comes after it.
 macro_rules! message_event {
     ($($more:ty),*) => {
-        (Text, f64, bool, Option<LuaTable>, Word, Option<Text>, Option<Text>, Option<Text>, Option<Text>, Option<Text>, $($more),*)
+        (Text, f64, f64, bool, Option<LuaTable>, Word, Option<Text>, Option<Text>, Option<Text>, Option<Text>, Option<Text>, $($more),*)
     };
 }
 
-fn event(user: &str, now: f64, seen: bool) -> Event<'_> {
-    Event { now: millis(now), user, seen }
+fn event(user: &str, now: Moment, seen: bool) -> Event<'_> {
+    Event { now, user, seen }
 }
 
 fn message<'a>(
@@ -189,8 +192,8 @@ fn registrations<M: LuaUserDataMethods<Host>>(methods: &mut M) {
         host.engine.forget(&user);
         Ok(())
     });
-    method(methods, "enabled", |_, host, (now, user, identifier): (f64, Text, Text)| {
-        host.engine.enabled(millis(now), &user, &identifier);
+    method(methods, "enabled", |_, host, (wall, mono, user, identifier): (f64, f64, Text, Text)| {
+        host.engine.enabled(moment(wall, mono), &user, &identifier);
         Ok(())
     });
     type Address = (Option<Text>, Option<Text>, Text);
@@ -251,11 +254,11 @@ fn events<M: LuaUserDataMethods<Host>>(methods: &mut M) {
     method(
         methods,
         "on_offline",
-        |lua, host, (user, now, seen, stanza, word, from, body, name, call, more): OnOffline| {
+        |lua, host, (user, wall, mono, seen, stanza, word, from, body, name, call, more): OnOffline| {
             let call = host.call(&user, &call);
             let stanza = || stanza::whole(stanza.as_ref()?);
             let message = Message { stanza: Some(&stanza), ..message(word, &from, &body, &name, call, &more) };
-            let event = event(&user, now, seen);
+            let event = event(&user, moment(wall, mono), seen);
             let pushes = host.engine.on_offline(event, &message);
             host.write(lua, event, pushes, Some(&message))
         },
@@ -264,11 +267,13 @@ fn events<M: LuaUserDataMethods<Host>>(methods: &mut M) {
     method(
         methods,
         "on_addressed",
-        |lua, host, (user, now, seen, stanza, word, from, body, name, call, more, to, held, sender): OnAddressed| {
+        |lua,
+         host,
+         (user, wall, mono, seen, stanza, word, from, body, name, call, more, to, held, sender): OnAddressed| {
             let call = host.call(&user, &call);
             let stanza = || stanza::whole(stanza.as_ref()?);
             let message = Message { stanza: Some(&stanza), ..message(word, &from, &body, &name, call, &more) };
-            let event = event(&user, now, seen);
+            let event = event(&user, moment(wall, mono), seen);
             let holders = Holders::new(held.as_deref());
             let pushes = host.engine.on_addressed(event, to.as_deref(), &message, holders, sender.as_deref());
             host.write(lua, event, pushes, Some(&message))
@@ -286,11 +291,11 @@ fn events<M: LuaUserDataMethods<Host>>(methods: &mut M) {
     method(
         methods,
         "on_queued",
-        |lua, host, (user, now, seen, stanza, word, from, body, name, call, more, identifier, done, held): OnQueued| {
+        |lua, host, (user, wall, mono, seen, stanza, word, from, body, name, call, more, identifier, done, held): OnQueued| {
             let call = host.call(&user, &call);
             let stanza = || stanza::whole(stanza.as_ref()?);
             let message = Message { stanza: Some(&stanza), ..message(word, &from, &body, &name, call, &more) };
-            let event = event(&user, now, seen);
+            let event = event(&user, moment(wall, mono), seen);
             let holders = Holders::new(held.as_deref());
             let queued = host.engine.on_queued(event, &identifier, Done::new(done), &message, holders);
             let said = queued.as_ref().ok().map(|queued| (queued.done, queued.alerted));
@@ -312,10 +317,10 @@ fn events<M: LuaUserDataMethods<Host>>(methods: &mut M) {
     method(methods, "wake_on_start", |_, host, ()| Ok(host.engine.config().wake_on_start));
     method(methods, "wake_before", |_, host, ()| Ok(host.engine.config().wake_before));
     // It brings no stanza.
-    type Ping = (Text, f64, bool, LuaValue, Option<LuaTable>, Option<Text>, Option<Text>);
-    method(methods, "on_ping", |lua, host, (user, now, seen, _, given, cause, held): Ping| {
+    type Ping = (Text, f64, f64, bool, LuaValue, Option<LuaTable>, Option<Text>, Option<Text>);
+    method(methods, "on_ping", |lua, host, (user, wall, mono, seen, _, given, cause, held): Ping| {
         let given = given.map(|given| host.registrations(&user, Some(given)));
-        let event = event(&user, now, seen);
+        let event = event(&user, moment(wall, mono), seen);
         let cause = match cause.as_deref() {
             None => Cause::Ping,
             Some("test") => Cause::Test,
@@ -335,14 +340,15 @@ fn events<M: LuaUserDataMethods<Host>>(methods: &mut M) {
 
 /// What becomes of pushes, and time that passes.
 fn answers<M: LuaUserDataMethods<Host>>(methods: &mut M) {
-    type Answer = (f64, Text, Option<Text>, Option<Text>, Option<Text>, Option<Text>);
-    method(methods, "on_answer", |lua, host, (now, id, from, kind, condition, text): Answer| {
+    type Answer = (f64, f64, Text, Option<Text>, bool, Option<Text>, Option<Text>, Option<Text>);
+    method(methods, "on_answer", |lua, host, (wall, mono, id, from, made_here, kind, condition, text): Answer| {
         let error = kind.as_deref().map(|kind| StanzaError {
             kind,
             condition: condition.as_deref().unwrap_or("undefined-condition"),
             text: text.as_deref(),
+            made_here,
         });
-        let now = millis(now);
+        let now = moment(wall, mono);
         let Answered { verdict, refusals } = host.engine.on_answer(now, &id, from.as_deref(), error);
         let gone = match verdict {
             Verdict::Stranger => return Ok((None, None, None, None, None)),
@@ -352,16 +358,16 @@ fn answers<M: LuaUserDataMethods<Host>>(methods: &mut M) {
         let (identifier, refusals) = refusals.map(|(identifier, n)| (identifier.to_string(), n)).unzip();
         Ok((Some(true), host.engine.next_release(now).map(seconds), gone, identifier, refusals))
     });
-    method(methods, "on_timer", |lua, host, now: f64| {
-        let now = millis(now);
+    method(methods, "on_timer", |lua, host, (wall, mono): (f64, f64)| {
+        let now = moment(wall, mono);
         let gone = host.engine.on_timer(now);
         let held = host.engine.release(now);
         let gone = gone.iter().map(|gone| gone_table(lua, gone)).collect::<LuaResult<Vec<_>>>()?;
         let gone = lua.create_sequence_from(gone)?;
         Ok((gone, host.write_held(lua, held)?, host.engine.timer(now).map(seconds)))
     });
-    method(methods, "release_all", |lua, host, now: f64| {
-        let held = host.engine.release_all(millis(now));
+    method(methods, "release_all", |lua, host, (wall, mono): (f64, f64)| {
+        let held = host.engine.release_all(moment(wall, mono));
         host.write_held(lua, held)
     });
 }
@@ -397,10 +403,30 @@ fn administration<M: LuaUserDataMethods<Host>>(methods: &mut M) {
         lua.create_sequence_from(host.engine.take_times().into_iter().map(seconds))
     });
     method(methods, "sizes", |_, host, ()| Ok(host.engine.sizes()));
+    method(methods, "app_servers", |lua, host, ()| {
+        let rows = host.engine.app_servers().into_iter().map(|(jid, server, owed)| {
+            let row = lua.create_table()?;
+            row.raw_set("jid", jid)?;
+            row.raw_set("away_since", server.away_since.map(seconds))?;
+            row.raw_set("failures", server.failures)?;
+            row.raw_set("last_error", server.last_error.map(Condition::name))?;
+            row.raw_set("owed", owed)?;
+            Ok(row)
+        });
+        lua.create_sequence_from(rows.collect::<LuaResult<Vec<_>>>()?)
+    });
 }
 
-/// What survives a reload.
+/// What survives the server, or a reload.
 fn reload<M: LuaUserDataMethods<Host>>(methods: &mut M) {
+    method(methods, "unwritten", |lua, host, ()| durable::tables(lua, host.engine.unwritten()));
+    method(methods, "last_unwritten", |lua, host, (wall, mono): (f64, f64)| {
+        durable::tables(lua, host.engine.last_unwritten(moment(wall, mono)))
+    });
+    method(methods, "recall", |_, host, (wall, mono, user, records): (f64, f64, Text, LuaTable)| {
+        host.engine.recall(moment(wall, mono), &user, durable::records(&records));
+        Ok(())
+    });
     method(methods, "save", |_, host, ()| serde_json::to_string(&host.engine.save()).map_err(LuaError::external));
     method(methods, "restore", |_, host, saved: Text| {
         host.engine.restore(serde_json::from_str(&saved).map_err(LuaError::external)?);
@@ -454,7 +480,11 @@ fn identifiers<'d>(lua: &Lua, devices: impl Iterator<Item = &'d Rc<Registration>
     lua.create_sequence_from(devices.map(|registration| &*registration.identifier))
 }
 
-/// Prosody's time: seconds since 1970 with a fraction.
+/// Prosody's times: seconds since 1970, and by the clock that never steps.
+fn moment(wall: f64, mono: f64) -> Moment {
+    Moment { wall: millis(wall), mono: millis(mono) }
+}
+
 fn millis(seconds: f64) -> Millis {
     (seconds * 1000.0) as Millis
 }

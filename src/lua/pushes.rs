@@ -70,14 +70,24 @@ impl Host {
     /// The stanzas of pushes that were held.
     pub fn write_held(&mut self, lua: &Lua, held: Vec<Held>) -> LuaResult<LuaTable> {
         let config = self.engine.config();
+        let priority = self.engine.extensions().priority;
         let mut writer = Writer::new(lua, &self.stanza_metatable);
         let stanzas = lua.create_table_with_capacity(held.len(), 0)?;
         for (i, Held { push, important }) in held.iter().enumerate() {
             let stanza = match &push.content {
                 Content::Notice(notice) => message_of(&mut writer, self.engine.host(), push, notice)?,
-                Content::Summary | Content::Encrypted(_) => {
-                    let priority = self.engine.extensions().priority;
+                Content::Summary => {
                     let content = self.shared.plain(&mut writer, config, *important, priority)?;
+                    self.shared.publish(&mut writer, push, &content)?
+                }
+                Content::Encrypted(encrypted) => {
+                    let summary = Summary::new(config, None, *important);
+                    let own = Notification {
+                        summary: &summary,
+                        encrypted: Some(encrypted),
+                        priority: *important && priority,
+                    };
+                    let content = shared::content(&mut writer, &own)?;
                     self.shared.publish(&mut writer, push, &content)?
                 }
             };

@@ -11,7 +11,8 @@ use super::stanza::read as element;
 use super::{push2, tigase};
 use crate::element::{Element, Packed};
 use crate::protocol::Protocol;
-use crate::registration::{MAX_ECHO, MAX_SIZE, Refusal, Registration, Seconds};
+use crate::registration::{MAX_ECHO, MAX_SIZE, Refusal, Registration};
+use crate::time::Seconds;
 use crate::xml::{Text, text_width};
 
 /// An options form is flat; what is deeper or larger than this is no form.

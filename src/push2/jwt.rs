@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::crypto::{Signer, Unsuitable};
 use crate::push2::base64::decode;
-use crate::registration::Seconds;
+use crate::time::Seconds;
 
 /// How long a token is good. RFC 8292 §2 allows 24 hours at most.
 const LIFETIME: Seconds = 12 * 3600;

@@ -1,12 +1,12 @@
 //! Whether a client wants to be woken for a stanza, and with what.
 
 use crate::address::bare;
-use crate::delivery::Millis;
 use crate::facts::{ARCHIVED, BODY, CORRECTED, ENCRYPTED, Message, Word};
 use crate::importance::{Importance, judge};
 use crate::mention::User;
 use crate::push2::registration::{Chat, Match, Profile, Send, Settings, WebPush};
 use crate::reason::Reason;
+use crate::time::Millis;
 
 /// What a stanza is worth. To Push 2.0 a correction (XEP-0308) is nothing to show.
 pub fn importance(word: Word) -> Result<Importance, Reason> {

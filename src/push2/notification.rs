@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use crate::calls::CallKey;
 use crate::element::Sink;
 use crate::importance::Importance;
 use crate::ns;
@@ -44,14 +43,12 @@ pub struct Notice {
     /// The stanza in its envelope, encrypted, in base64.
     pub payload: Option<String>,
     pub token: Option<Rc<Token>>,
-    /// The call that it is.
-    pub call: Option<CallKey>,
 }
 
 impl Notice {
     /// Says only that there is something.
     pub fn empty(priority: Priority) -> Notice {
-        Notice { priority, payload: None, token: None, call: None }
+        Notice { priority, payload: None, token: None }
     }
 
     /// Bytes that are kept for it.

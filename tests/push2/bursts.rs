@@ -28,7 +28,7 @@ fn bursts_without_content_are_one_push_a_second_and_content_always_goes() {
     assert_eq!(pushed.iter().filter(|device| *device == "tablet").count(), 10);
     let (now, event) = (host.now, host.event());
     assert_eq!(host.engine.next_release(now), Some(SECOND), "nobody answers, and nobody is waited for");
-    let held = host.engine.release(event.now + SECOND);
+    let held = host.engine.release(event.now.after(SECOND));
     assert_eq!(held.len(), 1);
     assert_eq!(notices(&[held[0].push.clone()]), [&Notice::empty(Priority::Normal)]);
 }

@@ -1,8 +1,9 @@
 //! What failures mean: what is sent again, for how long, and when a registration is lost.
 
-use prosody_push::delivery::{ERROR_TIMEOUT, SERVICE_PATIENCE};
+use prosody_push::delivery::ERROR_TIMEOUT;
+use prosody_push::delivery::failures::SERVICE_PATIENCE;
 use prosody_push::engine::{Push, Verdict};
-use prosody_push::facts::{CALL, Message, RETRACT};
+use prosody_push::facts::{BODY, CALL, Message, RECEIPT, RETRACT};
 use prosody_push::protocol::Protocol;
 use prosody_push::push2::notification::Priority;
 use prosody_push::push2::registration::{Match, Profile};
@@ -11,21 +12,26 @@ use crate::reader::Reader;
 use crate::support::{DAY, Host, SECOND, assert_goes, one_by_one};
 use crate::{CHAT, again, body, client, host, message, notices, of, rule};
 
+/// The service does not want the push.
+fn refuse(host: &mut Host, push: &Push, kind: &str) -> Verdict {
+    host.answer(push, "pusher@push.example", Some((kind, "item-not-found")))
+}
+
 fn fail(host: &mut Host, push: &Push, kind: &str) -> Verdict {
     host.answer(push, "pusher@push.example", Some((kind, "resource-constraint")))
 }
 
 #[test]
-fn what_cannot_be_taken_now_is_sent_again_later_and_later_up_to_a_limit() {
+fn what_cannot_be_taken_now_is_sent_again_later_and_later_and_then_every_ten_minutes() {
     let reader = Reader::new();
     let mut host = host(vec![Match { send: reader.sends(None), ..rule(Profile::All) }]);
     let stanza = || Some(message(vec![body("Romeo?")]));
     let mut push = host.offline(&Message { stanza: Some(&stanza), ..CHAT }).remove(0);
     let payload = notices(&[push.clone()])[0].payload.clone();
     let mut delays = Vec::new();
-    loop {
+    while delays.len() < 12 {
         assert_eq!(fail(&mut host, &push, "wait"), Verdict::Stays);
-        let Some(delay) = host.engine.next_release(host.now) else { break };
+        let delay = host.next().expect("it is owed");
         assert!(again(host.after(delay - 1)).is_empty(), "not before its time");
         let mut pushes = again(host.after(1));
         assert_eq!(pushes.len(), 1);
@@ -34,7 +40,7 @@ fn what_cannot_be_taken_now_is_sent_again_later_and_later_up_to_a_limit() {
         assert_eq!(notices(&[push.clone()])[0].payload, payload, "what it was");
         delays.push(delay / SECOND);
     }
-    assert_eq!(delays, [4, 8, 16, 32, 64, 128, 256, 512]);
+    assert_eq!(delays, [4, 8, 16, 32, 64, 128, 256, 512, 600, 600, 600, 600]);
 }
 
 #[test]
@@ -45,9 +51,9 @@ fn a_call_is_sent_again_for_half_a_minute_and_not_when_it_is_over() {
     let mut delays = Vec::new();
     while {
         fail(&mut host, &push, "wait");
-        host.engine.next_release(host.now).is_some()
+        host.next().is_some()
     } {
-        let delay = host.engine.next_release(host.now).expect("it waits");
+        let delay = host.next().expect("it waits");
         push = again(host.after(delay)).remove(0);
         assert_eq!(notices(&[push.clone()])[0].priority, Priority::High);
         delays.push(delay / SECOND);
@@ -73,8 +79,8 @@ fn other_errors_are_never_sent_again() {
     for kind in ["cancel", "modify", "auth", "continue"] {
         let mut host = host(vec![rule(Profile::All)]);
         let push = host.offline(&CHAT).remove(0);
-        assert_eq!(fail(&mut host, &push, kind), Verdict::Stays);
-        assert_eq!(host.engine.next_release(host.now), None, "{kind}");
+        assert_eq!(refuse(&mut host, &push, kind), Verdict::Stays);
+        assert_eq!(host.next(), None, "{kind}");
     }
 }
 
@@ -123,49 +129,60 @@ fn a_client_that_is_back_or_asks_anew_is_not_sent_what_failed() {
 }
 
 #[test]
-fn what_waits_is_bounded() {
-    let mut host = host(vec![rule(Profile::All)]);
-    let pushes: Vec<_> = (0..50).map(|_| host.offline(&CHAT).remove(0)).collect();
+fn a_device_is_owed_one_push_of_each_kind_however_many_fail() {
+    let devices = (0..5).map(|i| client(&i.to_string(), vec![rule(Profile::All)])).collect();
+    let mut host = Host::speaking(Protocol::Push2, one_by_one(), devices);
+    let mut pushes = Vec::new();
+    for word in [BODY, RECEIPT] {
+        for _ in 0..50 {
+            pushes.extend(host.offline(&Message { word, ..CHAT }));
+        }
+    }
+    // One at a time, so that the service is not away.
+    for push in &pushes[..9] {
+        fail(&mut host, push, "wait");
+    }
+    assert_eq!(again(host.after(4 * SECOND)).len(), 5);
+    let important = |push: &Push| notices(std::slice::from_ref(push))[0].priority == Priority::Normal;
+    let mut host = Host::speaking(Protocol::Push2, one_by_one(), vec![client("phone", vec![rule(Profile::All)])]);
+    let pushes: Vec<_> =
+        [BODY, RECEIPT, BODY].into_iter().flat_map(|word| host.offline(&Message { word, ..CHAT })).collect();
     for push in &pushes {
         fail(&mut host, push, "wait");
     }
-    assert_eq!(again(host.after(DAY)).len(), 10);
-    let devices = (0..5).map(|i| client(&i.to_string(), vec![rule(Profile::All)])).collect();
-    let mut host = Host::speaking(Protocol::Push2, one_by_one(), devices);
-    for _ in 0..10 {
-        for push in host.offline(&CHAT) {
-            fail(&mut host, &push, "wait");
-        }
-    }
-    assert_eq!(again(host.after(DAY)).len(), 20, "for one user");
+    let again = again(host.after(4 * SECOND));
+    assert_eq!((again.len(), again.iter().filter(|push| important(push)).count()), (2, 1));
 }
 
 #[test]
-fn a_service_that_fails_for_three_days_without_a_break_loses_the_registration() {
+fn a_service_that_fails_on_several_days_without_a_break_loses_the_registration() {
     let mut host = host(vec![rule(Profile::All)]);
     let fails = |host: &mut Host, kind| {
         let push = host.offline(&CHAT).remove(0);
-        fail(host, &push, kind)
+        let verdict = fail(host, &push, kind);
+        host.engine.on_resumed("romeo", "phone");
+        verdict
     };
-    assert_eq!(fails(&mut host, "cancel"), Verdict::Stays);
     for _ in 0..100 {
         assert_eq!(fails(&mut host, "cancel"), Verdict::Stays, "however often");
     }
-    assert_eq!(fails(host.after(SERVICE_PATIENCE - 1), "wait"), Verdict::Stays);
+    assert_eq!(fails(host.after(SERVICE_PATIENCE), "cancel"), Verdict::Stays, "two failures, and silence between");
+    assert_eq!(fails(host.after(DAY), "cancel"), Verdict::Stays);
+    assert_eq!(fails(host.after(DAY - 1), "wait"), Verdict::Stays);
     assert_goes(fails(host.after(1), "wait"), "phone");
 }
 
 #[test]
 fn a_push_that_brings_no_error_is_a_break() {
     let mut host = host(vec![rule(Profile::All)]);
-    let push = host.offline(&CHAT).remove(0);
-    fail(&mut host, &push, "cancel");
-    host.after(DAY).offline(&CHAT);
-    assert!(host.after(ERROR_TIMEOUT).timer().is_empty(), "silence is no failure");
-    let push = host.after(2 * DAY).offline(&CHAT).remove(0);
-    assert_eq!(fail(&mut host, &push, "cancel"), Verdict::Stays);
-    let push = host.after(SERVICE_PATIENCE).offline(&CHAT).remove(0);
-    assert_goes(fail(&mut host, &push, "cancel"), "phone");
+    for _ in 0..2 {
+        for _ in 0..SERVICE_PATIENCE / DAY {
+            let push = host.after(DAY).offline(&CHAT).remove(0);
+            assert_eq!(fail(&mut host, &push, "cancel"), Verdict::Stays);
+        }
+        host.offline(&CHAT);
+        assert!(host.after(ERROR_TIMEOUT).timer().is_empty(), "silence is no failure");
+    }
 }
 
 #[test]
@@ -194,7 +211,7 @@ fn nothing_is_left_of_an_account_that_is_deleted() {
 fn what_was_decided_can_be_asked() {
     let mut host = host(vec![rule(Profile::Important)]);
     let push = host.offline(&CHAT).remove(0);
-    fail(&mut host, &push, "cancel");
+    refuse(&mut host, &push, "cancel");
     host.offline(&CHAT);
     host.after(ERROR_TIMEOUT).timer();
     host.offline(&Message { word: 0, ..CHAT });
@@ -204,7 +221,7 @@ fn what_was_decided_can_be_asked() {
         [
             "stanza without a text (no client took it): not sent: it is not important",
             "message (no client took it): sent, and no error came back",
-            "message (no client took it): sent, resource-constraint after 0 ms",
+            "message (no client took it): sent, item-not-found after 0 ms",
         ]
     );
     assert!(host.engine.take_times() == [0], "silence takes no time");
@@ -213,10 +230,17 @@ fn what_was_decided_can_be_asked() {
 #[test]
 fn failures_survive_a_reload() {
     let mut old = host(vec![rule(Profile::All)]);
-    let push = old.offline(&CHAT).remove(0);
-    fail(&mut old, &push, "cancel");
+    for _ in 0..SERVICE_PATIENCE / DAY {
+        let push = old.after(DAY).offline(&CHAT).remove(0);
+        fail(&mut old, &push, "cancel");
+    }
     let under_way = old.offline(&CHAT).remove(0);
     let mut new = host(vec![rule(Profile::All)]);
+    new.now = old.now;
+    let written = old.engine.last_unwritten(old.now);
     new.engine.restore(old.engine.save());
-    assert_goes(fail(new.after(SERVICE_PATIENCE), &under_way, "cancel"), "phone");
+    for (user, records) in written {
+        new.engine.recall(new.now, &user, records);
+    }
+    assert_goes(fail(new.after(DAY), &under_way, "cancel"), "phone");
 }

@@ -118,7 +118,7 @@ fn a_client_is_left_in_peace_while_another_is_used() {
     let graceful = || Match { grace: Some(144), ..rule(Profile::All) };
     let at = |seconds_ago: u64, holds: &str| {
         let host = host(vec![]);
-        format!("a{} {holds}", host.now / SECOND - seconds_ago)
+        format!("a{} {holds}", host.now.wall / SECOND - seconds_ago)
     };
     for (more, is_pushed) in [
         (at(0, ""), false),

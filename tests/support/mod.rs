@@ -5,7 +5,6 @@ use std::ops::BitOr;
 
 use minidom::Element;
 use prosody_push::config::Config;
-use prosody_push::delivery::Millis;
 use prosody_push::element::{self, Node, Sink};
 use prosody_push::engine::{Done, Engine, Event, NotLoaded, Push, Verdict};
 use prosody_push::facts::{Message, Word};
@@ -16,11 +15,12 @@ use prosody_push::protocol::Protocol;
 use prosody_push::registration::Registration;
 use prosody_push::stanza_error::StanzaError;
 use prosody_push::summary::{self, Notification, Publish, Summary};
+use prosody_push::time::{Millis, Moment};
 use prosody_push::walk;
 
 pub const HOST: &str = "example.org";
-pub const SECOND: Millis = 1000;
-pub const DAY: Millis = 24 * 3600 * SECOND;
+#[allow(unused_imports, reason = "each test file uses its part")]
+pub use prosody_push::time::{DAY, HOUR, SECOND};
 
 /// Bytes that no other call gives: SplitMix64 over a counter.
 pub fn not_random(bytes: &mut [u8]) {
@@ -55,7 +55,7 @@ pub fn one_by_one() -> Config {
 /// One host, its clock, and a user `romeo` whose registrations are loaded.
 pub struct Host {
     pub engine: Engine,
-    pub now: Millis,
+    pub now: Moment,
 }
 
 impl Host {
@@ -66,7 +66,7 @@ impl Host {
     pub fn speaking(protocol: Protocol, config: Config, devices: Vec<Registration>) -> Self {
         let mut engine = Engine::new(HOST.into(), protocol, config, not_random);
         engine.load("romeo", devices, false);
-        Host { engine, now: 1_800_000_000_000 }
+        Host { engine, now: Moment { wall: 1_800_000_000_000, mono: 50_000 } }
     }
 
     /// A host where romeo has the devices `nodes` at `push.example`.
@@ -76,7 +76,13 @@ impl Host {
     }
 
     pub fn after(&mut self, time: Millis) -> &mut Self {
-        self.now += time;
+        self.now = self.now.after(time);
+        self
+    }
+
+    /// Somebody sets the clock on the wall, so many milliseconds ahead or back.
+    pub fn step(&mut self, wall: i64) -> &mut Self {
+        self.now.wall = self.now.wall.saturating_add_signed(wall);
         self
     }
 
@@ -118,8 +124,26 @@ impl Host {
     }
 
     pub fn answer(&mut self, push: &Push, from: &str, error: Option<(&str, &str)>) -> Verdict {
-        let error = error.map(|(kind, condition)| StanzaError { kind, condition, text: None });
+        let error = error.map(|(kind, condition)| StanzaError { kind, condition, text: None, made_here: false });
         self.engine.on_answer(self.now, &push.id.to_string(), Some(from), error).verdict
+    }
+
+    /// An error that this server made in the app server's name.
+    pub fn answer_here(&mut self, push: &Push, condition: &str) -> Verdict {
+        let error = StanzaError { kind: "cancel", condition, text: None, made_here: true };
+        let from = push.registration.jid().to_owned();
+        self.engine.on_answer(self.now, &push.id.to_string(), Some(&from), Some(error)).verdict
+    }
+
+    /// After how long there is something to do, when everything that has changed has been written.
+    pub fn next(&mut self) -> Option<Millis> {
+        self.engine.unwritten();
+        self.engine.timer(self.now)
+    }
+
+    /// The pushes that leave now: those that were held, and those that are owed.
+    pub fn leaving(&mut self) -> Vec<Push> {
+        self.engine.release(self.now).into_iter().map(|held| held.push).collect()
     }
 
     /// The pushes that were held and leave now: node, and whether it is important.

@@ -1,0 +1,230 @@
+-- App servers that are out of reach for a while: who was to be woken meanwhile is woken when they are back, once.
+local prosody = require "spec.support.prosody";
+local appserver = require "spec.support.appserver";
+local client = require "spec.support.client";
+local faulty = require "spec.support.faulty";
+local net = require "spec.support.net";
+local push2 = require "spec.support.push2";
+local registered = require "spec.support.registered";
+
+local PUSH = "push.example.test";
+
+local server, app, juliet, phone;
+
+-- For each protocol: its module, the store of its registrations and that of what is owed, how a client asks to be woken, and how
+-- long a push is taken to have arrived.
+local protocols = {
+	{
+		title = "XEP-0357"; module = "cloud_notify"; store = "cloud_notify"; owed = "cloud_notify_owed"; options = {};
+		enable = function (session, name) session:enable_push { jid = PUSH, node = name }; end;
+	};
+	{
+		title = "Push 2.0"; module = "push2"; store = "push2_registrations"; owed = "push2_owed";
+		options = { enable = { "push2" }, disable = { "cloud_notify" } };
+		enable = function (session, name)
+			local iq = push2.iq(push2.enable { client = name, service = "pusher@"..PUSH, push2.match("all") });
+			assert.equal("result", session:iq(iq).attr.type);
+		end;
+	};
+};
+
+local function start(protocol, options)
+	local opts = { version = os.getenv("PROSODY"), module = "ours", options = options or {} };
+	for name, value in pairs(protocol.options) do opts[name] = value; end
+	server = prosody.start(opts);
+	app = appserver.connect(server, PUSH);
+	juliet = client.connect(server, "juliet");
+end
+
+-- A device of romeo's that nobody uses.
+local function device(protocol, name)
+	local session = client.connect(server, "romeo", { resource = name });
+	protocol.enable(session, name);
+	session:close();
+	session:gone();
+end
+
+local function write(body)
+	juliet:message { to = "romeo@example.test", body = body };
+	juliet:sync();
+end
+
+local function come_back()
+	app = appserver.connect(server, PUSH);
+end
+
+local function owed(protocol)
+	local n = 0;
+	for _, record in pairs(server:stored("romeo", protocol.owed) or {}) do
+		if record.owed then n = n + 1; end
+	end
+	return n;
+end
+
+-- In memory.
+local function are_owed(protocol)
+	return server:eval([[
+		local n = 0;
+		for _, app_server in ipairs(module:shared("/*/prosody_push/desks")[module.host.."/"..(...)].app_servers()) do
+			n = n + app_server.owed;
+		end
+		return n;
+	]], protocol.module);
+end
+
+local function is_written(protocol, n)
+	net.wait(function () return owed(protocol) == n; end, ("%d devices in the store of what is owed"):format(n));
+end
+
+for _, protocol in ipairs(protocols) do
+	describe("what is owed by "..protocol.title, function ()
+		after_each(function () server:stop(); end);
+
+		it("is pushed when the app server is back, once for all that came meanwhile, and then nothing more", function ()
+			start(protocol);
+			device(protocol, "phone");
+			app:disconnect();
+			for i = 1, 3 do write("Romeo "..i); end
+			is_written(protocol, 1);
+			come_back();
+			app:expect(1, 15);
+			is_written(protocol, 0);
+			assert.equal(1, app:settled());
+			write("Here again?");
+			app:expect(2);
+			assert.is_truthy(next(server:stored("romeo", protocol.store)), "the registration is there");
+		end);
+
+		it("is not pushed when the client has come back by itself", function ()
+			start(protocol);
+			device(protocol, "phone");
+			app:disconnect();
+			write("Romeo?");
+			is_written(protocol, 1);
+			local session = client.connect(server, "romeo", { resource = "phone" });
+			protocol.enable(session, "phone");
+			is_written(protocol, 0);
+			assert.equal(0, are_owed(protocol));
+			come_back();
+			assert.equal(0, app:settled());
+			session:close();
+		end);
+
+		it("is not pushed when a client whose ack was late answers", function ()
+			start(protocol, { smacks_max_ack_delay = 0.5 });
+			phone = client.connect(server, "romeo", { resource = "phone", smacks = true });
+			protocol.enable(phone, "phone");
+			phone:acked();
+			app:disconnect();
+			phone:stall();
+			write("Romeo?");
+			is_written(protocol, 1);
+			phone:unstall();
+			phone:acked();
+			is_written(protocol, 0);
+			assert.equal(0, are_owed(protocol));
+			come_back();
+			assert.equal(0, app:settled());
+			phone:close();
+		end);
+
+		for _, ending in ipairs({ "reload", "restart", "kill -9" }) do
+			it("survives a "..ending, function ()
+				start(protocol);
+				device(protocol, "phone");
+				app:disconnect();
+				write("Romeo?");
+				is_written(protocol, 1);
+				if ending == "reload" then
+					server:reload(protocol.module);
+				else
+					if ending == "kill -9" then server:kill(); end
+					server:restart();
+				end
+				assert.equal(1, owed(protocol));
+				come_back();
+				app:expect(1, 15);
+				assert.equal(0, are_owed(protocol));
+				assert.equal(1, app:settled());
+				-- What is taken in silence is believed later.
+				if protocol.title == "XEP-0357" then is_written(protocol, 0); end
+			end);
+		end
+
+		it("is not tried for each device while the app server is away, and is pushed for all when it is back", function ()
+			start(protocol, { push_max_devices = 50, push_owed_per_second = 20 });
+			faulty.clock(server, protocol.module);
+			local names = {};
+			for i = 1, 18 do
+				names[i] = ("phone%02d"):format(i);
+				device(protocol, names[i]);
+			end
+			app:disconnect();
+			write("Romeo?");
+			server:wait_log("App server [^\n]*push.example.test is away %(wait/remote%-server%-timeout, [^\n]*%)");
+			is_written(protocol, 18);
+			local _, failed = server:log():gsub("Push for romeo to [^\n]* failed ?o?n? ?i?t?s? ?w?a?y?", "");
+			for i = 1, 20 do write("Romeo "..i); end
+			local _, failed_later = server:log():gsub("Push for romeo to [^\n]* failed ?o?n? ?i?t?s? ?w?a?y?", "");
+			assert.is_true(failed_later <= failed + 3, failed_later.." pushes were tried");
+			come_back();
+			-- A push service of Push 2.0 says nothing when it takes one: that takes a minute, here of a clock that is set ahead.
+			if protocol.title == "Push 2.0" then
+				app:expect(1, 20);
+				faulty.ahead(server, 61);
+			end
+			app:expect(18, 30);
+			is_written(protocol, 0);
+			assert.equal(18, app:settled());
+			assert.same(18, #registered.identifiers(server:stored("romeo", protocol.store)));
+			server:wait_log("info\tApp server [^\n]*push.example.test is back after %d+ [^\n]*: ");
+		end);
+	end);
+end
+
+describe("a module that does not let pushes out, in the name of the app server", function ()
+	it("costs no registration, and the device is pushed when it does", function ()
+		start(protocols[1], { push_max_errors = 2 });
+		phone = client.connect(server, "romeo", { resource = "phone" });
+		phone:enable_push { jid = "push.elsewhere.test", node = "n" };
+		phone:close();
+		phone:gone();
+		-- As a whitelist does, and what goes out later goes to our app server.
+		server:eval([[
+			local st = require "util.stanza";
+			module:hook("route/remote", function (event)
+				local stanza = event.stanza;
+				if stanza.attr.to ~= "push.elsewhere.test" or stanza.attr.type ~= "set" then return; end
+				if prosody.spec_open then
+					prosody.spec_out = (prosody.spec_out or 0) + 1;
+					module:send(st.reply(stanza));
+					return true;
+				end
+				module:send(st.error_reply(stanza, "cancel", "not-allowed", "Communication with remote domains is not enabled"));
+				return true;
+			end, 1000);
+		]]);
+		for i = 1, 5 do write("Romeo "..i); end
+		server:wait_log("failed on its way %(cancel/not%-allowed");
+		is_written(protocols[1], 1);
+		assert.is_truthy(server:stored("romeo")["push.elsewhere.test<n"]);
+		server:eval("prosody.spec_open = true");
+		net.wait(function () return server:eval("return prosody.spec_out") == 1; end, "the push that is let out", 15);
+		is_written(protocols[1], 0);
+		server:stop();
+	end);
+end);
+
+describe("push stats", function ()
+	it("says which app servers are away, since when, why, and how many devices are owed there", function ()
+		start({ options = { enable = { "admin_shell" } } }, { push_max_devices = 12 });
+		for i = 1, 12 do device(protocols[1], "phone"..i); end
+		app:disconnect();
+		for i = 1, 12 do write("Romeo "..i); end
+		is_written(protocols[1], 12);
+		local out = server:prosodyctl("shell", "push", "stats");
+		assert.matches("app server push%.example%.test: away since %d%d%d%d%-%d%d%-%d%d [%d:]+, "
+			.."last error remote%-server%-timeout, 12 owed", out);
+		server:stop();
+	end);
+end);

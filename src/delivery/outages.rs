@@ -1,0 +1,240 @@
+//! App servers that are away.
+//!
+//! An outage is an app server's, not a device's: after some failures in a row nobody is tried there but one device by the schedule
+//! of what is owed; when its push is taken, the app server is back. So it is for one that has not answered anything for a while,
+//! before the first push has waited long enough to be given up.
+
+use std::collections::HashSet;
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+
+use lru::LruCache;
+
+use super::ANSWER_TIMEOUT;
+use super::owed::delay;
+use crate::protocol::Protocol;
+use crate::stanza_error::{Condition, NO_ANSWER};
+use crate::time::{Millis, Moment, SECOND};
+
+/// Failures in a row after which an app server is taken for being away.
+const FAILURES: u32 = 10;
+/// So many devices among them, where it was the app server itself that said it could not take a push: it may mean one device.
+const DEVICES: usize = 3;
+/// After so many pushes without any answer
+const UNANSWERED: u32 = 10;
+/// and so long it is taken for being away as well.
+const SILENCE: Millis = 20 * SECOND;
+/// A push service that says nothing of what it takes is back when it has not said anything against one for so long.
+const NO_OBJECTION: Millis = 60 * SECOND;
+/// A push that was tried and has had no answer for so long is lost: it was taken back, or its account is no more.
+const LOST: Millis = 2 * ANSWER_TIMEOUT;
+/// App servers that are remembered; the one to which nothing was sent for longest is forgotten first.
+const APP_SERVERS: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
+
+/// What is known of an app server.
+#[derive(Clone, Debug, Default)]
+pub struct AppServer {
+    /// Failures in a row.
+    pub failures: u32,
+    pub last_error: Option<Condition>,
+    /// The last of them, by the clock that never steps.
+    failed_at: Millis,
+    /// Since when it is away, by the clock on the wall.
+    pub away_since: Option<Millis>,
+    /// Whose pushes it could not take, as it said itself; none counts where the failure was before it.
+    devices: HashSet<Rc<str>>,
+    has_failed_before_it: bool,
+    /// Pushes since it answered last, and when the first of them left.
+    unanswered: u32,
+    unanswered_since: Millis,
+    probes: u32,
+    /// When somebody is tried, and when somebody was whose answer is waited for; by the clock that never steps.
+    due: Millis,
+    tried: Option<Millis>,
+}
+
+/// What an answer tells of an app server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    None,
+    /// It is away from now on.
+    Away,
+    /// It is back, and was away since then.
+    Back(Millis),
+}
+
+/// All app servers to which something was sent of late, by JID.
+pub struct Outages {
+    protocol: Protocol,
+    servers: LruCache<String, AppServer>,
+}
+
+impl Outages {
+    pub fn new(protocol: Protocol) -> Self {
+        Outages { protocol, servers: LruCache::new(APP_SERVERS) }
+    }
+
+    /// A push leaves.
+    pub fn sent(&mut self, now: Moment, jid: &str) {
+        if self.protocol == Protocol::Push2 {
+            return;
+        }
+        let server = self.of(jid);
+        if server.unanswered == 0 {
+            server.unanswered_since = now.mono;
+        }
+        server.unanswered = server.unanswered.saturating_add(1);
+    }
+
+    /// A push of `device`, sent at `sent`, failed on its way; `by_itself` if the app server said that it could not take it.
+    pub fn failed(
+        &mut self,
+        now: Moment,
+        jid: &str,
+        sent: Millis,
+        device: &Rc<str>,
+        error: Condition,
+        by_itself: bool,
+    ) -> News {
+        let server = self.of(jid);
+        server.failures = server.failures.saturating_add(1);
+        server.last_error = Some(error);
+        server.failed_at = now.mono;
+        server.has_failed_before_it |= !by_itself;
+        if by_itself {
+            // An error is an answer as well.
+            server.unanswered = 0;
+        }
+        if server.devices.len() < DEVICES {
+            server.devices.insert(device.clone());
+        }
+        if server.away_since.is_some() {
+            // Others that fail left before.
+            if server.tried.is_some_and(|tried| sent >= tried) {
+                server.probes = server.probes.saturating_add(1);
+                (server.tried, server.due) = (None, now.mono + delay(server.probes));
+            }
+            return News::None;
+        }
+        if server.failures < FAILURES || !server.has_failed_before_it && server.devices.len() < DEVICES {
+            return News::None;
+        }
+        server.goes(now)
+    }
+
+    /// The server has started, and something is owed there: nobody knows whether it is there.
+    pub fn is_unknown(&mut self, now: Moment, jid: &str) {
+        let server = self.of(jid);
+        if server.away_since.is_none() {
+            (server.away_since, server.due) = (Some(now.wall), now.mono);
+        }
+    }
+
+    /// An app server has answered.
+    pub fn answered(&mut self, jid: &str) -> News {
+        let Some(server) = self.servers.peek_mut(jid) else { return News::None };
+        let away_since = server.away_since;
+        *server = AppServer::default();
+        away_since.map_or(News::None, News::Back)
+    }
+
+    /// Nothing was said against a push that left at `sent`, which tells of the time since then, if nothing has failed later.
+    pub fn said_nothing(&mut self, jid: &str, sent: Millis) {
+        if let Some(server) = self.servers.peek_mut(jid)
+            && server.away_since.is_none()
+            && server.failed_at < sent
+        {
+            *server = AppServer::default();
+        }
+    }
+
+    /// Whether an app server is away, and nobody is to be tried there now; and whether that is news.
+    pub fn is_away(&mut self, now: Moment, jid: &str) -> (bool, News) {
+        let Some(server) = self.servers.peek_mut(jid) else { return (false, News::None) };
+        if server.away_since.is_none() {
+            let is_silent = server.unanswered >= UNANSWERED && server.unanswered_since + SILENCE <= now.mono;
+            if !is_silent {
+                return (false, News::None);
+            }
+            server.last_error = Some(NO_ANSWER.known_condition());
+            return (true, server.goes(now));
+        }
+        let may_try = server.may_try(now.mono);
+        if may_try {
+            server.tried = Some(now.mono);
+        }
+        (!may_try, News::None)
+    }
+
+    /// Whether an app server is away, whoever may be tried there.
+    pub fn is_known_away(&self, jid: &str) -> bool {
+        self.servers.peek(jid).is_some_and(|server| server.away_since.is_some())
+    }
+
+    /// App servers that are away where somebody may be tried now; each is tried by whoever asks.
+    pub fn due(&mut self, now: Millis) -> Vec<String> {
+        let away = self.servers.iter_mut().filter(|(_, server)| server.away_since.is_some());
+        let due = away.filter(|(_, server)| server.may_try(now));
+        due.map(|(jid, server)| {
+            server.tried = Some(now);
+            jid.clone()
+        })
+        .collect()
+    }
+
+    /// Nobody was there to be tried: whoever comes next is.
+    pub fn not_tried(&mut self, jid: &str) {
+        if let Some(server) = self.servers.peek_mut(jid) {
+            server.tried = None;
+        }
+    }
+
+    /// Push services that have said nothing against the push that was tried there.
+    pub fn unopposed(&self, now: Millis) -> Vec<String> {
+        if self.protocol == Protocol::Push {
+            return Vec::new();
+        }
+        let tried = |server: &AppServer| server.away_since.and(server.tried);
+        let unopposed = |tried: Millis| tried + NO_OBJECTION <= now;
+        self.servers
+            .iter()
+            .filter(|(_, server)| tried(server).is_some_and(unopposed))
+            .map(|(jid, _)| jid.clone())
+            .collect()
+    }
+
+    /// When [`due`](Outages::due) has something to give to whom `is_waited_for`, or [`unopposed`](Outages::unopposed) has.
+    pub fn next_due(&self, is_waited_for: impl Fn(&str) -> bool) -> Option<Millis> {
+        let away = self.servers.iter().filter(|(_, server)| server.away_since.is_some());
+        let due = away.filter_map(|(jid, server)| match (server.tried, self.protocol) {
+            (Some(tried), Protocol::Push2) => Some(tried + NO_OBJECTION),
+            (Some(tried), Protocol::Push) => is_waited_for(jid).then_some(tried + LOST),
+            (None, _) => is_waited_for(jid).then_some(server.due),
+        });
+        due.min()
+    }
+
+    /// Those that have failed since they answered last.
+    pub fn failing(&self) -> impl Iterator<Item = (&str, &AppServer)> {
+        self.servers
+            .iter()
+            .filter(|(_, server)| server.failures > 0 || server.away_since.is_some())
+            .map(|(jid, server)| (jid.as_str(), server))
+    }
+
+    fn of(&mut self, jid: &str) -> &mut AppServer {
+        self.servers.get_or_insert_mut_ref(jid, AppServer::default)
+    }
+}
+
+impl AppServer {
+    fn may_try(&self, now: Millis) -> bool {
+        self.tried.map_or(self.due, |tried| tried + LOST) <= now
+    }
+
+    fn goes(&mut self, now: Moment) -> News {
+        (self.away_since, self.probes, self.tried) = (Some(now.wall), 0, None);
+        self.due = now.mono + delay(0);
+        News::Away
+    }
+}

@@ -1,0 +1,385 @@
+//! What devices are owed: for each device and kind one push, which failed on its way or was not tried while its app server was
+//! away.
+//!
+//! It is sent again later and later, and then every ten minutes, until it is taken, or the client is back, or the registration
+//! ends. A call is sent again for half a minute: who has not heard of it then has missed it.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::calls::CallKey;
+use crate::importance::Importance;
+use crate::push2::notification::Notice;
+use crate::registration::Registration;
+use crate::time::{Millis, SECOND};
+
+/// How long after the first failure.
+const FIRST: Millis = 4 * SECOND;
+/// Each time twice as long, so often.
+const DOUBLINGS: u32 = 8;
+/// And then.
+const REST: Millis = 600 * SECOND;
+/// How long a call is sent again.
+const CALL: Millis = 30 * SECOND;
+/// Bytes of content that wait, for all devices; of more a push says only that there is something.
+const BYTES: usize = 4 * 1024 * 1024;
+
+/// What a push is about; a greater one tells of the lesser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Silent,
+    Important,
+    Call,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 3] = [Kind::Silent, Kind::Important, Kind::Call];
+
+    pub fn new(importance: Importance) -> Kind {
+        match importance {
+            Importance::Urgent => Kind::Call,
+            Importance::Important => Kind::Important,
+            Importance::Low | Importance::None | Importance::CallEnds => Kind::Silent,
+        }
+    }
+
+    /// What a push of this kind without content is worth.
+    pub fn importance(self) -> Importance {
+        match self {
+            Kind::Call | Kind::Important => Importance::Important,
+            Kind::Silent => Importance::Low,
+        }
+    }
+}
+
+/// How often a push that is owed was tried before, and since when it is owed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tries {
+    pub failed: u32,
+    /// By the clock that never steps, like the next.
+    pub since: Millis,
+    /// When the newest message came that the device has to hear of.
+    pub newest: Millis,
+}
+
+/// A push that is owed.
+#[derive(Clone, Debug)]
+pub struct Debt {
+    pub user: Rc<str>,
+    pub registration: Rc<Registration>,
+    pub kind: Kind,
+    /// What it was, of Push 2.0, where that is still known.
+    pub notice: Option<Rc<Notice>>,
+    /// The call that it is about.
+    pub call: Option<CallKey>,
+    pub tries: Tries,
+}
+
+/// User, registration, kind.
+type Key = (Rc<str>, Rc<str>, Kind);
+
+/// What one user's devices are owed, by registration and kind.
+type Debts = BTreeMap<(Rc<str>, Kind), (Debt, Option<Millis>)>;
+
+/// What waits for one app server: kind, user, registration.
+type Parked = BTreeSet<(Reverse<Kind>, Rc<str>, Rc<str>)>;
+
+/// Everything that is owed.
+#[derive(Default)]
+pub struct Owed {
+    /// By user, so that one user's cost nobody else; each with when it is sent again, or nothing if it waits for its app server.
+    users: HashMap<Rc<str>, Debts>,
+    due: BTreeSet<(Millis, Key)>,
+    /// What waits for each app server, the most important first.
+    parked: HashMap<Box<str>, Parked>,
+    len: usize,
+    bytes: usize,
+}
+
+/// How long after the failure of a push that had failed so often before.
+pub fn delay(failed: u32) -> Millis {
+    if failed < DOUBLINGS { FIRST << failed } else { REST }
+}
+
+impl Owed {
+    /// A push failed, or is not tried: with `parked` it waits until [`unpark`](Owed::unpark). Gives after how long it is sent again,
+    /// or nothing if it waits or is too late.
+    pub fn put(&mut self, now: Millis, mut debt: Debt, parked: bool) -> Option<Millis> {
+        if debt.kind == Kind::Call && (parked || now + delay(debt.tries.failed) > debt.tries.since + CALL) {
+            return None;
+        }
+        let mut due = (!parked).then(|| now + delay(debt.tries.failed));
+        if let Some((before, was_due)) = self.remove(&key(&debt)) {
+            // Two messages are one push, which says only that there is something.
+            let is_same = |notice: &Rc<Notice>| before.notice.as_ref().is_some_and(|other| Rc::ptr_eq(notice, other));
+            debt.notice = debt.notice.filter(is_same);
+            debt.tries.since = debt.tries.since.min(before.tries.since);
+            debt.tries.newest = debt.tries.newest.max(before.tries.newest);
+            if before.tries.failed > debt.tries.failed {
+                debt.tries.failed = before.tries.failed;
+                due = due.and(was_due.or(due));
+            }
+        }
+        self.insert(debt, due);
+        due.map(|due| due.saturating_sub(now))
+    }
+
+    /// Those that are due by `until`, the most important first, out of what is owed: each is sent, and put again if it fails.
+    pub fn due(&mut self, until: Millis) -> Vec<Debt> {
+        let mut due = Vec::new();
+        while let Some((at, key)) = self.due.first().cloned()
+            && at <= until
+        {
+            due.extend(self.remove(&key).map(|(debt, _)| debt));
+        }
+        due.sort_by_key(|debt| Reverse(debt.kind));
+        due
+    }
+
+    /// When [`due`](Owed::due) has something to give.
+    pub fn next_due(&self) -> Option<Millis> {
+        self.due.first().map(|(due, _)| *due)
+    }
+
+    /// A device has been told by a push of a kind that left at `sent`: it needs no lesser one for what came before. Gives whether
+    /// anything was owed.
+    pub fn told(&mut self, user: &Rc<str>, identifier: &Rc<str>, kind: Kind, sent: Millis) -> bool {
+        let debts = self.users.get(user);
+        let is_told = |kind: &Kind| {
+            let debt = debts.and_then(|debts| debts.get(&(identifier.clone(), *kind)));
+            debt.is_some_and(|(debt, _)| debt.tries.newest <= sent)
+        };
+        let told: Vec<_> = Kind::ALL.into_iter().filter(|lesser| *lesser <= kind).filter(is_told).collect();
+        for kind in &told {
+            self.remove(&(user.clone(), identifier.clone(), *kind));
+        }
+        !told.is_empty()
+    }
+
+    /// The client of a device is back: it needs no push. Gives whether anything was owed.
+    pub fn drop_for(&mut self, user: &Rc<str>, identifier: &Rc<str>) -> bool {
+        self.told(user, identifier, Kind::Call, Millis::MAX)
+    }
+
+    /// Drops what is owed to those of a user's registrations that `exists` does not know. Gives whether anything was.
+    pub fn retain(&mut self, user: &str, exists: impl Fn(&str) -> bool) -> bool {
+        let of_user = self.users.get_key_value(user);
+        let gone =
+            of_user.into_iter().flat_map(|(user, debts)| debts.keys().map(move |(device, kind)| (user, device, kind)));
+        let gone: Vec<Key> = gone
+            .filter(|(_, device, _)| !exists(device))
+            .map(|(user, device, kind)| (user.clone(), device.clone(), *kind))
+            .collect();
+        for key in &gone {
+            self.remove(key);
+        }
+        !gone.is_empty()
+    }
+
+    /// What waits for an app server is sent: what is most important first, `rate` a second.
+    pub fn unpark(&mut self, now: Millis, app_server: &str, rate: u32) -> usize {
+        let parked = self.parked.remove(app_server).unwrap_or_default();
+        let count = parked.len();
+        for (place, (Reverse(kind), user, device)) in parked.into_iter().enumerate() {
+            let debt = self.users.get_mut(&user).and_then(|debts| debts.get_mut(&(device.clone(), kind)));
+            if let Some((_, due)) = debt {
+                // In tenths of a second: a timer for each would be many.
+                let tenths = place as u64 * 10 / u64::from(rate.max(1));
+                let at = now + tenths * SECOND / 10;
+                *due = Some(at);
+                self.due.insert((at, (user, device, kind)));
+            }
+        }
+        count
+    }
+
+    /// One of those that wait for an app server, to find out whether it is back: the most important of those that were tried
+    /// least. It may be one device alone that the app server cannot reach.
+    pub fn probe(&mut self, app_server: &str) -> Option<Debt> {
+        let failed =
+            |user: &Rc<str>, key: &(Rc<str>, Kind)| self.users.get(user)?.get(key).map(|(debt, _)| debt.tries.failed);
+        let parked = self.parked.get(app_server)?.iter();
+        let least = parked.min_by_key(|(Reverse(kind), user, device)| failed(user, &(device.clone(), *kind)))?;
+        let (Reverse(kind), user, device) = least.clone();
+        self.remove(&(user, device, kind)).map(|(debt, _)| debt)
+    }
+
+    /// Pushes that wait for an app server.
+    pub fn parked_at(&self, app_server: &str) -> usize {
+        self.parked.get(app_server).map_or(0, BTreeSet::len)
+    }
+
+    /// How many pushes are owed.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Everything that is owed.
+    pub fn iter(&self) -> impl Iterator<Item = &Debt> {
+        self.users.values().flat_map(|debts| debts.values().map(|(debt, _)| debt))
+    }
+
+    /// What a user's devices are owed.
+    pub fn of_user(&self, user: &str) -> impl Iterator<Item = &Debt> {
+        self.users.get(user).into_iter().flat_map(|debts| debts.values().map(|(debt, _)| debt))
+    }
+
+    fn insert(&mut self, mut debt: Debt, due: Option<Millis>) {
+        if self.bytes + size(&debt) > BYTES {
+            debt.notice = None;
+        }
+        self.bytes += size(&debt);
+        self.len += 1;
+        let key @ (user, device, kind) = &key(&debt);
+        match due {
+            Some(due) => {
+                self.due.insert((due, key.clone()));
+            }
+            None => {
+                let parked = self.parked.entry(debt.registration.jid().into()).or_default();
+                parked.insert((Reverse(*kind), user.clone(), device.clone()));
+            }
+        }
+        self.users.entry(user.clone()).or_default().insert((device.clone(), *kind), (debt, due));
+    }
+
+    fn remove(&mut self, key @ (user, device, kind): &Key) -> Option<(Debt, Option<Millis>)> {
+        let debts = self.users.get_mut(user)?;
+        let (debt, due) = debts.remove(&(device.clone(), *kind))?;
+        if debts.is_empty() {
+            self.users.remove(user);
+        }
+        match due {
+            Some(due) => {
+                self.due.remove(&(due, key.clone()));
+            }
+            None => {
+                let jid = debt.registration.jid();
+                if let Some(parked) = self.parked.get_mut(jid) {
+                    parked.remove(&(Reverse(*kind), user.clone(), device.clone()));
+                    if parked.is_empty() {
+                        self.parked.remove(jid);
+                    }
+                }
+            }
+        }
+        self.len -= 1;
+        self.bytes -= size(&debt);
+        Some((debt, due))
+    }
+}
+
+fn key(debt: &Debt) -> Key {
+    (debt.user.clone(), debt.registration.identifier.clone(), debt.kind)
+}
+
+fn size(debt: &Debt) -> usize {
+    debt.notice.as_ref().map_or(0, |notice| notice.size())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn debt(device: &str, kind: Kind, failed: u32) -> Debt {
+        let registration = Registration::new(&format!("push.example<{device}"), "push.example", Some(device), None, 1);
+        Debt {
+            user: "romeo".into(),
+            registration: registration.into(),
+            kind,
+            notice: None,
+            call: None,
+            tries: Tries { failed, since: 0, newest: 1 },
+        }
+    }
+
+    fn nodes(debts: &[Debt]) -> Vec<(&str, Kind)> {
+        debts.iter().map(|debt| (debt.registration.node().unwrap_or(""), debt.kind)).collect()
+    }
+
+    #[test]
+    fn a_push_is_sent_again_later_and_later_and_then_every_ten_minutes() {
+        let delays: Vec<_> = (0..11).map(|failed| delay(failed) / SECOND).collect();
+        assert_eq!(delays, [4, 8, 16, 32, 64, 128, 256, 512, 600, 600, 600]);
+    }
+
+    #[test]
+    fn a_device_is_owed_one_push_of_a_kind() {
+        let mut owed = Owed::default();
+        for kind in [Kind::Silent, Kind::Important, Kind::Important] {
+            assert_eq!(owed.put(0, debt("a", kind, 0), false), Some(4 * SECOND));
+        }
+        assert_eq!((owed.len(), owed.next_due()), (2, Some(4 * SECOND)));
+        assert!(owed.due(4 * SECOND - 1).is_empty());
+        assert_eq!(owed.due(4 * SECOND).len(), 2);
+        assert!(owed.is_empty() && owed.users.is_empty() && owed.due.is_empty());
+    }
+
+    #[test]
+    fn what_has_failed_often_does_not_begin_anew_with_the_next_message() {
+        let mut owed = Owed::default();
+        assert_eq!(owed.put(0, debt("a", Kind::Important, 5), false), Some(128 * SECOND));
+        assert_eq!(owed.put(8 * SECOND, debt("a", Kind::Important, 0), false), Some(120 * SECOND));
+        assert_eq!(owed.due(128 * SECOND)[0].tries.failed, 5);
+    }
+
+    #[test]
+    fn a_call_is_owed_for_half_a_minute() {
+        let mut owed = Owed::default();
+        assert_eq!(owed.put(0, debt("a", Kind::Call, 0), false), Some(4 * SECOND));
+        assert_eq!(owed.put(4 * SECOND, debt("b", Kind::Call, 1), false), Some(8 * SECOND));
+        assert_eq!(owed.put(12 * SECOND, debt("c", Kind::Call, 2), false), Some(16 * SECOND));
+        assert_eq!(owed.put(28 * SECOND, debt("d", Kind::Call, 3), false), None);
+        assert_eq!(owed.put(0, debt("e", Kind::Call, 0), true), None, "nor is it kept for an app server that is away");
+        assert_eq!(owed.len(), 3);
+    }
+
+    #[test]
+    fn what_waits_for_an_app_server_leaves_in_order_and_not_at_once() {
+        let mut owed = Owed::default();
+        for (device, kind) in [("a", Kind::Silent), ("b", Kind::Important), ("c", Kind::Silent), ("d", Kind::Important)]
+        {
+            assert_eq!(owed.put(0, debt(device, kind, 0), true), None);
+        }
+        assert_eq!((owed.parked_at("push.example"), owed.parked_at("other.example"), owed.next_due()), (4, 0, None));
+        assert_eq!(nodes(&owed.probe("push.example").into_iter().collect::<Vec<_>>()), [("b", Kind::Important)]);
+        assert_eq!(owed.unpark(10 * SECOND, "push.example", 1), 3);
+        assert_eq!(nodes(&owed.due(10 * SECOND)), [("d", Kind::Important)]);
+        assert_eq!(nodes(&owed.due(11 * SECOND)), [("a", Kind::Silent)]);
+        assert_eq!(nodes(&owed.due(12 * SECOND)), [("c", Kind::Silent)]);
+        assert!(owed.is_empty() && owed.parked.is_empty());
+    }
+
+    #[test]
+    fn a_push_that_is_taken_tells_of_what_is_less() {
+        let (user, device) = ("romeo".into(), "push.example<a".into());
+        for (taken, left) in [(Kind::Silent, 1), (Kind::Important, 0), (Kind::Call, 0)] {
+            let mut owed = Owed::default();
+            owed.put(0, debt("a", Kind::Silent, 0), false);
+            owed.put(0, debt("a", Kind::Important, 0), true);
+            assert!(!owed.told(&user, &device, taken, 0), "it left before");
+            assert!(owed.told(&user, &device, taken, 1));
+            assert_eq!(owed.of_user("romeo").count(), left, "{taken:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_owed_to_a_registration_that_is_no_more() {
+        let mut owed = Owed::default();
+        for device in ["a", "b"] {
+            owed.put(0, debt(device, Kind::Silent, 0), device == "a");
+        }
+        owed.retain("romeo", |identifier| identifier == "push.example<a");
+        assert_eq!((owed.len(), owed.parked_at("push.example"), owed.next_due()), (1, 1, None));
+        owed.retain("romeo", |_| false);
+        assert!(owed.is_empty());
+    }
+}

@@ -1,0 +1,99 @@
+//! What survives the server, whatever ends it: what devices are owed, and failures so far. The shim keeps it in a store of ours.
+
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+use super::Engine;
+use crate::delivery::Flight;
+use crate::delivery::failures::History;
+use crate::delivery::owed::{Debt, Kind, Tries};
+use crate::time::{Millis, Moment, SECOND};
+
+/// How long a change waits to be written, and others with it.
+pub(super) const DELAY: Millis = SECOND;
+
+/// Of one device.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// What kind of push it is owed, the greatest of them. A call is over when the server is back.
+    pub owed: Option<Kind>,
+    pub failures: History,
+}
+
+/// Of one user's devices, by identifier.
+pub type Records = BTreeMap<Rc<str>, Record>;
+
+impl Engine {
+    /// Something of a user's is not as it was written.
+    pub(super) fn changed(&mut self, user: &Rc<str>) {
+        self.unwritten.insert(user.clone());
+    }
+
+    /// The server stops, or the module is loaded anew: what has not been answered by now is owed.
+    pub fn last_unwritten(&mut self, now: Moment) -> Vec<(Rc<str>, Records)> {
+        /// An app server at work has answered by then.
+        const ANSWERED: Millis = SECOND;
+        let is_told_of = self.delivery.silence().is_some();
+        let is_late = |flight: &Flight| is_told_of && flight.sent.mono + ANSWERED <= now.mono;
+        let late = self.delivery.flights().filter(|flight| is_late(flight)).map(|flight| flight.user.clone());
+        self.unwritten.extend(late);
+        self.records(is_late)
+    }
+
+    /// Users whose records are not as they were written, with what is to be written; nothing of a user means that nothing is left
+    /// to know of him.
+    pub fn unwritten(&mut self) -> Vec<(Rc<str>, Records)> {
+        self.records(|_| false)
+    }
+
+    /// Of those users, and of pushes under way also those that are lost.
+    fn records(&mut self, is_lost: impl Fn(&Flight) -> bool) -> Vec<(Rc<str>, Records)> {
+        let users = std::mem::take(&mut self.unwritten);
+        // What is tried once more is owed until it is taken, where that is told, and so is what is on its way to an app server that
+        // is away.
+        let is_told_of = self.delivery.silence().is_some();
+        let mut tried: HashMap<&str, Vec<&Flight>> = HashMap::new();
+        for flight in self.delivery.flights().filter(|flight| users.contains(&flight.user)) {
+            let is_retried = is_told_of && flight.tries.is_some();
+            if is_retried || self.outages.is_known_away(flight.registration.jid()) || is_lost(flight) {
+                tried.entry(&flight.user).or_default().push(flight);
+            }
+        }
+        let records = |user: &Rc<str>| {
+            let mut records = Records::new();
+            let owed = self.owed.of_user(user).map(|debt| (&debt.registration, debt.kind));
+            let tried = tried.get(&**user).into_iter().flatten().map(|flight| (&flight.registration, flight.kind));
+            for (registration, kind) in owed.chain(tried).filter(|(_, kind)| *kind != Kind::Call) {
+                let owed = &mut records.entry(registration.identifier.clone()).or_default().owed;
+                *owed = (*owed).max(Some(kind));
+            }
+            for (identifier, history) in self.delivery.failures.of_user(user).into_iter().flatten() {
+                records.entry(identifier.clone()).or_default().failures = history.clone();
+            }
+            records
+        };
+        users.iter().map(|user| (user.clone(), records(user))).collect()
+    }
+
+    /// Takes what was written of a user, whose registrations are loaded. Nobody knows yet whether an app server is there: one
+    /// device finds out.
+    pub fn recall(&mut self, now: Moment, user: &str, records: Records) {
+        let Ok((user, devices)) = self.devices(user) else { return };
+        let mut histories = BTreeMap::new();
+        for (identifier, Record { owed, failures }) in records {
+            let Some(registration) = devices.get(&identifier) else { continue };
+            if failures != History::default() {
+                histories.insert(registration.identifier.clone(), failures);
+            }
+            if let Some(kind) = owed
+                && !devices.is_disabled
+            {
+                self.outages.is_unknown(now, registration.jid());
+                let tries = Tries { failed: 0, since: now.mono, newest: now.mono };
+                let (user, registration) = (user.clone(), registration.clone());
+                self.owed.put(now.mono, Debt { user, registration, kind, notice: None, call: None, tries }, true);
+            }
+        }
+        self.delivery.failures.set(user, histories);
+    }
+}

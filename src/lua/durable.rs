@@ -1,0 +1,48 @@
+//! What survives the server, as tables that any store of Prosody takes.
+
+use mlua::prelude::*;
+
+use crate::delivery::failures::History;
+use crate::delivery::owed::Kind;
+use crate::engine::durable::{Record, Records};
+use crate::time::Millis;
+
+/// Kinds of pushes by their names in the store.
+const KINDS: [(&str, Kind); 2] = [("silent", Kind::Silent), ("important", Kind::Important)];
+
+/// For each user a table of what is to be stored; an empty one where nothing is left.
+pub fn tables(lua: &Lua, users: Vec<(std::rc::Rc<str>, Records)>) -> LuaResult<LuaTable> {
+    let all = lua.create_table_with_capacity(0, users.len())?;
+    for (user, records) in users {
+        let of_user = lua.create_table()?;
+        for (identifier, Record { owed, failures }) in records {
+            let History { refusals, since, last, failed_for, .. } = failures;
+            let record = lua.create_table()?;
+            let kind = KINDS.iter().find(|(_, kind)| Some(*kind) == owed);
+            record.raw_set("owed", kind.map(|(name, _)| *name))?;
+            record.raw_set("refusals", Some(refusals).filter(|refusals| *refusals > 0))?;
+            if let Some(since) = since {
+                record.raw_set("failing_since", since / 1000)?;
+                record.raw_set("failed_last", last / 1000)?;
+                record.raw_set("failed_for", failed_for / 1000)?;
+            }
+            of_user.raw_set(&*identifier, record)?;
+        }
+        all.raw_set(&*user, of_user)?;
+    }
+    Ok(all)
+}
+
+/// What the store has of a user; what is not as we write it is nothing.
+pub fn records(stored: &LuaTable) -> Records {
+    let record = |record: LuaTable| {
+        let millis = |name: &str| record.raw_get::<f64>(name).ok().map(|seconds| (seconds * 1000.0) as Millis);
+        let owed = record.raw_get::<String>("owed").unwrap_or_default();
+        let refusals = record.raw_get("refusals").unwrap_or(0);
+        let (last, failed_for) = (millis("failed_last").unwrap_or(0), millis("failed_for").unwrap_or(0));
+        let failures = History::new(refusals, millis("failing_since"), last, failed_for);
+        Record { owed: KINDS.iter().find(|(name, _)| *name == owed).map(|(_, kind)| *kind), failures }
+    };
+    let rows = stored.pairs::<String, LuaTable>().filter_map(Result::ok);
+    rows.map(|(identifier, of_device)| (identifier.into(), record(of_device))).collect()
+}

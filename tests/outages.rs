@@ -1,0 +1,1009 @@
+//! What fails on its way is owed, and app servers go away and come back, on a fake clock.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use prosody_push::config::Config;
+use prosody_push::delivery::{ANSWER_TIMEOUT, ERROR_TIMEOUT};
+use prosody_push::engine::durable::Records;
+use prosody_push::engine::{Content, Done, Engine, Event, Push, Verdict};
+use prosody_push::facts::{self, BODY, Call, Message, RECEIPT, RETRACT};
+use prosody_push::holders::Holders;
+use prosody_push::protocol::Protocol;
+use prosody_push::push2::notification::Priority;
+use prosody_push::push2::registration::{Match, Profile, Send, Settings};
+use prosody_push::registration::Registration;
+use prosody_push::stanza_error::StanzaError;
+use prosody_push::time::Millis;
+use support::{DAY, HOST, HOUR, Host, SECOND, assert_goes, assert_stays, is_stranger, not_random, one_by_one};
+
+const BOTH: [Protocol; 2] = [Protocol::Push, Protocol::Push2];
+const JID: &str = "push.example";
+const CHAT: Message = Message {
+    word: BODY,
+    from: Some("juliet@example.org/x"),
+    body: None,
+    name: None,
+    call: None,
+    more: None,
+    stanza: None,
+};
+/// Nothing to show, but the client has to know.
+const SILENT: Message = Message { word: RECEIPT, ..CHAT };
+const MINUTE: Millis = 60 * SECOND;
+const YEAR: i64 = 365 * DAY as i64;
+
+fn device(protocol: Protocol, jid: &str, identifier: &str) -> Registration {
+    if protocol == Protocol::Push {
+        return support::registration(jid, identifier, 1);
+    }
+    let mut registration = Registration::new(identifier, jid, None, None, 1);
+    let all = Match { profile: Profile::All, grace: None, chats: [].into(), send: Send::NotifyOnly };
+    registration.push2 = Some(Settings { client: "https://push.example/abc".into(), matches: [all].into() }.into());
+    registration
+}
+
+fn identifier(protocol: Protocol, device: &str) -> String {
+    match protocol {
+        Protocol::Push => format!("{JID}<{device}"),
+        Protocol::Push2 => device.into(),
+    }
+}
+
+fn phone(protocol: Protocol) -> Host {
+    Host::speaking(protocol, one_by_one(), vec![device(protocol, JID, "phone")])
+}
+
+fn named(name: &str) -> Message<'_> {
+    Message { name: Some(name), ..CHAT }
+}
+
+/// The push fails on its way to the app server.
+#[track_caller]
+fn fails(host: &mut Host, push: &Push) {
+    assert_stays(host.answer_here(push, "remote-server-not-found"));
+}
+
+/// The app server says that it cannot take the push now.
+#[track_caller]
+fn is_put_off(host: &mut Host, push: &Push) {
+    assert_stays(host.answer(push, push.registration.jid(), Some(("wait", "resource-constraint"))));
+}
+
+/// The app server takes the push; with Push 2.0 it says nothing.
+#[track_caller]
+fn is_taken(host: &mut Host, push: &Push) {
+    if host.engine.protocol() == Protocol::Push {
+        assert_stays(host.answer(push, push.registration.jid(), None));
+    }
+}
+
+/// All that leave until so much later, each at its time.
+fn leave_within(host: &mut Host, time: Millis, mut each: impl FnMut(&mut Host, &Push)) -> Vec<(Millis, Push)> {
+    let end = host.now.mono + time;
+    let mut left = Vec::new();
+    while let Some(delay) = host.next().filter(|delay| host.now.mono + delay <= end) {
+        host.after(delay);
+        assert!(host.timer().is_empty(), "no registration ends");
+        for push in host.leaving() {
+            each(host, &push);
+            left.push((host.now.mono, push));
+        }
+    }
+    let rest = end - host.now.mono;
+    host.after(rest);
+    left
+}
+
+/// Ten devices of others fail: the app server is away.
+fn goes_away(host: &mut Host) {
+    let protocol = host.engine.protocol();
+    for i in 0..10 {
+        let user = format!("other{i}");
+        host.engine.load(&user, vec![device(protocol, JID, "other")], false);
+        let event = Event { user: &user, ..host.event() };
+        let push = host.engine.on_offline(event, &SILENT).expect("loaded").list.remove(0);
+        fails(host, &push);
+        host.engine.on_resumed(&user, &identifier(protocol, "other"));
+    }
+    assert!(host.engine.app_servers()[0].1.away_since.is_some());
+}
+
+fn owed(host: &Host) -> usize {
+    host.engine.app_servers().iter().map(|(_, _, owed)| owed).sum()
+}
+
+// One device.
+
+#[test]
+fn a_push_that_fails_is_sent_again_until_it_is_taken_and_then_no_more() {
+    for protocol in BOTH {
+        let mut host = phone(protocol);
+        let mut push = host.offline(&CHAT).remove(0);
+        let mut delays = Vec::new();
+        for _ in 0..11 {
+            is_put_off(&mut host, &push);
+            let delay = host.next().expect("it is owed");
+            assert!(host.after(delay - 1).leaving().is_empty(), "not before its time");
+            let mut pushes = host.after(1).leaving();
+            assert_eq!(pushes.len(), 1);
+            push = pushes.remove(0);
+            delays.push(delay / SECOND);
+        }
+        assert_eq!(delays, [4, 8, 16, 32, 64, 128, 256, 512, 600, 600, 600], "{protocol:?}");
+        is_taken(&mut host, &push);
+        assert!(leave_within(&mut host, DAY, |_, _| ()).is_empty());
+        assert_eq!((host.next(), owed(&host)), (None, 0));
+    }
+}
+
+#[test]
+fn a_device_is_owed_one_push_of_each_kind() {
+    for protocol in BOTH {
+        let mut host = phone(protocol);
+        for message in [&CHAT, &SILENT, &CHAT, &SILENT] {
+            let push = host.offline(message).remove(0);
+            is_put_off(&mut host, &push);
+        }
+        let left = leave_within(&mut host, HOUR, is_taken);
+        assert_eq!((left.len(), owed(&host)), (2, 0), "{protocol:?}");
+    }
+}
+
+#[test]
+fn nothing_is_owed_to_whom_has_come_back_or_is_no_more() {
+    type Change = fn(&mut Host, Protocol);
+    let changes: [(&str, Change); 5] = [
+        ("resumed", |host, protocol| host.engine.on_resumed("romeo", &identifier(protocol, "phone"))),
+        ("enabled", |host, protocol| host.engine.enabled(host.now, "romeo", &identifier(protocol, "phone"))),
+        ("ended", |host, _| host.engine.load("romeo", Vec::new(), false)),
+        ("disabled", |host, protocol| host.engine.load("romeo", vec![device(protocol, JID, "phone")], true)),
+        ("deleted", |host, _| host.engine.forget("romeo")),
+    ];
+    for protocol in BOTH {
+        for is_away in [false, true] {
+            for (name, change) in &changes {
+                let mut host = phone(protocol);
+                if is_away {
+                    goes_away(&mut host);
+                    assert!(host.offline(&CHAT).is_empty());
+                } else {
+                    let push = host.offline(&CHAT).remove(0);
+                    is_put_off(&mut host, &push);
+                }
+                assert_eq!(owed(&host), 1);
+                change(&mut host, protocol);
+                assert_eq!(owed(&host), 0, "{name}, {protocol:?}");
+                assert!(host.after(DAY).leaving().is_empty(), "{name}, {protocol:?}");
+                let records: BTreeMap<_, Records> = host.engine.unwritten().into_iter().collect();
+                let is_owed = |records: &Records| records.values().any(|record| record.owed.is_some());
+                assert!(!records.get("romeo").is_some_and(is_owed), "{name}, {protocol:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_registration_that_was_made_anew_is_not_owed_what_left_before() {
+    let mut host = phone(Protocol::Push);
+    let push = host.offline(&CHAT).remove(0);
+    host.after(1);
+    host.engine.enabled(host.now, "romeo", "push.example<phone");
+    fails(&mut host, &push);
+    assert_eq!(owed(&host), 0, "it was made anew since");
+}
+
+#[test]
+fn a_message_whose_push_failed_is_unknown_again_and_one_that_was_told_is_not() {
+    for protocol in BOTH {
+        let mut host = phone(protocol);
+        let push = host.archived(&named("a1"), &[]).remove(0);
+        assert!(host.offline(&named("a1")).is_empty(), "in flight");
+        fails(&mut host, &push);
+        let again = host.after(1).offline(&named("a1")).remove(0);
+        assert!(host.archived(&named("a1"), &[]).is_empty(), "in flight");
+        is_taken(&mut host, &again);
+        assert!(host.offline(&named("a1")).is_empty(), "told");
+        let left = leave_within(&mut host, HOUR, is_taken).len();
+        // With Push 2.0 nobody knows that the second has arrived.
+        assert_eq!(left, usize::from(protocol == Protocol::Push2));
+    }
+}
+
+#[test]
+fn a_message_that_waited_with_one_whose_push_failed_is_unknown_again() {
+    let mut host = phone(Protocol::Push);
+    let identifier = "push.example<phone";
+    let first = host.engine.on_queued(host.event(), identifier, Done::default(), &named("a1"), Holders::default());
+    let first = first.expect("loaded");
+    let second = host.engine.on_queued(host.event(), identifier, first.done, &named("a2"), Holders::default());
+    assert!(second.expect("loaded").pushes.list.is_empty());
+    fails(&mut host, &first.pushes.list[0]);
+    assert_eq!(host.offline(&named("a2")).len(), 1);
+}
+
+#[test]
+fn a_burst_whose_push_failed_is_unknown_again() {
+    let mut host = Host::new(Config::default(), vec![device(Protocol::Push, JID, "phone")]);
+    let first = host.offline(&named("a1")).remove(0);
+    assert!(host.offline(&named("a2")).is_empty() && host.offline(&named("a3")).is_empty());
+    is_taken(&mut host, &first);
+    let second = host.after(SECOND).leaving().remove(0);
+    fails(&mut host, &second);
+    host.after(2 * SECOND);
+    let third = host.offline(&named("a2")).remove(0);
+    is_taken(&mut host, &third);
+    assert!(host.after(2 * SECOND).offline(&named("a1")).is_empty(), "it was told");
+    assert_eq!(host.offline(&named("a3")).len(), 1);
+}
+
+#[test]
+fn a_refusal_is_not_repeated() {
+    for protocol in BOTH {
+        for (kind, condition) in [("cancel", "item-not-found"), ("auth", "forbidden"), ("modify", "bad-request")] {
+            let mut host = phone(protocol);
+            let push = host.offline(&named("a1")).remove(0);
+            assert_stays(host.answer(&push, JID, Some((kind, condition))));
+            assert!(host.offline(&named("a1")).is_empty(), "nor by another way");
+            assert!(host.after(DAY).leaving().is_empty());
+            assert_eq!((host.next(), owed(&host)), (None, 0));
+        }
+    }
+}
+
+#[test]
+fn what_this_server_says_is_of_transport_whatever_it_says() {
+    for protocol in BOTH {
+        let mut host = phone(protocol);
+        let push = host.offline(&CHAT).remove(0);
+        assert_stays(host.answer_here(&push, "forbidden"));
+        assert_eq!(owed(&host), 1, "{protocol:?}");
+    }
+}
+
+#[test]
+fn what_was_taken_before_says_nothing_of_a_message_that_came_later() {
+    for protocol in BOTH {
+        let mut host = phone(protocol);
+        let early = host.offline(&named("a1")).remove(0);
+        let time = if protocol == Protocol::Push { 100 * SECOND } else { ERROR_TIMEOUT - 2 * SECOND };
+        let late = host.after(time).offline(&named("a2")).remove(0);
+        fails(&mut host, &late);
+        host.after(2 * SECOND);
+        match protocol {
+            Protocol::Push => is_taken(&mut host, &early),
+            Protocol::Push2 => assert!(host.timer().is_empty(), "no error came"),
+        }
+        assert_eq!((owed(&host), host.after(2 * SECOND).leaving().len()), (1, 1), "{protocol:?}");
+    }
+}
+
+// Calls.
+
+fn call(word: u64, id: &str) -> Message<'_> {
+    Message { word, call: Some(Call { peer: Some("juliet@example.org"), id }), ..CHAT }
+}
+
+#[test]
+fn a_call_is_sent_again_for_half_a_minute() {
+    for protocol in BOTH {
+        let mut host = phone(protocol);
+        let start = host.now.mono;
+        let push = host.offline(&call(facts::CALL, "c1")).remove(0);
+        fails(&mut host, &push);
+        let left = leave_within(&mut host, DAY, fails);
+        let times: Vec<_> = left.iter().map(|(at, _)| (at - start) / SECOND).collect();
+        assert_eq!(times, [4, 12, 28], "{protocol:?}");
+        for (_, push) in left {
+            if let Content::Notice(notice) = push.content {
+                assert_eq!(notice.priority, Priority::High);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_call_without_an_answer_is_too_old_when_that_is_known() {
+    let mut host = phone(Protocol::Push);
+    host.offline(&call(facts::CALL, "c1"));
+    assert!(host.after(ANSWER_TIMEOUT).timer().is_empty());
+    assert!(leave_within(&mut host, HOUR, fails).is_empty());
+}
+
+#[test]
+fn a_call_that_is_over_is_not_sent_again() {
+    for protocol in BOTH {
+        for fails_first in [true, false] {
+            let mut host = phone(protocol);
+            let ring = host.offline(&call(facts::CALL, "c1")).remove(0);
+            if fails_first {
+                fails(&mut host, &ring);
+            }
+            let end = host.archived(&call(RETRACT, "c1"), &[]).remove(0);
+            is_taken(&mut host, &end);
+            if !fails_first {
+                fails(&mut host, &ring);
+            }
+            assert!(leave_within(&mut host, DAY, fails).is_empty(), "{protocol:?}");
+        }
+    }
+}
+
+#[test]
+fn a_call_is_not_kept_for_an_app_server_that_is_away() {
+    for protocol in BOTH {
+        let mut host = phone(protocol);
+        goes_away(&mut host);
+        assert!(host.offline(&call(facts::CALL, "c1")).is_empty());
+        assert_eq!(owed(&host), 0);
+        assert!(leave_within(&mut host, HOUR, fails).is_empty(), "{protocol:?}");
+    }
+}
+
+// App servers.
+
+/// A host of so many users, each with one device.
+fn crowd(protocol: Protocol, users: usize) -> Host {
+    let mut host = Host::speaking(protocol, one_by_one(), Vec::new());
+    for user in 0..users {
+        host.engine.load(&format!("user{user}"), vec![device(protocol, JID, "phone")], false);
+    }
+    host
+}
+
+fn message_for(host: &mut Host, user: usize, message: &Message) -> Vec<Push> {
+    let user = format!("user{user}");
+    host.engine.on_offline(Event { user: &user, ..host.event() }, message).expect("loaded").list
+}
+
+#[test]
+fn after_ten_failures_in_a_row_nobody_is_pushed_but_everybody_is_owed() {
+    for protocol in BOTH {
+        let mut host = crowd(protocol, 30);
+        let mut pushes: Vec<_> = (0..10).flat_map(|user| message_for(&mut host, user, &CHAT)).collect();
+        for push in pushes.drain(..9) {
+            fails(&mut host, &push);
+        }
+        assert_eq!(message_for(&mut host, 10, &CHAT).len(), 1, "nine are not enough");
+        fails(&mut host, &pushes[0]);
+        for user in 11..30 {
+            assert!(message_for(&mut host, user, &CHAT).is_empty(), "{user}, {protocol:?}");
+        }
+        assert_eq!(owed(&host), 29);
+    }
+}
+
+#[test]
+fn one_device_that_an_app_server_cannot_reach_is_no_outage() {
+    for protocol in BOTH {
+        let mut host = crowd(protocol, 2);
+        for _ in 0..50 {
+            let push = message_for(&mut host, 0, &CHAT).remove(0);
+            is_put_off(host.after(MINUTE), &push);
+        }
+        assert_eq!(message_for(&mut host, 1, &CHAT).len(), 1, "{protocol:?}");
+    }
+}
+
+#[test]
+fn few_pushes_are_tried_in_an_outage_and_all_are_sent_after_it() {
+    const USERS: usize = 2000;
+    for protocol in BOTH {
+        let mut host = crowd(protocol, USERS);
+        // Before it, all is well.
+        for user in 0..USERS {
+            for push in message_for(&mut host, user, &SILENT) {
+                is_taken(&mut host, &push);
+            }
+        }
+        let start = host.after(MINUTE).now.mono;
+        let (mut tried, mut last_try) = (0, 0);
+        for minute in 0..600 {
+            for user in (0..USERS).filter(|user| user % 600 == minute || minute == 0) {
+                // Every third has something important.
+                for push in message_for(&mut host, user, if user % 3 == 0 { &CHAT } else { &SILENT }) {
+                    tried += 1;
+                    fails(&mut host, &push);
+                }
+            }
+            let left = leave_within(&mut host, MINUTE, fails);
+            assert!(left.len() <= 4 + tried, "{} in a minute", left.len());
+            for (at, _) in left {
+                assert!(at - start < 20 * SECOND || at > last_try, "one at a time");
+                last_try = at;
+                tried += 1;
+            }
+        }
+        assert!(tried < 100, "{tried} pushes, {protocol:?}");
+        assert_eq!(owed(&host), USERS);
+
+        // The next that is tried is taken.
+        let left = leave_within(&mut host, 20 * MINUTE, is_taken);
+        let devices: BTreeSet<_> = left.iter().map(|(_, push)| push.id.to_string()).collect();
+        assert_eq!((left.len(), devices.len(), owed(&host)), (USERS, USERS, 0), "each once, {protocol:?}");
+        let drained = &left[1..];
+        for (at, _) in drained {
+            let in_a_second = drained.iter().filter(|(other, _)| (*at..at + SECOND).contains(other)).count();
+            assert!(in_a_second <= 50, "{in_a_second} in a second");
+        }
+        assert!(drained[USERS - 2].0 - drained[0].0 <= 40 * SECOND);
+    }
+}
+
+#[test]
+fn important_pushes_leave_first_and_each_device_has_one() {
+    for protocol in BOTH {
+        let mut host = crowd(protocol, 200);
+        goes_away(&mut host);
+        for user in 0..200 {
+            assert!(message_for(&mut host, user, if user % 2 == 0 { &SILENT } else { &CHAT }).is_empty());
+        }
+        let mut left = Vec::new();
+        let end = host.now.mono + 10 * MINUTE;
+        while let Some(delay) = host.next().filter(|delay| host.now.mono + delay <= end) {
+            host.after(delay);
+            host.timer();
+            for held in host.engine.release(host.now) {
+                is_taken(&mut host, &held.push);
+                left.push(held.important);
+            }
+        }
+        assert_eq!(left.len(), 200);
+        assert!(left[..100].iter().all(|important| *important), "{protocol:?}");
+        assert!(!left[100..].iter().any(|important| *important), "{protocol:?}");
+    }
+}
+
+#[test]
+fn one_at_a_time_is_tried_by_the_schedule() {
+    for protocol in BOTH {
+        let mut host = crowd(protocol, 20);
+        goes_away(&mut host);
+        let start = host.now.mono;
+        for user in 0..20 {
+            assert!(message_for(&mut host, user, &CHAT).is_empty());
+        }
+        let left = leave_within(&mut host, 40 * MINUTE, fails);
+        let times: Vec<_> = left.iter().map(|(at, _)| (at - start) / SECOND).collect();
+        assert_eq!(times, [4, 12, 28, 60, 124, 252, 508, 1020, 1620, 2220], "{protocol:?}");
+        assert_eq!(owed(&host), 20);
+    }
+}
+
+#[test]
+fn while_one_is_tried_no_other_is() {
+    let mut host = crowd(Protocol::Push, 20);
+    goes_away(&mut host);
+    host.after(4 * SECOND);
+    assert_eq!(message_for(&mut host, 0, &CHAT).len(), 1, "whoever comes first");
+    for user in 1..20 {
+        assert!(message_for(host.after(SECOND), user, &CHAT).is_empty());
+        assert!(host.leaving().is_empty());
+    }
+}
+
+#[test]
+fn one_device_that_stays_out_of_reach_does_not_keep_the_others_waiting() {
+    for protocol in BOTH {
+        let mut host = crowd(protocol, 20);
+        goes_away(&mut host);
+        for user in 0..20 {
+            assert!(message_for(&mut host, user, if user == 0 { &CHAT } else { &SILENT }).is_empty());
+        }
+        let mut is_first = None;
+        leave_within(&mut host, HOUR, |host, push| {
+            let first = is_first.get_or_insert_with(|| push.registration.clone());
+            if std::rc::Rc::ptr_eq(first, &push.registration) { is_put_off(host, push) } else { is_taken(host, push) }
+        });
+        assert_eq!(owed(&host), 1, "{protocol:?}");
+    }
+}
+
+#[test]
+fn an_app_server_that_says_nothing_is_away_after_twenty_seconds() {
+    let mut host = crowd(Protocol::Push, 20);
+    for user in 0..10 {
+        assert_eq!(message_for(&mut host, user, &CHAT).len(), 1);
+    }
+    assert_eq!(message_for(host.after(20 * SECOND - 1), 10, &CHAT).len(), 1);
+    assert!(message_for(host.after(1), 11, &CHAT).is_empty());
+    assert_eq!(owed(&host), 1);
+
+    let mut host = crowd(Protocol::Push2, 20);
+    for user in 0..10 {
+        assert_eq!(message_for(&mut host, user, &CHAT).len(), 1);
+    }
+    assert_eq!(message_for(host.after(MINUTE), 10, &CHAT).len(), 1, "Push 2.0 never says that it has taken a push");
+}
+
+#[test]
+fn an_app_server_that_answers_now_and_then_is_not_away() {
+    let mut host = crowd(Protocol::Push, 1);
+    for i in 0..200 {
+        let push = message_for(host.after(SECOND), 0, &CHAT).remove(0);
+        if i % 9 == 0 {
+            is_taken(&mut host, &push);
+        }
+    }
+}
+
+#[test]
+fn what_left_before_does_not_move_the_schedule() {
+    let mut host = crowd(Protocol::Push, 60);
+    let before: Vec<_> = (0..40).flat_map(|user| message_for(&mut host, user, &CHAT)).collect();
+    goes_away(host.after(SECOND));
+    let start = host.now.mono;
+    assert!(message_for(&mut host, 50, &CHAT).is_empty());
+    for push in &before[..20] {
+        fails(&mut host, push);
+    }
+    let probe = leave_within(&mut host, 4 * SECOND, |_, _| ());
+    assert_eq!(probe.iter().map(|(at, _)| at - start).collect::<Vec<_>>(), [4 * SECOND]);
+    for push in &before[20..] {
+        fails(host.after(100), push);
+    }
+    assert!(host.leaving().is_empty(), "the one that was tried is still waited for");
+    let now = host.now.mono;
+    fails(&mut host, &probe[0].1);
+    let next = leave_within(&mut host, 8 * SECOND, |_, _| ());
+    assert_eq!(next.iter().map(|(at, _)| at - now).collect::<Vec<_>>(), [8 * SECOND]);
+}
+
+#[test]
+fn errors_that_did_not_come_for_what_left_before_an_outage_do_not_end_it() {
+    let mut host = crowd(Protocol::Push2, 20);
+    for user in 0..10 {
+        assert_eq!(message_for(host.after(SECOND), user, &CHAT).len(), 1);
+    }
+    goes_away(host.after(9 * MINUTE));
+    for user in 10..20 {
+        assert!(message_for(&mut host, user, &CHAT).is_empty());
+    }
+    let left = leave_within(&mut host, 10 * MINUTE, fails);
+    assert!(left.len() < 10, "{}", left.len());
+    assert_eq!(owed(&host), 10);
+}
+
+#[test]
+fn a_push_that_is_held_is_not_the_one_that_is_tried() {
+    let mut host = Host::new(Config::default(), vec![device(Protocol::Push, JID, "phone")]);
+    let start = host.now.mono;
+    assert_eq!(host.offline(&named("a0")).len(), 1);
+    goes_away(&mut host);
+    // Its lane is still taken when somebody may be tried.
+    assert!(host.after(4 * SECOND).offline(&named("a1")).is_empty());
+    let left = leave_within(&mut host, MINUTE, is_taken);
+    assert_eq!(left.len(), 1);
+    assert!(left[0].0 - start <= 20 * SECOND);
+}
+
+// The clock.
+
+#[test]
+fn a_clock_that_steps_neither_holds_a_push_back_nor_sends_it_early() {
+    for protocol in BOTH {
+        for step in [-50 * YEAR, -(HOUR as i64), HOUR as i64, 50 * YEAR] {
+            let mut host = phone(protocol);
+            let push = host.offline(&CHAT).remove(0);
+            is_put_off(host.step(step), &push);
+            assert!(host.step(step).after(4 * SECOND - 1).leaving().is_empty(), "{step}");
+            assert_eq!(host.step(-step).after(1).leaving().len(), 1, "{step}");
+
+            let mut host = crowd(protocol, 3);
+            goes_away(&mut host);
+            assert!(message_for(&mut host, 0, &CHAT).is_empty());
+            assert!(host.step(step).after(4 * SECOND - 1).leaving().is_empty(), "{step}");
+            assert_eq!(host.after(1).leaving().len(), 1, "{step}");
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_steps_ends_no_registration() {
+    for protocol in BOTH {
+        for step in [HOUR as i64, 50 * YEAR, -50 * YEAR, -(HOUR as i64)] {
+            let mut host = phone(protocol);
+            let push = host.offline(&CHAT).remove(0);
+            fails(&mut host, &push);
+            for there in [step, -step].repeat(50) {
+                for push in host.step(there).after(SECOND).offline(&CHAT) {
+                    fails(&mut host, &push);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn two_failures_with_silence_between_are_two_and_failures_on_many_days_end_a_registration() {
+    for protocol in BOTH {
+        let once = |host: &mut Host| {
+            let push = host.offline(&CHAT).remove(0);
+            let verdict = host.answer_here(&push, "remote-server-not-found");
+            // The client comes, and takes what there is.
+            host.engine.on_resumed("romeo", &identifier(protocol, "phone"));
+            verdict
+        };
+        let mut host = phone(protocol);
+        assert_stays(once(&mut host));
+        assert_stays(once(host.after(31 * DAY)));
+        let mut host = phone(protocol);
+        let days = if protocol == Protocol::Push { 30 } else { 3 };
+        for _ in 0..days {
+            assert_stays(once(&mut host));
+            host.after(DAY);
+        }
+        assert_goes(once(&mut host), &identifier(protocol, "phone"));
+    }
+}
+
+// Restarts.
+
+fn engine(protocol: Protocol) -> Engine {
+    Engine::new(HOST.into(), protocol, one_by_one(), not_random)
+}
+
+#[test]
+fn what_is_owed_survives_the_server() {
+    const USERS: usize = 100;
+    for protocol in BOTH {
+        let mut host = crowd(protocol, USERS);
+        goes_away(&mut host);
+        for user in 0..USERS {
+            assert!(message_for(&mut host, user, if user == 50 { &CHAT } else { &SILENT }).is_empty());
+        }
+        let mut written: BTreeMap<_, Records> = host.engine.unwritten().into_iter().collect();
+        assert!(host.engine.unwritten().is_empty(), "once");
+        written.extend(host.engine.last_unwritten(host.now));
+
+        host.engine = engine(protocol);
+        // Another boot: the clock that never steps begins anew.
+        host.now.mono = 1000;
+        for (user, records) in written {
+            host.engine.load(&user, vec![device(protocol, JID, "phone")], false);
+            host.engine.recall(host.now, &user, records);
+        }
+        assert_eq!(owed(&host), USERS);
+        let first = host.leaving();
+        assert_eq!(first.len(), 1, "one finds out");
+        assert!(leave_within(&mut host, 3 * SECOND, |_, _| ()).is_empty());
+        is_taken(&mut host, &first[0]);
+        let left = leave_within(&mut host, 2 * MINUTE, is_taken);
+        assert_eq!((left.len(), owed(&host)), (USERS - 1, 0), "{protocol:?}");
+        let nothing_left = |(_, records): &(_, Records)| records.values().all(|record| record.owed.is_none());
+        leave_within(&mut host, ERROR_TIMEOUT, |_, _| ());
+        assert!(host.engine.unwritten().iter().all(nothing_left));
+    }
+}
+
+#[test]
+fn what_is_tried_when_the_server_stops_is_still_owed() {
+    for protocol in BOTH {
+        let mut host = phone(protocol);
+        let push = host.offline(&CHAT).remove(0);
+        fails(&mut host, &push);
+        assert_eq!(host.after(4 * SECOND).leaving().len(), 1);
+        let written = host.engine.unwritten();
+        let is_owed = written[0].1.values().any(|record| record.owed.is_some());
+        assert_eq!(is_owed, protocol == Protocol::Push, "a push service never says that it has taken a push");
+    }
+}
+
+#[test]
+fn what_has_had_no_answer_when_the_server_stops_is_owed() {
+    let mut host = phone(Protocol::Push);
+    host.offline(&CHAT);
+    assert!(host.engine.last_unwritten(host.now).is_empty(), "it has only just left");
+    host.after(2 * SECOND);
+    let written = host.engine.last_unwritten(host.now);
+    let (user, records) = &written[0];
+    assert_eq!((&**user, written.len()), ("romeo", 1));
+    assert!(records["push.example<phone"].owed.is_some());
+}
+
+#[test]
+fn failures_survive_the_server() {
+    let protocol = Protocol::Push;
+    let mut host = phone(protocol);
+    for day in 0..=30 {
+        let push = host.offline(&CHAT).remove(0);
+        let verdict = host.answer_here(&push, "remote-server-not-found");
+        if day == 30 {
+            assert_goes(verdict, "push.example<phone");
+            break;
+        }
+        assert_stays(verdict);
+        host.engine.on_resumed("romeo", "push.example<phone");
+        let written = host.engine.unwritten();
+        host.engine = engine(protocol);
+        host.after(DAY).engine.load("romeo", vec![device(protocol, JID, "phone")], false);
+        for (user, records) in written {
+            host.engine.recall(host.now, &user, records);
+        }
+    }
+}
+
+#[test]
+fn a_registration_that_is_no_more_is_not_recalled() {
+    for protocol in BOTH {
+        let mut host = phone(protocol);
+        let push = host.offline(&CHAT).remove(0);
+        fails(&mut host, &push);
+        let written = host.engine.unwritten();
+        for (devices, is_disabled) in [(vec![], false), (vec![device(protocol, JID, "phone")], true)] {
+            host.engine = engine(protocol);
+            host.engine.load("romeo", devices, is_disabled);
+            for (user, records) in &written {
+                host.engine.recall(host.now, user, records.clone());
+            }
+            assert_eq!(owed(&host), 0);
+            assert!(host.after(DAY).leaving().is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_reload_keeps_what_was_told_and_what_is_in_flight() {
+    for protocol in BOTH {
+        let mut host = phone(protocol);
+        let told = host.offline(&named("told")).remove(0);
+        is_taken(&mut host, &told);
+        let flying = host.offline(&named("flying")).remove(0);
+        let failed = host.offline(&named("failed")).remove(0);
+        fails(&mut host, &failed);
+        let written = host.engine.last_unwritten(host.now);
+        let saved = serde_json::to_string(&host.engine.save()).expect("the state is JSON");
+
+        host.engine = engine(protocol);
+        host.engine.restore(serde_json::from_str(&saved).expect("as it was saved"));
+        host.engine.load("romeo", vec![device(protocol, JID, "phone")], false);
+        for (user, records) in written {
+            host.engine.recall(host.now, &user, records);
+        }
+        assert!(host.offline(&named("told")).is_empty());
+        assert!(host.offline(&named("flying")).is_empty());
+        assert_eq!(owed(&host), 1, "{protocol:?}");
+        assert_eq!(host.leaving().len(), 1);
+        fails(&mut host, &flying);
+        assert!(is_stranger(&host.answer_here(&flying, "forbidden")));
+        assert!(host.offline(&named("told")).is_empty());
+    }
+}
+
+// Whatever happens.
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// A message, important or not.
+    Message(bool),
+    /// One of those before, by another way.
+    Again(prop::sample::Index),
+    Take(prop::sample::Index),
+    Fail(prop::sample::Index, &'static str, bool),
+    /// An answer to what was answered before.
+    Twice(prop::sample::Index, bool),
+    Resume(usize),
+    Clock(i64),
+    Wait(Millis),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let index = any::<prop::sample::Index>;
+    let error = prop_oneof![Just("remote-server-timeout"), Just("internal-server-error"), Just("resource-constraint")];
+    prop_oneof![
+        4 => any::<bool>().prop_map(Step::Message),
+        1 => index().prop_map(Step::Again),
+        2 => index().prop_map(Step::Take),
+        6 => (index(), error, any::<bool>()).prop_map(|(which, error, here)| Step::Fail(which, error, here)),
+        1 => (index(), any::<bool>()).prop_map(|(which, fails)| Step::Twice(which, fails)),
+        1 => (0..DEVICES.len()).prop_map(Step::Resume),
+        1 => prop_oneof![Just(HOUR as i64), Just(-(HOUR as i64)), Just(50 * YEAR), Just(-50 * YEAR)].prop_map(Step::Clock),
+        2 => prop_oneof![0..5 * SECOND, 0..400 * SECOND].prop_map(Step::Wait),
+    ]
+}
+
+/// Identifier and app server.
+const DEVICES: [(&str, &str); 3] = [("phone", "push.example"), ("tablet", "push.example"), ("laptop", "other.example")];
+
+/// A push, as the world sees it.
+struct Seen {
+    push: Push,
+    device: usize,
+    left: u64,
+    important: bool,
+    /// The message that it was sent for at once.
+    message: Option<usize>,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    InFlight,
+    Taken,
+    Failed,
+}
+
+struct World {
+    host: Host,
+    protocol: Protocol,
+    /// Counts what happens.
+    moment: u64,
+    messages: Vec<bool>,
+    /// By device: when the last message came that it had to hear of since it was seen, any and an important one.
+    needs: [[Option<u64>; 2]; DEVICES.len()],
+    pushes: Vec<Seen>,
+    is_good: bool,
+}
+
+impl World {
+    fn new(protocol: Protocol, coalesce: bool) -> World {
+        let devices = DEVICES.iter().map(|(name, jid)| device(protocol, jid, name)).collect();
+        let config = Config { coalesce, max_errors: u32::MAX, ..Config::default() };
+        let host = Host::speaking(protocol, config, devices);
+        World { host, protocol, moment: 0, messages: vec![], needs: [[None; 2]; 3], pushes: vec![], is_good: false }
+    }
+
+    fn live(mut self, steps: Vec<Step>) -> Result<(), TestCaseError> {
+        for step in steps {
+            // No two things happen at the same time.
+            self.host.after(1);
+            self.moment += 1;
+            self.step(step)?;
+            self.release();
+        }
+        self.is_good = true;
+        self.wait(2 * HOUR)?;
+        prop_assert_eq!(owed(&self.host), 0, "nothing is owed for ever");
+        for (device, needs) in self.needs.iter().enumerate() {
+            for (important, needed) in [false, true].into_iter().zip(needs) {
+                let Some(needed) = needed else { continue };
+                let is_told = |seen: &&Seen| {
+                    seen.device == device
+                        && seen.left >= *needed
+                        && seen.state == State::Taken
+                        && (seen.important || !important)
+                };
+                prop_assert!(self.pushes.iter().any(|seen| is_told(&seen)), "{} was not told: {}", device, important);
+            }
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, step: Step) -> Result<(), TestCaseError> {
+        match step {
+            Step::Message(important) => {
+                self.messages.push(important);
+                for needs in &mut self.needs {
+                    needs[usize::from(important)] = Some(self.moment);
+                }
+                self.message(self.messages.len() - 1)?;
+            }
+            Step::Again(which) if !self.messages.is_empty() => {
+                self.message(which.index(self.messages.len()))?;
+            }
+            Step::Take(which) if self.protocol == Protocol::Push => self.answer(which, State::InFlight, None)?,
+            Step::Fail(which, error, here) => self.answer(which, State::InFlight, Some((error, here)))?,
+            Step::Twice(which, fails) => {
+                let error = fails.then_some(("remote-server-timeout", false));
+                self.answer(which, State::Taken, error)?;
+                self.answer(which, State::Failed, error)?;
+            }
+            Step::Resume(device) => {
+                let identifier = match self.protocol {
+                    Protocol::Push => format!("{}<{}", DEVICES[device].1, DEVICES[device].0),
+                    Protocol::Push2 => DEVICES[device].0.into(),
+                };
+                self.host.engine.on_resumed("romeo", &identifier);
+                self.needs[device] = [None; 2];
+            }
+            Step::Clock(step) => {
+                self.host.step(step);
+            }
+            Step::Wait(time) => self.wait(time)?,
+            Step::Again(_) | Step::Take(_) => {}
+        }
+        Ok(())
+    }
+
+    fn message(&mut self, message: usize) -> Result<(), TestCaseError> {
+        let name = message.to_string();
+        let word = if self.messages[message] { BODY } else { RECEIPT };
+        for push in self.host.offline(&Message { word, name: Some(&name), ..CHAT }) {
+            let device = which_device(&push);
+            let known =
+                |seen: &&Seen| seen.device == device && seen.message == Some(message) && seen.state != State::Failed;
+            prop_assert!(!self.pushes.iter().any(|seen| known(&seen)), "{} is told twice of {}", device, message);
+            self.left(push, self.messages[message], Some(message));
+        }
+        Ok(())
+    }
+
+    fn left(&mut self, push: Push, important: bool, message: Option<usize>) {
+        let device = which_device(&push);
+        if self.is_good && self.protocol == Protocol::Push {
+            is_taken(&mut self.host, &push);
+        }
+        let state = if self.is_good { State::Taken } else { State::InFlight };
+        self.pushes.push(Seen { push, device, left: self.moment, important, message, state });
+    }
+
+    fn release(&mut self) {
+        for held in self.host.engine.release(self.host.now) {
+            self.left(held.push, held.important, None);
+        }
+    }
+
+    /// One of the pushes in that state is answered.
+    fn answer(
+        &mut self,
+        which: prop::sample::Index,
+        state: State,
+        error: Option<(&str, bool)>,
+    ) -> Result<(), TestCaseError> {
+        let known: Vec<usize> = (0..self.pushes.len()).filter(|i| self.pushes[*i].state == state).collect();
+        if known.is_empty() {
+            return Ok(());
+        }
+        let seen = &mut self.pushes[known[which.index(known.len())]];
+        let error = error.map(|(condition, made_here)| StanzaError { kind: "wait", condition, text: None, made_here });
+        let (id, from) = (seen.push.id.to_string(), seen.push.registration.jid().to_owned());
+        let verdict = self.host.engine.on_answer(self.host.now, &id, Some(&from), error).verdict;
+        if state == State::InFlight {
+            prop_assert_eq!(verdict, Verdict::Stays);
+            seen.state = if error.is_some() { State::Failed } else { State::Taken };
+        } else {
+            prop_assert!(is_stranger(&verdict));
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, time: Millis) -> Result<(), TestCaseError> {
+        let end = self.host.now.mono + time;
+        while let Some(delay) = self.host.next().filter(|delay| self.host.now.mono + delay <= end) {
+            self.host.after(delay);
+            self.moment += 1;
+            let in_flight = self.host.engine.sizes().0;
+            prop_assert!(self.host.timer().is_empty(), "no registration ends");
+            if in_flight != self.host.engine.sizes().0 {
+                self.overdue();
+            }
+            self.release();
+        }
+        let rest = end - self.host.now.mono;
+        self.host.after(rest);
+        Ok(())
+    }
+
+    /// Some have had no answer in time: the oldest.
+    fn overdue(&mut self) {
+        let silent = if self.protocol == Protocol::Push { State::Failed } else { State::Taken };
+        let left = self.host.engine.sizes().0;
+        let in_flight = self.pushes.iter_mut().filter(|seen| seen.state == State::InFlight);
+        let mut in_flight: Vec<_> = in_flight.collect();
+        let overdue = in_flight.len().saturating_sub(left);
+        for seen in &mut in_flight[..overdue] {
+            seen.state = silent;
+        }
+    }
+}
+
+fn which_device(push: &Push) -> usize {
+    let name = push.registration.node().unwrap_or(&push.registration.identifier);
+    DEVICES.iter().position(|(device, _)| *device == name).expect("it is one of them")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+    #[test]
+    fn in_the_end_each_device_has_been_told(
+        steps in vec(step(), 1..120),
+        is_push2 in any::<bool>(),
+        coalesce in any::<bool>(),
+    ) {
+        World::new(BOTH[usize::from(is_push2)], coalesce).live(steps)?;
+    }
+}
