@@ -156,7 +156,9 @@ soak: ## faults, load and hostile input beside the reference; writes docs/reliab
 	spec/support/deps
 	cargo build --locked
 	$(MAKE) build
-	PROPTEST_CASES=$(CASES) cargo test --release --locked --no-default-features --test properties | tee "$(TARGET)/properties.txt"
+	for test in "properties" "outages in_the_end"; do \
+		PROPTEST_CASES=$(CASES) cargo test --release --locked --no-default-features --test $$test || exit; \
+	done | tee "$(TARGET)/properties.txt"
 	PROPTEST_CASES=$(CASES) PROFILE=release lua5.4 spec/soak.lua "$(TARGET)/properties.txt"
 
 debian: ## package and rock on clean Debians with either Prosody; wants root, or sudo (some 3 minutes)

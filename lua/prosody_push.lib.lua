@@ -69,6 +69,8 @@ local registrations = module:require "prosody_push_registrations"(engine, store,
 local load, read_whole = registrations.load, registrations.read_whole;
 
 local durable = module:require "prosody_push_durable"(engine, store.users_of, function (user) return store.alone(load, user); end);
+local write_durable = guarded("writing what devices are owed", durable.write);
+local write_durable_last = guarded("writing what devices are owed", durable.write_last);
 
 
 ---- Pushes ----
@@ -115,7 +117,7 @@ local function tick()
 	local gone, stanzas, delay = engine:on_timer(now(), monotonic());
 	for _, iq in ipairs(stanzas) do send(iq); end
 	for _, failing in ipairs(gone) do remove_failing(failing); end
-	durable.write();
+	write_durable();
 	return delay;
 end
 
@@ -157,7 +159,7 @@ local function perform(user, stanza, given, details, iq, others)
 		end
 		iq = others and others[i];
 	end
-	if not timer then ring_in(library.answer_timeout); end
+	ring_in(library.late_after);
 	return is_kept_back;
 end
 
@@ -313,7 +315,7 @@ end
 local function stops()
 	smacks.stops();
 	flush();
-	durable.write_last();
+	write_durable_last();
 end
 
 -- What is in flight when it is loaded anew, the next engine knows.
@@ -322,7 +324,7 @@ local is_saved = false;
 local function save()
 	local bound = {};
 	flush();
-	durable.write();
+	write_durable();
 	is_saved = true;
 	registrations.each_bound_session(function (session)
 		bound[session] = {
@@ -346,7 +348,7 @@ end
 
 local function unload()
 	flush();
-	if not is_saved then durable.write_last(); end
+	if not is_saved then write_durable_last(); end
 	if timer then timer:stop(); end
 	smacks.stop();
 	registrations.each_bound_session(registrations.unbind);

@@ -1,7 +1,7 @@
 -- The cases of spec/reliability in full, of both modules on both versions. Prints a line for each and writes
 -- docs/reliability.md. `make soak` builds what it needs first.
 --
---   lua5.4 spec/soak.lua PROPERTIES        PROPERTIES: the output of the long run of tests/properties.rs
+--   lua5.4 spec/soak.lua PROPERTIES        PROPERTIES: the output of the long run of the properties in tests/
 local paths = require "spec.support.paths";
 local cases = require "spec.reliability.cases";
 
@@ -58,7 +58,7 @@ for _, group in ipairs(cases.groups) do
 end
 
 table.insert(out, "## Properties\n");
-table.insert(out, ("Each holds for %s random inputs (`tests/properties.rs`):\n"):format(os.getenv("PROPTEST_CASES")));
+table.insert(out, ("Each holds for %s random inputs (`tests/properties.rs`, `tests/outages.rs`):\n"):format(os.getenv("PROPTEST_CASES")));
 for line in io.lines((...)) do
 	local name, verdict = line:match("^test ([%w_]+) %.%.%. (%w+)");
 	if name then

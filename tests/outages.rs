@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use prosody_push::config::Config;
-use prosody_push::delivery::{ANSWER_TIMEOUT, ERROR_TIMEOUT};
+use prosody_push::delivery::owed::Kind;
+use prosody_push::delivery::{ANSWER_TIMEOUT, ERROR_TIMEOUT, LATE};
 use prosody_push::engine::durable::Records;
 use prosody_push::engine::{Content, Done, Engine, Event, Push, Verdict};
 use prosody_push::facts::{self, BODY, Call, Message, RECEIPT, RETRACT};
@@ -702,6 +703,46 @@ fn what_has_had_no_answer_when_the_server_stops_is_owed() {
     let (user, records) = &written[0];
     assert_eq!((&**user, written.len()), ("romeo", 1));
     assert!(records["push.example<phone"].owed.is_some());
+}
+
+#[test]
+fn what_has_had_no_answer_for_a_second_is_owed_whatever_ends_the_server() {
+    for is_answered in [true, false] {
+        let mut host = phone(Protocol::Push);
+        let push = host.offline(&CHAT).remove(0);
+        assert_eq!(host.engine.timer(host.now), Some(LATE));
+        assert!(host.engine.unwritten().is_empty(), "it has only just left");
+        if is_answered {
+            assert_stays(host.answer(&push, JID, None));
+        }
+        assert!(host.after(LATE).timer().is_empty());
+        let written = host.engine.unwritten();
+        if is_answered {
+            assert!(written.is_empty(), "an app server at work costs no writing");
+            continue;
+        }
+        assert_eq!(written[0].1["push.example<phone"].owed, Some(Kind::Important));
+        assert_stays(host.answer(&push, JID, None));
+        assert!(host.engine.unwritten()[0].1.is_empty(), "it was taken after all");
+    }
+}
+
+#[test]
+fn what_is_under_way_when_the_module_is_loaded_anew_is_not_sent_beside_it() {
+    let mut old = phone(Protocol::Push);
+    let push = old.offline(&CHAT).remove(0);
+    assert!(old.after(LATE).timer().is_empty());
+    let written = old.engine.unwritten();
+    let state = old.engine.save();
+    let mut new = phone(Protocol::Push);
+    new.now = old.now;
+    for (user, records) in written {
+        new.engine.recall(new.now, &user, records);
+    }
+    new.engine.restore(state);
+    assert!(new.leaving().is_empty());
+    assert_stays(new.answer(&push, JID, None));
+    assert!(new.after(DAY).leaving().is_empty());
 }
 
 #[test]

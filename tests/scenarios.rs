@@ -3,8 +3,8 @@
 mod support;
 
 use prosody_push::config::Config;
-use prosody_push::delivery::ANSWER_TIMEOUT;
 use prosody_push::delivery::failures::TRANSPORT_PATIENCE;
+use prosody_push::delivery::{ANSWER_TIMEOUT, LATE};
 use prosody_push::engine::{Done, Engine, Event, NotLoaded, Verdict};
 use prosody_push::facts::{
     self, BODY, CALL_OVER, CHAT_STATE, Call, Message, PROCEED, RECEIPT, RECEIVED, RETRACT, SENT,
@@ -433,6 +433,7 @@ fn no_message_waits_longer_than_ten_seconds() {
     assert_eq!(host.offline(&CHAT).len(), 2);
     assert!(host.after(SECOND).offline(&CHAT).is_empty());
     assert!(host.after(9 * SECOND).offline(&CHAT).is_empty());
+    assert_eq!(host.timer(), [""; 0]);
     assert_eq!(host.next(), Some(SECOND));
     assert_eq!(host.after(SECOND).released().len(), 2);
     assert!(host.after(SECOND).offline(&CHAT).is_empty(), "behind the push that was released");
@@ -618,8 +619,10 @@ fn one_success_and_the_month_starts_afresh() {
 fn no_answer_in_time_is_a_transport_failure() {
     let mut host = Host::with_devices(&["phone"]);
     let push = host.offline(&CHAT).remove(0);
-    assert_eq!(host.next(), Some(ANSWER_TIMEOUT));
-    assert_eq!(host.after(ANSWER_TIMEOUT - 1).timer(), [""; 0]);
+    assert_eq!(host.next(), Some(LATE));
+    assert_eq!(host.after(LATE).timer(), [""; 0]);
+    assert_eq!(host.next(), Some(ANSWER_TIMEOUT - LATE));
+    assert_eq!(host.after(ANSWER_TIMEOUT - LATE - 1).timer(), [""; 0]);
     assert_eq!(host.next(), Some(1));
     assert_eq!(host.after(1).timer(), [""; 0]);
     assert_eq!(host.next(), Some(4 * SECOND), "the device is owed a push");
@@ -711,7 +714,7 @@ fn failures_and_pushes_in_flight_survive_a_reload() {
     for (user, records) in written {
         host.engine.recall(host.now, &user, records);
     }
-    assert_eq!(host.next(), Some(ANSWER_TIMEOUT));
+    assert_eq!(host.next(), Some(LATE));
     let verdict = host.answer(&push, "push.example", Some(("cancel", "item-not-found")));
     assert_goes(verdict, "push.example<phone");
 }

@@ -6,6 +6,7 @@ local faulty = require "spec.support.faulty";
 local net = require "spec.support.net";
 local push2 = require "spec.support.push2";
 local registered = require "spec.support.registered";
+local st = require "util.stanza";
 
 local PUSH = "push.example.test";
 
@@ -181,6 +182,27 @@ for _, protocol in ipairs(protocols) do
 		end);
 	end);
 end
+
+describe("a push that has had no answer for a second", function ()
+	it("is owed after a kill -9, and not after its answer", function ()
+		start(protocols[1]);
+		device(protocols[1], "phone");
+		app.answer = "none";
+		write("Romeo?");
+		app:send(st.reply(app:expect(1)));
+		assert.equal(1, app:settled());
+		write("Wherefore?");
+		app:expect(2);
+		is_written(protocols[1], 1);
+		server:kill();
+		server:restart();
+		come_back();
+		app:expect(1, 15);
+		is_written(protocols[1], 0);
+		assert.equal(1, app:settled());
+		server:stop();
+	end);
+end);
 
 describe("a module that does not let pushes out, in the name of the app server", function ()
 	it("costs no registration, and the device is pushed when it does", function ()

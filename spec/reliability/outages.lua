@@ -261,7 +261,7 @@ local function play(kind, interruptions, start, users, progress)
 	local of, woken;
 	repeat
 		-- The first comes when a probe is due, the others soon after it.
-		step(is_small and not last_at and PATIENCE / 2 or is_small and 1 or 5);
+		step(is_small and not last_at and PATIENCE / 4 or is_small and 1 or 5);
 		of, woken = count(true);
 	until woken == of or simulated() - back_since > PATIENCE;
 	local last_after = last_at and last_at - back_since;

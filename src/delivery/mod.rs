@@ -36,6 +36,8 @@ use crate::time::{Millis, Moment, SECOND};
 
 /// How long an answer may take.
 pub const ANSWER_TIMEOUT: Millis = 120 * SECOND;
+/// After how long an app server at work has answered.
+pub const LATE: Millis = SECOND;
 /// How long an error of Push 2.0 may take. Prosody tries several addresses of a server before it gives up.
 pub const ERROR_TIMEOUT: Millis = 600 * SECOND;
 /// Bytes of content that are kept while errors may come, of the newest pushes.
@@ -58,6 +60,8 @@ pub struct Flight {
     pub call: Option<CallKey>,
     /// How often it was tried before, if it was owed.
     pub tries: Option<Tries>,
+    /// Whether an app server at work would have answered it: what happens to this server now may cost it.
+    pub is_late: bool,
     /// What it was, if that can be sent again.
     pub notice: Option<Rc<Notice>>,
 }
@@ -99,6 +103,8 @@ pub struct Delivery {
     in_flight: HashMap<Id, Flight>,
     /// When each was sent, in that order; what has been answered is skipped.
     order: VecDeque<(Millis, Id)>,
+    /// Until when those were sent of which it is known whether they are late.
+    known_late: Millis,
     /// Those whose content is kept, or was, with their bytes, and the sum of these.
     contents: VecDeque<(Id, usize)>,
     bytes: usize,
@@ -112,6 +118,7 @@ impl Delivery {
             protocol,
             in_flight: HashMap::new(),
             order: VecDeque::new(),
+            known_late: 0,
             contents: VecDeque::new(),
             bytes: 0,
             failures: Failures::new(protocol, max_errors),
@@ -205,6 +212,26 @@ impl Delivery {
         overdue
     }
 
+    /// The users of pushes that are late since the last call.
+    pub fn late(&mut self, now: Moment) -> Vec<Rc<str>> {
+        let (from, until) = (self.known_late, now.mono.saturating_sub(LATE));
+        self.known_late = until.max(from);
+        let newest = self.order.iter().rev().take_while(|(sent, _)| *sent > from).filter(|(sent, _)| *sent <= until);
+        let mut users = Vec::new();
+        for (_, id) in newest {
+            let Some(flight) = self.in_flight.get_mut(id) else { continue };
+            flight.is_late = true;
+            users.push(flight.user.clone());
+        }
+        users
+    }
+
+    /// When [`late`](Delivery::late) has something to give, at the earliest.
+    pub fn next_late(&self) -> Option<Millis> {
+        let newest = self.order.iter().rev().take_while(|(sent, _)| *sent > self.known_late);
+        newest.filter(|(_, id)| self.in_flight.contains_key(id)).last().map(|(sent, _)| sent + LATE)
+    }
+
     /// How long to wait for an answer.
     pub fn timeout(&self) -> Millis {
         match self.protocol {
@@ -289,6 +316,7 @@ impl Flight {
             messages: Vec::new(),
             call: None,
             tries: None,
+            is_late: false,
             notice: None,
         }
     }

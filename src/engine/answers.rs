@@ -51,6 +51,10 @@ impl Engine {
     /// Time has passed: the registrations that have to go because no answer came.
     pub fn on_timer(&mut self, now: Moment) -> Vec<Gone> {
         let (overdue, silence) = (self.delivery.overdue(now), self.delivery.silence());
+        if silence.is_some() {
+            let late = self.delivery.late(now);
+            self.unwritten.extend(late);
+        }
         overdue.into_iter().filter_map(|(id, flight)| self.landed(now, id, flight, silence, true)).collect()
     }
 
@@ -90,7 +94,12 @@ impl Engine {
             self.pushed.forget(&user, device, &flight.messages);
         }
         let was_owed = !failed && self.owed.told(&user, device, flight.kind, flight.sent.mono);
-        if was_owed || flight.tries.is_some() || error.is_some() || self.delivery.failures.of(&user, device).is_some() {
+        if was_owed
+            || flight.is_late
+            || flight.tries.is_some()
+            || error.is_some()
+            || self.delivery.failures.of(&user, device).is_some()
+        {
             self.changed(&user);
         }
         if let (Some(Some(device)), None) = (&known, &error) {
@@ -271,7 +280,9 @@ impl Engine {
     /// Milliseconds until [`on_timer`](Engine::on_timer) or [`release`](Engine::release) have something to do; none
     /// while nothing is in flight or held.
     pub fn timer(&mut self, now: Moment) -> Option<Millis> {
-        let next = self.delivery.next_due().map(|next| next.saturating_sub(now.mono));
+        let late = self.delivery.silence().and(self.delivery.next_late());
+        let next =
+            [self.delivery.next_due(), late].into_iter().flatten().min().map(|next| next.saturating_sub(now.mono));
         [next, self.next_release(now)].into_iter().flatten().min()
     }
 
@@ -301,6 +312,10 @@ impl Engine {
         self.successes = state.successes.into_iter().map(|(user, device, at)| ((user, device), at)).collect();
         self.delivery.restore(state.delivery);
         self.pushed.restore(state.pushed);
+        // What is under way is not sent beside it.
+        for flight in self.delivery.flights() {
+            self.owed.drop_for(&flight.user, &flight.registration.identifier);
+        }
     }
 }
 

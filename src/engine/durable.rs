@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use super::Engine;
-use crate::delivery::Flight;
 use crate::delivery::failures::History;
 use crate::delivery::owed::{Debt, Kind, Tries};
+use crate::delivery::{Flight, LATE};
 use crate::time::{Millis, Moment, SECOND};
 
 /// How long a change waits to be written, and others with it.
@@ -31,10 +31,8 @@ impl Engine {
 
     /// The server stops, or the module is loaded anew: what has not been answered by now is owed.
     pub fn last_unwritten(&mut self, now: Moment) -> Vec<(Rc<str>, Records)> {
-        /// An app server at work has answered by then.
-        const ANSWERED: Millis = SECOND;
         let is_told_of = self.delivery.silence().is_some();
-        let is_late = |flight: &Flight| is_told_of && flight.sent.mono + ANSWERED <= now.mono;
+        let is_late = |flight: &Flight| is_told_of && flight.sent.mono + LATE <= now.mono;
         let late = self.delivery.flights().filter(|flight| is_late(flight)).map(|flight| flight.user.clone());
         self.unwritten.extend(late);
         self.records(is_late)
@@ -54,7 +52,7 @@ impl Engine {
         let is_told_of = self.delivery.silence().is_some();
         let mut tried: HashMap<&str, Vec<&Flight>> = HashMap::new();
         for flight in self.delivery.flights().filter(|flight| users.contains(&flight.user)) {
-            let is_retried = is_told_of && flight.tries.is_some();
+            let is_retried = is_told_of && (flight.tries.is_some() || flight.is_late);
             if is_retried || self.outages.is_known_away(flight.registration.jid()) || is_lost(flight) {
                 tried.entry(&flight.user).or_default().push(flight);
             }
@@ -81,7 +79,11 @@ impl Engine {
         let Ok((user, devices)) = self.devices(user) else { return };
         let mut histories = BTreeMap::new();
         for (identifier, Record { owed, failures }) in records {
-            let Some(registration) = devices.get(&identifier) else { continue };
+            let Some(registration) = devices.get(&identifier) else {
+                // It ended, and the server before that was written.
+                self.changed(&user);
+                continue;
+            };
             if failures != History::default() {
                 histories.insert(registration.identifier.clone(), failures);
             }

@@ -21,7 +21,7 @@ use crate::VERSION;
 use crate::address::is_account;
 use crate::config::{Config, Value};
 use crate::crypto;
-use crate::delivery::ANSWER_TIMEOUT;
+use crate::delivery;
 use crate::delivery::failures::Gone;
 use crate::engine::{Answered, Done, Engine, Event, Verdict};
 use crate::facts::{Call, Message, Word};
@@ -41,7 +41,7 @@ use shared::Shared;
 fn prosody_push(lua: &Lua) -> LuaResult<LuaTable> {
     let library = lua.create_table()?;
     library.set("version", VERSION)?;
-    library.set("answer_timeout", ANSWER_TIMEOUT / 1000)?;
+    library.set("late_after", seconds(delivery::LATE))?;
     let states = [("in_use", IN_USE), ("connected", CONNECTED), ("late", LATE), ("hibernates", HIBERNATES)];
     library.set("session_states", lua.create_table_from(states.map(|(name, letter)| (name, letter.to_string())))?)?;
     library.set(
@@ -117,9 +117,9 @@ fn option_value(value: LuaValue) -> Value {
 /// A string argument; one that is not UTF-8 is refused. To copy it is cheaper than to hold on to Lua's own.
 type Text = String;
 
-/// What every event of a message brings first: user, seconds since 1970 and by the clock that never steps, whether other modules see each push, the stanza
-/// where a push may carry it, word of facts, sender, body, name, id of a call, what there can be several of. `$more` are the
-/// types of what comes after it.
+/// What every event of a message brings first: user, seconds since 1970 and by the clock that never steps, whether other
+/// modules see each push, the stanza where a push may carry it, word of facts, sender, body, name, id of a call, what there can
+/// be several of. `$more` are the types of what comes after it.
 macro_rules! message_event {
     ($($more:ty),*) => {
         (Text, f64, f64, bool, Option<LuaTable>, Word, Option<Text>, Option<Text>, Option<Text>, Option<Text>, Option<Text>, $($more),*)
