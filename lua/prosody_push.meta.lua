@@ -8,7 +8,7 @@
 
 ---@class prosody_push
 ---@field version string             the shim refuses a library of another version
----@field late_after number         seconds after which an app server at work has answered
+---@field late_after integer         seconds after which an app server at work has answered
 ---@field session_states table        a letter for each way in which a session holds a registration: in_use (connected, and all is
 ---acknowledged), connected, late (an ack is overdue), hibernates
 local prosody_push = {};

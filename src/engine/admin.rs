@@ -14,16 +14,16 @@ impl Engine {
         self.journal.decisions(user)
     }
 
-    /// What is known of a device: when a push arrived last, refusals in a row, and since when its road has failed.
+    /// What is known of a device: when a push arrived last, refusals in a row, and since when pushes to it have failed on their way.
     pub fn health(&self, user: &str, identifier: &str) -> (Option<Millis>, u32, Option<Millis>) {
         let history = self.delivery.failures.of(user, identifier);
-        let (refusals, road_fails_since) = history.map_or((0, None), |history| (history.refusals, history.since));
+        let (refusals, failing_since) = history.map_or((0, None), |history| (history.refusals, history.since));
         let device = self.users.peek(user).and_then(|devices| devices.get(identifier));
         let last = match device {
             Some(device) => Some(device.last_success.get()).filter(|at| *at > 0),
             None => self.successes.get(&(user.into(), identifier.into())).copied(),
         };
-        (last, refusals, road_fails_since)
+        (last, refusals, failing_since)
     }
 
     /// Everything that is counted.

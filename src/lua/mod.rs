@@ -41,7 +41,7 @@ use shared::Shared;
 fn prosody_push(lua: &Lua) -> LuaResult<LuaTable> {
     let library = lua.create_table()?;
     library.set("version", VERSION)?;
-    library.set("late_after", seconds(delivery::LATE))?;
+    library.set("late_after", delivery::LATE / 1000)?;
     let states = [("in_use", IN_USE), ("connected", CONNECTED), ("late", LATE), ("hibernates", HIBERNATES)];
     library.set("session_states", lua.create_table_from(states.map(|(name, letter)| (name, letter.to_string())))?)?;
     library.set(
