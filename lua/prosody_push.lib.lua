@@ -111,15 +111,8 @@ end
 -- The engine's timer, and when it rings.
 local timer, due;
 
--- Answers that do not come, and pushes that were held, need the time.
-local function tick()
-	timer = nil;
-	local gone, stanzas, delay = engine:on_timer(now(), monotonic());
-	for _, iq in ipairs(stanzas) do send(iq); end
-	for _, failing in ipairs(gone) do remove_failing(failing); end
-	write_durable();
-	return delay;
-end
+-- Answers that do not come, and pushes that are held or owed, need the time.
+local tick;
 
 local function ring_in(delay)
 	local at = monotonic() + delay;
@@ -161,6 +154,18 @@ local function perform(user, stanza, given, details, iq, others)
 	end
 	ring_in(library.late_after);
 	return is_kept_back;
+end
+
+function tick()
+	timer = nil;
+	local gone, stanzas, delay, details = engine:on_timer(now(), monotonic(), fires_events and handlers["cloud_notify/push"] ~= nil);
+	for i, iq in ipairs(stanzas) do
+		-- Whoever sees each push sees it when it leaves at last, too.
+		if details then perform(details[i].username, nil, nil, { details[i] }, iq); else send(iq); end
+	end
+	for _, failing in ipairs(gone) do remove_failing(failing); end
+	write_durable();
+	return delay;
 end
 
 -- Whether somebody may ask if a sender is in the roster.

@@ -346,10 +346,12 @@ function Engine:on_answer(now, mono, id, from, made_here, kind, condition, text)
 ---nothing is in flight or held.
 ---@param now number                seconds since 1970
 ---@param mono number               seconds by the clock that never steps
+---@param seen boolean               whether other modules see each push
 ---@return prosody_push.Gone[] gone
 ---@return table[] stanzas
 ---@return number? delay
-function Engine:on_timer(now, mono) end
+---@return table[]? details           of each stanza, with its user, where others see it
+function Engine:on_timer(now, mono, seen) end
 
 ---The stanzas of all pushes that are held, for they would not survive a reload.
 ---@param now number                seconds since 1970

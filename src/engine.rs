@@ -171,6 +171,7 @@ pub struct Queued {
 /// A push that was held and leaves now.
 #[derive(Debug)]
 pub struct Held {
+    pub user: Rc<str>,
     pub push: Push,
     pub important: bool,
 }

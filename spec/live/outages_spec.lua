@@ -183,6 +183,29 @@ for _, protocol in ipairs(protocols) do
 	end);
 end
 
+describe("a module that sees each push", function ()
+	it("sees one that is owed when it is sent again, may put something into it, and may block it", function ()
+		start(protocols[1]);
+		for i = 1, 2 do device(protocols[1], "phone"..i); end
+		server:eval([[
+			module:hook("cloud_notify/push", function (event)
+				event.notification_stanza.tags[1]:text_tag("seen", event.username..event.push_info.node);
+				if event.push_info.node == "phone2" and prosody.spec_block then return true; end
+			end);
+		]]);
+		app:disconnect();
+		write("Romeo?");
+		is_written(protocols[1], 2);
+		server:eval("prosody.spec_block = true");
+		come_back();
+		local push = app:expect(1, 15);
+		assert.equal("romeophone1", push.tags[1]:get_child_text("seen"));
+		is_written(protocols[1], 0);
+		assert.equal(1, app:settled());
+		server:stop();
+	end);
+end);
+
 describe("a push that has had no answer for a second", function ()
 	it("is owed after a kill -9, and not after its answer", function ()
 		start(protocols[1]);

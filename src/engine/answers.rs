@@ -274,7 +274,7 @@ impl Engine {
         }
         let outcome = Outcome::Sent(push.id, None);
         self.journal.add(&user, Decision { at: now.wall, cause, word: None, device, outcome });
-        Held { push, important }
+        Held { user, push, important }
     }
 
     /// Milliseconds until [`on_timer`](Engine::on_timer) or [`release`](Engine::release) have something to do; none

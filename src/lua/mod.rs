@@ -358,17 +358,18 @@ fn answers<M: LuaUserDataMethods<Host>>(methods: &mut M) {
         let (identifier, refusals) = refusals.map(|(identifier, n)| (identifier.to_string(), n)).unzip();
         Ok((Some(true), host.engine.next_release(now).map(seconds), gone, identifier, refusals))
     });
-    method(methods, "on_timer", |lua, host, (wall, mono): (f64, f64)| {
+    method(methods, "on_timer", |lua, host, (wall, mono, seen): (f64, f64, bool)| {
         let now = moment(wall, mono);
         let gone = host.engine.on_timer(now);
         let held = host.engine.release(now);
         let gone = gone.iter().map(|gone| gone_table(lua, gone)).collect::<LuaResult<Vec<_>>>()?;
         let gone = lua.create_sequence_from(gone)?;
-        Ok((gone, host.write_held(lua, held)?, host.engine.timer(now).map(seconds)))
+        let (stanzas, details) = host.write_held(lua, held, seen)?;
+        Ok((gone, stanzas, host.engine.timer(now).map(seconds), details))
     });
     method(methods, "release_all", |lua, host, (wall, mono): (f64, f64)| {
         let held = host.engine.release_all(moment(wall, mono));
-        host.write_held(lua, held)
+        Ok(host.write_held(lua, held, false)?.0)
     });
 }
 

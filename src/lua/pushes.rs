@@ -63,37 +63,46 @@ impl Host {
         let first = stanzas.next().transpose()?;
         let others = stanzas.collect::<LuaResult<Vec<_>>>()?;
         let others = if others.is_empty() { None } else { Some(lua.create_sequence_from(others)?) };
-        let details = if event.seen { LuaValue::Table(details(lua, &pushes, &summary)?) } else { LuaNil };
+        let details = if event.seen {
+            let each = pushes.iter().map(|push| details(lua, push, &summary));
+            LuaValue::Table(lua.create_sequence_from(each.collect::<LuaResult<Vec<_>>>()?)?)
+        } else {
+            LuaNil
+        };
         Ok((details, wait, None, None, first, others))
     }
 
-    /// The stanzas of pushes that were held.
-    pub fn write_held(&mut self, lua: &Lua, held: Vec<Held>) -> LuaResult<LuaTable> {
+    /// The stanzas of pushes that were held or owed; where other modules see them, what `cloud_notify/push` tells of each, and of
+    /// whom it is.
+    pub fn write_held(&mut self, lua: &Lua, held: Vec<Held>, seen: bool) -> LuaResult<(LuaTable, Option<LuaTable>)> {
         let config = self.engine.config();
         let priority = self.engine.extensions().priority;
         let mut writer = Writer::new(lua, &self.stanza_metatable);
         let stanzas = lua.create_table_with_capacity(held.len(), 0)?;
-        for (i, Held { push, important }) in held.iter().enumerate() {
+        let all = if seen { Some(lua.create_table_with_capacity(held.len(), 0)?) } else { None };
+        for (i, Held { user, push, important }) in held.iter().enumerate() {
+            let summary = Summary::new(config, None, *important);
+            let notification = Notification { summary: &summary, encrypted: None, priority: *important && priority };
             let stanza = match &push.content {
                 Content::Notice(notice) => message_of(&mut writer, self.engine.host(), push, notice)?,
+                Content::Summary if seen => publish_own(&mut writer, self.engine.host(), push, &notification)?,
                 Content::Summary => {
                     let content = self.shared.plain(&mut writer, config, *important, priority)?;
                     self.shared.publish(&mut writer, push, &content)?
                 }
                 Content::Encrypted(encrypted) => {
-                    let summary = Summary::new(config, None, *important);
-                    let own = Notification {
-                        summary: &summary,
-                        encrypted: Some(encrypted),
-                        priority: *important && priority,
-                    };
-                    let content = shared::content(&mut writer, &own)?;
-                    self.shared.publish(&mut writer, push, &content)?
+                    let own = Notification { encrypted: Some(encrypted), ..notification };
+                    publish_own(&mut writer, self.engine.host(), push, &own)?
                 }
             };
             stanzas.raw_seti(i + 1, stanza)?;
+            if let Some(all) = &all {
+                let details = details(lua, push, &summary)?;
+                details.raw_set("username", &**user)?;
+                all.raw_seti(i + 1, details)?;
+            }
         }
-        Ok(stanzas)
+        Ok((stanzas, all))
     }
 }
 
@@ -122,18 +131,11 @@ fn publish_own(writer: &mut Writer, host: &str, push: &Push, notification: &Noti
     writer.take()
 }
 
-/// For each push its `identifier`, `important` and `summary`, as `cloud_notify/push` has them.
-fn details(lua: &Lua, pushes: &[Push], summary: &Summary) -> LuaResult<LuaTable> {
-    lua.create_sequence_from(
-        pushes
-            .iter()
-            .map(|push| {
-                let details = lua.create_table()?;
-                details.raw_set("identifier", &*push.registration.identifier)?;
-                details.raw_set("important", summary.important())?;
-                details.raw_set("summary", lua.create_table_from(summary.fields())?)?;
-                Ok(details)
-            })
-            .collect::<LuaResult<Vec<_>>>()?,
-    )
+/// Of a push its `identifier`, `important` and `summary`, as `cloud_notify/push` has them.
+fn details(lua: &Lua, push: &Push, summary: &Summary) -> LuaResult<LuaTable> {
+    let details = lua.create_table()?;
+    details.raw_set("identifier", &*push.registration.identifier)?;
+    details.raw_set("important", summary.important())?;
+    details.raw_set("summary", lua.create_table_from(summary.fields())?)?;
+    Ok(details)
 }
