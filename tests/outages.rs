@@ -19,19 +19,10 @@ use prosody_push::push2::registration::{Match, Profile, Send, Settings};
 use prosody_push::registration::Registration;
 use prosody_push::stanza_error::StanzaError;
 use prosody_push::time::Millis;
-use support::{DAY, HOST, HOUR, Host, SECOND, assert_goes, assert_stays, is_stranger, not_random, one_by_one};
+use support::{CHAT, DAY, HOST, HOUR, Host, SECOND, assert_goes, assert_stays, is_stranger, not_random, one_by_one};
 
 const BOTH: [Protocol; 2] = [Protocol::Push, Protocol::Push2];
 const JID: &str = "push.example";
-const CHAT: Message = Message {
-    word: BODY,
-    from: Some("juliet@example.org/x"),
-    body: None,
-    name: None,
-    call: None,
-    more: None,
-    stanza: None,
-};
 /// Nothing to show, but the client has to know.
 const SILENT: Message = Message { word: RECEIPT, ..CHAT };
 const MINUTE: Millis = 60 * SECOND;

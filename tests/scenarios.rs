@@ -13,17 +13,8 @@ use prosody_push::holders::Holders;
 use prosody_push::journal::Cause;
 use prosody_push::reason::Reason;
 use prosody_push::registration::admit;
-use support::{DAY, HOUR, Host, SECOND, assert_goes, assert_stays, is_stranger, nodes, one_by_one, registration};
+use support::{CHAT, DAY, HOUR, Host, SECOND, assert_goes, assert_stays, is_stranger, nodes, one_by_one, registration};
 
-const CHAT: Message = Message {
-    word: BODY,
-    from: Some("juliet@example.org/x"),
-    body: None,
-    name: None,
-    call: None,
-    more: None,
-    stanza: None,
-};
 const CALL: Message = Message { word: facts::CALL, ..CHAT };
 /// Nothing to show, but the client has to know.
 const SILENT: Message = Message { word: RECEIPT, ..CHAT };

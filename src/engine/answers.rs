@@ -51,10 +51,7 @@ impl Engine {
     /// Time has passed: the registrations that have to go because no answer came.
     pub fn on_timer(&mut self, now: Moment) -> Vec<Gone> {
         let (overdue, silence) = (self.delivery.overdue(now), self.delivery.silence());
-        if silence.is_some() {
-            let late = self.delivery.late(now);
-            self.unwritten.extend(late);
-        }
+        self.look_for_late(now);
         overdue.into_iter().filter_map(|(id, flight)| self.landed(now, id, flight, silence, true)).collect()
     }
 

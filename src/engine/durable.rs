@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use super::Engine;
+use crate::delivery::Flight;
 use crate::delivery::failures::History;
 use crate::delivery::owed::{Debt, Kind, Tries};
-use crate::delivery::{Flight, LATE};
 use crate::time::{Millis, Moment, SECOND};
 
 /// How long a change waits to be written, and others with it.
@@ -29,23 +29,24 @@ impl Engine {
         self.unwritten.insert(user.clone());
     }
 
-    /// The server stops, or the module is loaded anew: what has not been answered by now is owed.
+    /// Pushes that an app server at work would have answered by now are owed, whatever ends the server. A push service of Push 2.0
+    /// never answers.
+    pub(super) fn look_for_late(&mut self, now: Moment) {
+        if self.delivery.silence().is_some() {
+            let late = self.delivery.late(now);
+            self.unwritten.extend(late);
+        }
+    }
+
+    /// The server stops: what is late by now is owed as well.
     pub fn last_unwritten(&mut self, now: Moment) -> Vec<(Rc<str>, Records)> {
-        let is_told_of = self.delivery.silence().is_some();
-        let is_late = |flight: &Flight| is_told_of && flight.sent.mono + LATE <= now.mono;
-        let late = self.delivery.flights().filter(|flight| is_late(flight)).map(|flight| flight.user.clone());
-        self.unwritten.extend(late);
-        self.records(is_late)
+        self.look_for_late(now);
+        self.unwritten()
     }
 
     /// Users whose records are not as they were written, with what is to be written; nothing of a user means that nothing is left
     /// to know of him.
     pub fn unwritten(&mut self) -> Vec<(Rc<str>, Records)> {
-        self.records(|_| false)
-    }
-
-    /// Of those users, and of pushes under way also those that are lost.
-    fn records(&mut self, is_lost: impl Fn(&Flight) -> bool) -> Vec<(Rc<str>, Records)> {
         let users = std::mem::take(&mut self.unwritten);
         // What is tried once more is owed until it is taken, where that is told, and so is what is on its way to an app server that
         // is away.
@@ -53,7 +54,7 @@ impl Engine {
         let mut tried: HashMap<&str, Vec<&Flight>> = HashMap::new();
         for flight in self.delivery.flights().filter(|flight| users.contains(&flight.user)) {
             let is_retried = is_told_of && (flight.tries.is_some() || flight.is_late);
-            if is_retried || self.outages.is_known_away(flight.registration.jid()) || is_lost(flight) {
+            if is_retried || self.outages.is_known_away(flight.registration.jid()) {
                 tried.entry(&flight.user).or_default().push(flight);
             }
         }

@@ -7,7 +7,7 @@ use minidom::Element;
 use prosody_push::config::Config;
 use prosody_push::element::{self, Node, Sink};
 use prosody_push::engine::{Done, Engine, Event, NotLoaded, Push, Verdict};
-use prosody_push::facts::{Message, Word};
+use prosody_push::facts::{BODY, Message, Word};
 use prosody_push::holders::Holders;
 use prosody_push::journal::Cause;
 use prosody_push::ns;
@@ -17,6 +17,17 @@ use prosody_push::stanza_error::StanzaError;
 use prosody_push::summary::{self, Notification, Publish, Summary};
 use prosody_push::time::{Millis, Moment};
 use prosody_push::walk;
+
+/// A text from juliet.
+pub const CHAT: Message = Message {
+    word: BODY,
+    from: Some("juliet@example.org/x"),
+    body: None,
+    name: None,
+    call: None,
+    more: None,
+    stanza: None,
+};
 
 pub const HOST: &str = "example.org";
 #[allow(unused_imports, reason = "each test file uses its part")]
