@@ -5,7 +5,6 @@
 local paths = require "spec.support.paths";
 local cases = require "spec.bench.cases";
 local report = require "spec.bench.report";
-local lfs = require "lfs";
 local player = require "spec.bench.player";
 local prosody = require "spec.support.prosody";
 local stats = require "spec.bench.stats";
@@ -13,19 +12,12 @@ local stats = require "spec.bench.stats";
 local ROUNDS = 7;
 local SIDES = { "reference", "ours" };
 
-local NEXT = paths.server("13.0-next").."/usr/lib/prosody/modules/mod_cloud_notify.lua";
-
 -- The newest reference cannot have more than 256 pushes in flight: it gets a fifth of each run.
 local versions = {
 	{ name = "0.12.3", version = "0.12", scale = 1 };
 	{ name = "13.0.1", version = "13.0", scale = 1 };
+	{ name = paths.package_version("newest"), version = "newest", scale = 5, is_extra = true };
 };
-if lfs.attributes(NEXT) then
-	table.insert(versions, { name = "13.0.1 with the module of "..paths.package_version("13.0-next"), version = "13.0",
-		reference = NEXT, scale = 5, is_extra = true });
-else
-	print("The module file of Debian's newest Prosody is not here: it is left out.");
-end
 
 local function progress(...)
 	io.stderr:write(("  %s\n"):format((...):format(select(2, ...))));
@@ -47,7 +39,7 @@ local function field(samples, name, divisor)
 end
 
 local with_servers = function (opts, version, action)
-	opts.version, opts.reference = version.version, version.reference;
+	opts.version = version.version;
 	local servers = cases.start(opts);
 	local ok, ret = xpcall(action, debug.traceback, servers);
 	cases.stop(servers);
@@ -269,7 +261,7 @@ local function resident(version)
 		local sizes = {};
 		for i = 1, 5 do
 			local server = prosody.start {
-				version = version.version; module = side == "none" and "ours" or side; reference = side == "reference" and version.reference or nil;
+				version = version.version; module = side == "none" and "ours" or side;
 				log_level = "info"; enable = { "spec_bench" }; disable = side == "none" and { "cloud_notify" } or nil;
 			};
 			sizes[i] = server:eval("return prosody.spec_bench.resident()") / 1024 / 1024;

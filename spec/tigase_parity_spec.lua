@@ -11,7 +11,7 @@ local PUSH = "push.example.test";
 local ROOM = "room@push.example.test";
 
 local modules = { "cloud_notify_filters", "cloud_notify_priority_tag" };
-if version == "13.0" then table.insert(modules, "cloud_notify_encrypted"); end
+if version ~= "0.12" then table.insert(modules, "cloud_notify_encrypted"); end
 
 local function mention(uri)
 	return st.stanza("reference", { xmlns = "urn:xmpp:reference:0", type = "mention", uri = uri });
@@ -102,7 +102,7 @@ describe("Tigase's extensions", function ()
 		local asks = {
 			tigase.muted("mercutio@example.test"), tigase.ignore_unknown(), tigase.rooms({ jid = ROOM, allow = "mentioned", nick = "Monty" }),
 		};
-		if version == "13.0" then table.insert(asks, tigase.encrypt()); end
+		if version ~= "0.12" then table.insert(asks, tigase.encrypt()); end
 		for i, way in ipairs({ { ours, reference }, { reference, ours } }) do
 			local from, to = way[1], way[2];
 			run(from, { asks = asks, says = { body = "A" } }, "record"..i);
@@ -126,7 +126,7 @@ describe("Tigase's extensions", function ()
 			to.juliet:message { to = "romeo@example.test", body = "Wherefore?", id = "known"..i };
 			local before = to.app:settled();
 			local push = to.app.pushes[before];
-			if version == "13.0" then
+			if version ~= "0.12" then
 				assert.equal("Wherefore?", tigase.read(push).message);
 			else
 				assert.is_truthy(push);
@@ -136,7 +136,7 @@ describe("Tigase's extensions", function ()
 
 	for i, case in ipairs(cases) do
 		local is_encrypted = case.asks and case.asks[1].name == "encrypt";
-		if version == "13.0" or not is_encrypted then
+		if version ~= "0.12" or not is_encrypted then
 			it("do the same for "..case.name, function ()
 				local theirs = run(reference, case, i);
 				assert.same(theirs, run(mixed, case, i), "the community's modules on ours");

@@ -15,7 +15,7 @@ local cases = {};
 -- one, connected or, with `opts.asleep`, hibernating.
 local function start_one(module, opts)
 	local server = prosody.start {
-		version = opts.version; module = module; reference = module == "reference" and opts.reference or nil;
+		version = opts.version; module = module;
 		log_level = "info"; storage = "memory";
 		enable = { "spec_bench", opts.encrypted and "cloud_notify_encrypted" or nil };
 		community = module == "reference" and opts.encrypted and { "cloud_notify_encrypted" } or nil;

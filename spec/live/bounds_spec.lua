@@ -81,14 +81,14 @@ describe("a publish", function ()
 	end);
 
 	it("of a call is small, whatever its id and its descriptions are", function ()
-		for i, propose in ipairs({ call(("x"):rep(200 * 1024), 1), call("c1", 1000), call("c2", 1000, ("x"):rep(100)) }) do
+		for i, propose in ipairs({ call(("x"):rep(100 * 1024), 1), call("c1", 1000), call("c2", 1000, ("x"):rep(100)) }) do
 			local _, size = pushed(juliet, { propose });
 			assert.is_true(size <= LARGEST_PUBLISH, i..": "..size.." bytes");
 		end
 	end);
 
 	it("of a call that has an id as long as that ends by it", function ()
-		local id = ("y"):rep(200 * 1024);
+		local id = ("y"):rep(100 * 1024);
 		pushed(juliet, { call(id, 1) });
 		pushed(juliet, { st.stanza("retract", { xmlns = "urn:xmpp:jingle-message:0", id = id }) });
 	end);
@@ -124,7 +124,7 @@ describe("a payload of Tigase's", function ()
 	it("is small, whatever is sent", function ()
 		register();
 		for i, text in ipairs(long_texts) do is_small({ body = text }, LARGEST_PAYLOAD, "text "..i); end
-		is_small({ call(("x"):rep(200 * 1024), 1) }, LARGEST_PAYLOAD, "a long id");
+		is_small({ call(("x"):rep(100 * 1024), 1) }, LARGEST_PAYLOAD, "a long id");
 		is_small({ call("c1", 1000) }, LARGEST_PAYLOAD, "many descriptions");
 		is_small({ call("c2", 1000, ("x"):rep(100)) }, LARGEST_PAYLOAD, "many long descriptions");
 		is_small({ body = "OMEMO", omemo(1, "a2V5", "aXY=", ("A"):rep(100 * 1024)) }, LARGEST_PAYLOAD, "a long ciphertext");
@@ -318,7 +318,7 @@ describe("memory", function ()
 			phone:close();
 		end
 		local function ring(n)
-			for i = 1, n do juliet:message { to = BARE, call(("%06d"):format(i)..tostring(n)..("x"):rep(250 * 1024), 1) }; end
+			for i = 1, n do juliet:message { to = BARE, call(("%06d"):format(i)..tostring(n)..("x"):rep(100 * 1024), 1) }; end
 			app2:settled();
 			server:eval("collectgarbage(); collectgarbage();");
 			return server:memory();

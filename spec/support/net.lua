@@ -33,8 +33,9 @@ local function serve(timeout)
 end
 
 -- Serves all connections until condition() is true and gives its value. `what` names what did not come in time.
+-- The time is long: a machine may be busy with other things, and what comes is not waited for longer than it takes.
 function net.wait(condition, what, timeout)
-	local deadline = net.now() + (timeout or 10);
+	local deadline = net.now() + (timeout or 30);
 	repeat
 		local value = condition();
 		if value then return value; end

@@ -4,14 +4,14 @@
 --   server:eval("return module.host")       runs in the server, in the host's environment
 --   server:stop()  server:restart(options)  server:kill()
 --
--- opts: version "0.12" | "13.0"; module "ours" | "reference"; options (the host's configuration, where push_coalesce is off
--- unless it is given); global (what is not for a host); enable, disable (lists of modules); host (its name); hosts (names
--- of more, with the same configuration and accounts); components (JID -> module); s2s (true to reach out); log_level (the
--- lowest, "debug" unless given); http (true for a port: http_port); data (a folder to start with a copy of); storage
--- ("internal" | "memory" | "sqlite" | "postgresql"; STORAGE unless given, or "internal"); sql (that of another server, to
--- share its database); modules and library, if ours are not to be taken from the work tree (false: the server is told of
--- none); reference (the folder of another mod_cloud_notify than the version's own); community (names of modules of Debian's
--- prosody-modules that are found before ours).
+-- opts: version "0.12" | "13.0" | "newest" (the newest 13.0.x that Debian has); module "ours" | "reference"; options (the
+-- host's configuration, where push_coalesce is off unless it is given); global (what is not for a host); enable, disable
+-- (lists of modules); host (its name); hosts (names of more, with the same configuration and accounts); components (JID ->
+-- module); s2s (true to reach out); log_level (the lowest, "debug" unless given); http (true for a port: http_port); data (a
+-- folder to start with a copy of); storage ("internal" | "memory" | "sqlite" | "postgresql"; STORAGE unless given, or
+-- "internal"); sql (that of another server, to share its database); modules and library, if ours are not to be taken from
+-- the work tree (false: the server is told of none); community (names of modules of Debian's prosody-modules that are found
+-- before ours).
 local paths = require "spec.support.paths";
 local net = require "spec.support.net";
 local stream = require "spec.support.stream";
@@ -20,7 +20,9 @@ local lfs = require "lfs";
 local serialization = require "util.serialization";
 local st = require "util.stanza";
 
-local VERSIONS = { ["0.12"] = "0.12", ["12"] = "0.12", ["13.0"] = "13.0", ["13"] = "13.0" };
+local VERSIONS = { ["0.12"] = "0.12", ["12"] = "0.12", ["13.0"] = "13.0", ["13"] = "13.0", newest = "newest" };
+-- The community's modules for each: those for 0.12 are as old as it is.
+local COMMUNITY = { ["0.12"] = "13.0-modules", ["13.0"] = "13.0-modules", newest = "newest-modules" };
 local HOST = "example.test";
 local CONTROL = "control.example.test";
 -- App servers that specs may connect as.
@@ -60,17 +62,16 @@ local function plugin_paths(self)
 		local dir = self.dir.."/community";
 		lfs.mkdir(dir);
 		for _, name in ipairs(self.community) do
-			lfs.link(paths.server("13.0-modules").."/usr/lib/prosody/modules/mod_"..name, dir.."/mod_"..name, true);
+			lfs.link(paths.server(COMMUNITY[self.version]).."/usr/lib/prosody/modules/mod_"..name, dir.."/mod_"..name, true);
 		end
 		table.insert(dirs, dir);
 	end
 	if self.module == "ours" then
 		if self.modules ~= false then table.insert(dirs, self.modules or paths.root.."/lua"); end
-	elseif self.version == "0.12" or self.reference then
+	elseif self.version == "0.12" then
 		local dir = self.dir.."/reference";
 		lfs.mkdir(dir);
-		local module = self.reference or paths.server("0.12-modules").."/usr/lib/prosody/modules/mod_cloud_notify";
-		lfs.link(module, dir.."/"..module:match("[^/]+$"), true);
+		lfs.link(paths.server("0.12-modules").."/usr/lib/prosody/modules/mod_cloud_notify", dir.."/mod_cloud_notify", true);
 		table.insert(dirs, dir);
 	end
 	return dirs;
@@ -192,7 +193,7 @@ function prosody.start(opts)
 	local self = setmetatable({ host = HOST, password = "secret", library = paths.library, answers = {}, requests = 0 }, mt);
 	for name, value in pairs(opts) do self[name] = value; end
 	assert(opts.module == "ours" or opts.module == "reference", "module is ours or reference");
-	self.version = VERSIONS[opts.version] or error(("PROSODY is %s, there are 0.12 and 13.0"):format(opts.version), 0);
+	self.version = VERSIONS[opts.version] or error(("PROSODY is %s, there are 0.12, 13.0 and newest"):format(opts.version), 0);
 	self.storage = self.storage or os.getenv("STORAGE") or "internal";
 	self.sql = self.sql or SQL[self.storage] and SQL[self.storage]();
 	self.dir = os.tmpname();

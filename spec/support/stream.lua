@@ -4,6 +4,9 @@ local sha1 = require "util.hashes".sha1;
 local st = require "util.stanza";
 local new_xmpp_stream = require "util.xmppstream".new;
 
+-- More than this, and a start tag may come in two reads: Prosody reads 8 kB at most.
+local LARGE = 4096;
+
 local stream = {};
 local methods = {};
 local mt = { __index = methods };
@@ -54,8 +57,13 @@ function methods:write(data)
 	return net.send(self.conn, data);
 end
 
+-- Expat since CVE-2023-52425 looks at a start tag that did not come in one read only when as much again has come: without
+-- the white space a large one would wait for what is sent next.
 function methods:send(stanza)
-	return self:write(tostring(stanza));
+	local text = tostring(stanza);
+	local longest = 0;
+	for tag in text:gmatch("<[^>]+>") do longest = math.max(longest, #tag); end
+	return self:write(longest > LARGE and text..(" "):rep(longest) or text);
 end
 
 -- Ends the stream as RFC 6120 §4.4 wants it and waits until the server has.
