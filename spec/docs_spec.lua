@@ -5,13 +5,15 @@ local paths = require "spec.support.paths";
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
+local faults = require "spec.support.faults";
+local picture = require "spec.support.picture";
 local lfs = require "lfs";
 
 local VERSION = os.getenv("PROSODY") or "0.12";
-local DOCUMENTS = {
-	"README.md", "SECURITY.md", "CHANGELOG.md", "docs/operators.md", "docs/developers.md", "docs/contributing.md", "docs/bench.md",
-	"docs/reliability.md",
-};
+local DOCUMENTS = { "README.md", "SECURITY.md", "CHANGELOG.md" };
+for file in lfs.dir(paths.root.."/docs") do
+	if file:find("%.md$") then DOCUMENTS[#DOCUMENTS + 1] = "docs/"..file; end
+end
 -- Commands that change the machine, and the specs that run them.
 local ELSEWHERE = {
 	["^sudo apt install %./prosody%-push_[%d.]+_amd64%.deb$"] = { "spec/debian_spec.lua", "apt%-get install" };
@@ -57,6 +59,29 @@ describe("the documents", function ()
 		for option in read("README.md"):gmatch("\n| `([%w_]+)` | [^|]+ | ") do shown[option] = true; end
 		assert.same(options, shown);
 		assert.is_true(options.push_explain and options.contact_uri);
+	end);
+
+	it("show which reference has which fault", function ()
+		local shown = read("docs/differences.md"):match("\n(| here |.-\n)\n");
+		-- Debian's newest may be newer than the one that was read.
+		local newest = shown:match("| (13%.0%.%d+) |\n");
+		local table_of_faults = {
+			("| here | %s | %s | %s |"):format(paths.package_version("0.12"), paths.package_version("13.0"), newest); "|---|---|---|---|";
+		};
+		for _, fault in ipairs(faults.list) do
+			local cells = {};
+			for i, version in ipairs({ "0.12", "13.0", "newest" }) do
+				cells[i] = faults.is_in(fault, version) and fault.because or "the same";
+			end
+			table.insert(table_of_faults, ("| %s | %s |"):format(fault.name, table.concat(cells, " | ")));
+		end
+		assert.equal(table.concat(table_of_faults, "\n").."\n", shown);
+	end);
+
+	it("have a picture of what `push explain` prints", function ()
+		local function without_times(text) return (text:gsub("%d+%-%d+%-%d+ %d+:%d+:%d+", "TIME"):gsub("%d+ ms", "N ms")); end
+		assert.equal(without_times(picture.svg(picture.lines(VERSION))), without_times(read("docs/explain.svg")),
+			"lua5.4 spec/support/picture.lua makes it anew");
 	end);
 
 	it("have every reason and metric that an administrator may meet", function ()
