@@ -51,10 +51,12 @@ GUNGRAUN = $(shell sed -n 's/^gungraun = "=\(.*\)"/\1/p' Cargo.toml)
 TOOLS = $(abspath $(TARGET))/tools
 DENY_VERSION = 0.20.2
 DENY = $(TOOLS)/deny-$(DENY_VERSION)/bin/cargo-deny
+CYCLONEDX_VERSION = 0.5.9
+CYCLONEDX = $(TOOLS)/cyclonedx-$(CYCLONEDX_VERSION)/bin/cargo-cyclonedx
 
 # What is built last lies where the suites look for it.
 .NOTPARALLEL:
-.PHONY: help build files install deb rock deps dev demo serve test core luas specs lint bench soak debian clean
+.PHONY: help build files install deb rock deps dev demo serve test core luas specs lint bench soak debian tagged release reproduce clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -83,7 +85,7 @@ install: files ## library and modules; DESTDIR, PREFIX, PLUGINDIR, LUA_CMOD say 
 
 ifdef ARCH
 deb:
-	$(AS_ROOT)packaging/clean "$(TARGET)" . "$(TARGET)" "$(CLEAN_MAKE) deb CARGO_BUILD_TARGET=$(RUST_$(ARCH))" "$(notdir $(DEB))"
+	$(AS_ROOT)packaging/clean . "$(TARGET)" "$(CLEAN_MAKE) deb CARGO_BUILD_TARGET=$(RUST_$(ARCH))" "$(notdir $(DEB))"
 	@$(SAY_DEB)
 else
 deb: ## a package for Debian's Prosody; ARCH=amd64 or arm64 builds it in a clean Debian 12, for 12 and 13, and wants sudo
@@ -169,6 +171,9 @@ specs: deps dev
 $(DENY):
 	cargo install --quiet --locked --debug --no-default-features cargo-deny --version $(DENY_VERSION) --root "$(TOOLS)/deny-$(DENY_VERSION)"
 
+$(CYCLONEDX):
+	cargo install --quiet --locked --debug cargo-cyclonedx --version $(CYCLONEDX_VERSION) --root "$(TOOLS)/cyclonedx-$(CYCLONEDX_VERSION)"
+
 lint: deps $(DENY) ## luacheck, rustfmt, clippy, cargo-deny
 	luacheck -q lua spec
 	@if cargo fmt --version >/dev/null 2>&1; then cargo fmt --check; else echo "Skipped: rustfmt, which is not installed."; fi
@@ -223,6 +228,30 @@ else
 	$(AS_ROOT)env ARCH=amd64 PACKAGE="$(TARGET)/debian/$(notdir $(DEB))" BEFORE="$(BEFORE)" \
 		ROCK="$(TARGET)/debian/$(ROCK)-1.linux-x86_64.rock" lua5.4 $(BUSTED) spec/debian_spec.lua
 endif
+
+RELEASED = prosody-push_$(VERSION)_amd64.deb prosody-push_$(VERSION)_arm64.deb $(addprefix $(ROCK)-1.,src.rock linux-x86_64.rock)
+
+tagged:
+	@[ "$(DEB_VERSION)" = "$(VERSION)" ] && git rev-parse --quiet --verify "refs/tags/v$(VERSION)" >/dev/null || \
+		{ echo "make release wants the tag v$(VERSION), with nothing changed. This is $(DEB_VERSION)." >&2; exit 1; }
+
+# All from one clean Debian: the source, and the compiler of that day, give the same bytes.
+release: tagged $(CYCLONEDX) ## packages, rocks, SBOM, checksums and notes of the tag that is checked out: target/release-VERSION
+	rm -rf "$(RELEASE)"
+	$(AS_ROOT)packaging/clean . "$(RELEASE)" \
+		"export CARGO_BUILD_TARGET; for CARGO_BUILD_TARGET in $(RUST_arm64) $(RUST_amd64); do $(CLEAN_MAKE) deb; done; $(CLEAN_MAKE) rock" \
+		$(filter %.deb,$(RELEASED)) $(addprefix rock/,$(filter %.rock,$(RELEASED)))
+	"$(CYCLONEDX)" cyclonedx --quiet --format json --no-default-features --features lua54 --override-filename sbom.cdx
+	sed 's,$(CURDIR),,g' sbom.cdx.json >"$(RELEASE)/prosody-push_$(VERSION).cdx.json"
+	rm sbom.cdx.json
+	awk '/^## / { entry++ } entry == 1' CHANGELOG.md >"$(RELEASE)/NOTES.md"
+	cd "$(RELEASE)" && sha256sum * >SHA256SUMS && cat SHA256SUMS
+
+reproduce: ## builds the release again, in another clean Debian: are the bytes the same?
+	mv "$(RELEASE)" "$(RELEASE).first"
+	$(MAKE) release
+	cd "$(RELEASE)" && sha256sum --check "$(abspath $(RELEASE).first)/SHA256SUMS"
+	rm -rf "$(RELEASE).first"
 
 clean: ## removes all that was made
 	cargo clean
