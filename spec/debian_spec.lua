@@ -33,6 +33,17 @@ Component "push.localhost"
 	component_secret = "secret"
 ]];
 
+-- For these commands the root has services, which end with them. `pid` prints that of Prosody.
+local SERVICES = [[
+	rm /usr/sbin/policy-rc.d
+	trap "echo exit 101 >/usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d; rm -rf /run/systemd/system" EXIT
+	quietly() { "$@" >/output 2>&1; }
+	pid() {
+		for i in $(seq 30); do ! [ -s /run/prosody/prosody.pid ] || break; sleep 0.1; done
+		cat /run/prosody/prosody.pid 2>/dev/null || echo none
+	}
+]];
+
 local function configure(debian, server)
 	local path = "/etc/prosody/prosody.cfg.lua";
 	local config = debian:read(path);
@@ -140,24 +151,28 @@ local function describe_suite(suite, prosody, next_suite)
 			end);
 		end
 
-		it("the package restarts a Prosody that runs, when it comes and when it goes, and starts none", function ()
-			-- For this the root may have services; its first process takes them along.
-			local WITH_SERVICES = "mv /usr/sbin/policy-rc.d /; trap \"mv /policy-rc.d /usr/sbin\" EXIT; exec 3>&1 >/dev/null 2>&1; "
-				.."pid() { cat /run/prosody/prosody.pid >&3 || echo none >&3; }; ";
-			install(PACKAGE:match("/[^/]+$"));
-			local function pids(commands)
-				local found = {};
-				for pid in debian:run(WITH_SERVICES..commands):gmatch("%S+") do found[#found + 1] = pid; end
-				return table.unpack(found);
-			end
-			local before, installed, removed = pids("invoke-rc.d prosody start; sleep 1; pid; dpkg -i /*prosody-push_"..version_of(PACKAGE)
-				.."*.deb; sleep 1; pid; dpkg -r prosody-push; sleep 1; pid; invoke-rc.d prosody stop");
-			assert.is_true(before ~= installed and installed ~= removed and tonumber(removed) ~= nil, removed);
-			assert.equal("none", (pids("rm -f /run/prosody/prosody.pid; dpkg -i /*prosody-push_"..version_of(PACKAGE).."*.deb; sleep 1; pid")));
+		it("the package restarts a Prosody that runs, when it comes and when it goes", function ()
+			local file = debian:add(PACKAGE);
+			local before, installed, removed, stopped = debian:run(SERVICES..([[
+				quietly invoke-rc.d prosody start; pid
+				quietly dpkg -i FILE; pid
+				quietly dpkg -r prosody-push; pid
+				quietly invoke-rc.d prosody stop
+				quietly dpkg -i FILE; pid
+			]]):gsub("FILE", file)):match("^(%d+)\n(%d+)\n(%d+)\n(none)\n$");
+			assert.is_true(before ~= installed and installed ~= removed);
+			assert.equal("none", stopped);
+		end);
+
+		it("the package asks systemd for a restart, of a Prosody that runs", function ()
 			-- systemd does not run here. In its place: what it is told.
 			debian:write("/usr/local/bin/systemctl", "#!/bin/sh\necho \"$@\" >>/told\n");
-			debian:run(WITH_SERVICES.."chmod 755 /usr/local/bin/systemctl; PATH=/usr/local/bin:$PATH; mkdir -p /run/systemd/system; "
-				.."dpkg -r prosody-push; rmdir /run/systemd/system; dpkg -i /*prosody-push_"..version_of(PACKAGE).."*.deb");
+			debian:run(SERVICES..[[
+				chmod 755 /usr/local/bin/systemctl
+				PATH=/usr/local/bin:$PATH
+				mkdir -p /run/systemd/system
+				quietly dpkg-reconfigure prosody-push
+			]]);
 			assert.matches("try%-restart prosody%.service", debian:read("/told"));
 		end);
 
