@@ -12,11 +12,23 @@ PROSODY ?= 0.12
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 
 TARGET = $(or $(CARGO_TARGET_DIR),target)
+BUILT = $(TARGET)/$(if $(CARGO_BUILD_TARGET),$(CARGO_BUILD_TARGET)/)release
 # Kept per version, so that what is installed is never another Lua's.
-LIBRARY = $(TARGET)/release/lua$(LUA_VERSION)/prosody_push.so
+LIBRARY = $(BUILT)/lua$(LUA_VERSION)/prosody_push.so
 ROCK = prosody-push-$(VERSION)
 ROCKS = $(TARGET)/rock
-DEB = $(TARGET)/prosody-push_$(VERSION)_$(shell dpkg --print-architecture).deb
+
+# One version and date for all that is made at once. In a clean Debian, where no git is, they are given.
+export DEB_VERSION := $(or $(DEB_VERSION),$(shell packaging/version))
+export SOURCE_DATE_EPOCH := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null || date +%s))
+# Asks about the machine that is built for: this one, or CARGO_BUILD_TARGET.
+DPKG_ARCHITECTURE = dpkg-architecture $(if $(CARGO_BUILD_TARGET),-f -t$(subst -unknown,,$(CARGO_BUILD_TARGET)))
+DEB = $(TARGET)/prosody-push_$(DEB_VERSION)_$(or $(ARCH),$(shell $(DPKG_ARCHITECTURE) -qDEB_HOST_ARCH)).deb
+RUST_amd64 = x86_64-unknown-linux-gnu
+RUST_arm64 = aarch64-unknown-linux-gnu
+CLEAN_MAKE = make DEB_VERSION=$(DEB_VERSION) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH)
+RELEASE = $(TARGET)/release-$(VERSION)
+AS_ROOT = $(if $(filter-out 0,$(shell id -u)),sudo )
 CARGO_LUA = --locked --no-default-features --features lua$(subst .,,$(LUA_VERSION))
 BUSTED = /usr/bin/busted -o spec/support/output.lua
 
@@ -40,10 +52,12 @@ GUNGRAUN = $(shell sed -n 's/^gungraun = "=\(.*\)"/\1/p' Cargo.toml)
 TOOLS = $(abspath $(TARGET))/tools
 DENY_VERSION = 0.20.2
 DENY = $(TOOLS)/deny-$(DENY_VERSION)/bin/cargo-deny
+CYCLONEDX_VERSION = 0.5.9
+CYCLONEDX = $(TOOLS)/cyclonedx-$(CYCLONEDX_VERSION)/bin/cargo-cyclonedx
 
 # What is built last lies where the suites look for it.
 .NOTPARALLEL:
-.PHONY: help build files install deb rock deps dev demo serve test core luas specs lint bench soak debian clean
+.PHONY: help build files install deb rock deps dev demo serve test core luas specs lint bench soak debian tagged release reproduce clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -51,7 +65,7 @@ help: ## this list
 # LuaRocks has a CC of its own, for which cargo would build aws-lc anew.
 build: ## the library for LUA_VERSION (default 5.4)
 	$(if $(LUA),env -u CC )cargo build --release $(CARGO_LUA)
-	@install -D -m 755 "$(TARGET)/release/libprosody_push.so" "$(LIBRARY)"
+	@install -D -m 755 "$(BUILT)/libprosody_push.so" "$(LIBRARY)"
 
 # Under sudo there is often no cargo, or another one: then what `make build` left is installed.
 files: $(if $(and $(SUDO_USER),$(wildcard $(LIBRARY))),,$(if $(shell command -v cargo),build))
@@ -70,23 +84,47 @@ install: files ## library and modules; DESTDIR, PREFIX, PLUGINDIR, LUA_CMOD say 
 	@echo "    modules_enabled = { …; \"cloud_notify\" }"
 	@echo "Then restart Prosody."
 
-deb: ## a package for Debian's Prosody, 0.12 and 13.0: target/prosody-push_VERSION_ARCH.deb
+ifdef ARCH
+deb:
+	$(AS_ROOT)packaging/clean . "$(TARGET)" "$(CLEAN_MAKE) deb CARGO_BUILD_TARGET=$(RUST_$(ARCH))" "$(notdir $(DEB))"
+	@$(SAY_DEB)
+else
+deb: ## a package for Debian's Prosody; ARCH=amd64 or arm64 builds it in a clean Debian 12, for 12 and 13, and wants sudo
 	rm -rf "$(TARGET)/deb"
 	$(MAKE) files LUA_VERSION=5.4 DESTDIR="$(TARGET)/deb" PLUGINDIR=/usr/lib/prosody/modules \
-		LUA_CMOD="/usr/lib/$$(cc -print-multiarch)/lua/5.4"
-	packaging/deb "$(TARGET)/deb" "$(DEB)"
+		LUA_CMOD="/usr/lib/$$($(DPKG_ARCHITECTURE) -qDEB_HOST_MULTIARCH)/lua/5.4"
+	$(DPKG_ARCHITECTURE) -c packaging/deb "$(TARGET)/deb" "$(DEB_VERSION)" "$(DEB)"
+	@$(SAY_DEB)
+endif
+
+define SAY_DEB
+printf '%s\n' "" "$(DEB)" "wants $$(dpkg-deb -f "$(DEB)" Depends)." \
+	"Debian 12 has libc6 2.36, Debian 13 has 2.41. Bring it to the server, and install it there:" \
+	"    scp $(DEB) SERVER:" "    sudo apt install ./$(notdir $(DEB))"
+endef
+
+# The same source gives the same bytes: tar and zip keep who made a file and when, and the order of the folder.
+SAME_TAR = --sort=name --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --mtime=@$(SOURCE_DATE_EPOCH)
 
 # The rockspec of the work tree with a version, and with the archive that lies beside it in the source rock. What is built
 # runs on one Lua.
 rock: ## for luarocks and prosodyctl install, source and built for LUA_VERSION: target/rock/prosody-push-VERSION-1.*.rock
 	rm -rf "$(ROCKS)"
 	mkdir -p "$(ROCKS)"
-	tar --create --gzip --transform='s,^,$(ROCK)/,' --file="$(ROCKS)/$(ROCK).tar.gz" Cargo.* LICENSE Makefile *.md benches lua spec/support/oracle.rs src
+	tar --create --gzip $(SAME_TAR) --transform='s,^,$(ROCK)/,' --file="$(ROCKS)/$(ROCK).tar.gz" \
+		Cargo.* LICENSE Makefile *.md benches lua packaging spec/support/oracle.rs src
 	sed 's,"scm-1","$(VERSION)-1",; s,git+file://\.,file://$(ROCK).tar.gz,' prosody-push-scm-1.rockspec >"$(ROCKS)/$(ROCK)-1.rockspec"
 	cd "$(ROCKS)" && zip -q "$(ROCK)-1.src.rock" "$(ROCK)-1.rockspec" "$(ROCK).tar.gz"
 	sed -i 's/lua >= .*"/lua ~> $(LUA_VERSION)"/' "$(ROCKS)/$(ROCK)-1.rockspec"
 	luarocks --lua-version=$(LUA_VERSION) --tree="$(ROCKS)/tree" make "$(ROCKS)/$(ROCK)-1.rockspec"
 	cd "$(ROCKS)" && luarocks --lua-version=$(LUA_VERSION) --tree=tree pack prosody-push $(VERSION)-1
+	cd "$(ROCKS)" && for rock in *.rock; do \
+		unzip -q -d same "$$rock"; \
+		rm "$$rock"; \
+		find same -exec touch --date="@$(SOURCE_DATE_EPOCH)" {} +; \
+		(cd same && find . -type f | LC_ALL=C sort | TZ=UTC zip -q -X -@ "../$$rock"); \
+		rm -r same; \
+	done
 
 deps: ## what demo and tests run on: Debian packages, both Prosodys in .prosody
 	spec/support/deps
@@ -143,11 +181,18 @@ specs-%:
 $(DENY):
 	cargo install --quiet --locked --debug --no-default-features cargo-deny --version $(DENY_VERSION) --root "$(TOOLS)/deny-$(DENY_VERSION)"
 
+$(CYCLONEDX):
+	cargo install --quiet --locked --debug cargo-cyclonedx --version $(CYCLONEDX_VERSION) --root "$(TOOLS)/cyclonedx-$(CYCLONEDX_VERSION)"
+
 lint: deps $(DENY) ## luacheck, rustfmt, clippy, cargo-deny
 	luacheck -q lua spec
-	cargo fmt --check
-	cargo clippy -q --locked --all-targets -- -D warnings
-	cargo clippy -q --locked --all-targets --no-default-features -- -D warnings
+	@if cargo fmt --version >/dev/null 2>&1; then cargo fmt --check; else echo "Skipped: rustfmt, which is not installed."; fi
+	@if cargo clippy --version >/dev/null 2>&1; then \
+		cargo clippy -q --locked --all-targets -- -D warnings; \
+		cargo clippy -q --locked --all-targets --no-default-features -- -D warnings; \
+	else \
+		echo "Skipped: clippy, which is not installed."; \
+	fi
 	"$(DENY)" --locked check licenses bans sources
 	@if timeout 60 "$(DENY)" --log-level off fetch db; then \
 		"$(DENY)" --locked check --disable-fetch advisories; \
@@ -171,10 +216,52 @@ soak: ## faults, load and hostile input beside the reference; writes docs/reliab
 	done | tee "$(TARGET)/properties.txt"
 	PROPTEST_CASES=$(CASES) PROFILE=release lua5.4 spec/soak.lua "$(TARGET)/properties.txt"
 
-debian: ## package and rock on clean Debians with either Prosody; wants root, or sudo (some 3 minutes)
+# The package that people upgrade from. Version 0.1.0 was never tagged.
+BEFORE = $(TARGET)/before/prosody-push_0.1.0_amd64.deb
+BEFORE_COMMIT = 374e80f
+
+$(BEFORE):
+	rm -rf "$(@D)"
+	mkdir -p "$(@D)/tree"
+	git archive $(BEFORE_COMMIT) | tar --extract --directory="$(@D)/tree"
+	$(AS_ROOT)packaging/clean "$(@D)/tree" "$(@D)" "make deb" "$(@F)"
+
+debian: ## package and rock on clean Debians, 12 to sid, or with ARCH=arm64 the package; wants root, or sudo (some 25 minutes)
 	spec/support/deps debian
-	$(MAKE) deb rock LUA_VERSION=5.4
-	$(if $(filter-out 0,$(shell id -u)),sudo )env PACKAGE="$(DEB)" ROCK="$$(ls $(ROCKS)/*.linux-*.rock)" lua5.4 $(BUSTED) spec/debian_spec.lua
+ifdef ARCH
+	$(MAKE) deb ARCH=$(ARCH)
+	$(AS_ROOT)env ARCH=$(ARCH) PACKAGE="$(DEB)" lua5.4 $(BUSTED) spec/debian_spec.lua
+else
+	$(MAKE) "$(BEFORE)"
+	$(AS_ROOT)packaging/clean . "$(TARGET)/debian" "$(CLEAN_MAKE) deb rock" "$(notdir $(DEB))" "rock/$(ROCK)-1.linux-x86_64.rock"
+	lintian --fail-on error "$(TARGET)/debian/$(notdir $(DEB))"
+	$(AS_ROOT)env ARCH=amd64 PACKAGE="$(TARGET)/debian/$(notdir $(DEB))" BEFORE="$(BEFORE)" \
+		ROCK="$(TARGET)/debian/$(ROCK)-1.linux-x86_64.rock" lua5.4 $(BUSTED) spec/debian_spec.lua
+endif
+
+RELEASED = prosody-push_$(VERSION)_amd64.deb prosody-push_$(VERSION)_arm64.deb $(addprefix $(ROCK)-1.,src.rock linux-x86_64.rock)
+
+tagged:
+	@[ "$(DEB_VERSION)" = "$(VERSION)" ] && git rev-parse --quiet --verify "refs/tags/v$(VERSION)" >/dev/null || \
+		{ echo "make release wants the tag v$(VERSION), with nothing changed. This is $(DEB_VERSION)." >&2; exit 1; }
+
+# All from one clean Debian: the source, and the compiler of that day, give the same bytes.
+release: tagged $(CYCLONEDX) ## packages, rocks, SBOM, checksums and notes of the tag that is checked out: target/release-VERSION
+	rm -rf "$(RELEASE)"
+	$(AS_ROOT)packaging/clean . "$(RELEASE)" \
+		"export CARGO_BUILD_TARGET; for CARGO_BUILD_TARGET in $(RUST_arm64) $(RUST_amd64); do $(CLEAN_MAKE) deb; done; $(CLEAN_MAKE) rock" \
+		$(filter %.deb,$(RELEASED)) $(addprefix rock/,$(filter %.rock,$(RELEASED)))
+	"$(CYCLONEDX)" cyclonedx --quiet --format json --no-default-features --features lua54 --override-filename sbom.cdx
+	sed 's,$(CURDIR),,g' sbom.cdx.json >"$(RELEASE)/prosody-push_$(VERSION).cdx.json"
+	rm sbom.cdx.json
+	awk '/^## / { entry++ } entry == 1' CHANGELOG.md >"$(RELEASE)/NOTES.md"
+	cd "$(RELEASE)" && sha256sum * >SHA256SUMS && cat SHA256SUMS
+
+reproduce: ## builds the release again, in another clean Debian: are the bytes the same?
+	mv "$(RELEASE)" "$(RELEASE).first"
+	$(MAKE) release
+	cd "$(RELEASE)" && sha256sum --check "$(abspath $(RELEASE).first)/SHA256SUMS"
+	rm -rf "$(RELEASE).first"
 
 clean: ## removes all that was made
 	cargo clean

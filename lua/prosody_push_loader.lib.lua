@@ -2,7 +2,7 @@
 
 local config = require "core.configmanager";
 
-local VERSION = "0.1.0";
+local VERSION = "0.2.0";
 
 -- The library is on Lua's C path, or where luarocks put it for `prosodyctl install`: 0.12 leaves that off the path.
 local function load_library()

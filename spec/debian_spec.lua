@@ -1,4 +1,4 @@
--- The Debian package and the rock in clean Debians: what an administrator does, then a push. `make debian` has made both.
+-- The Debian package and the rock in clean Debians: what an administrator does, then a push. `make debian` has made all of them.
 local root = require "spec.support.root";
 local net = require "spec.support.net";
 local appserver = require "spec.support.appserver";
@@ -6,8 +6,18 @@ local client = require "spec.support.client";
 local push2 = require "spec.support.push2";
 
 local PACKAGE = assert(os.getenv("PACKAGE"), "PACKAGE is the package to install");
-local ROCK = assert(os.getenv("ROCK"), "ROCK is the rock to install");
-local SERVERS = { { "0.12", "bookworm" }, { "13.0", "bookworm-backports" } };
+local ARCH = assert(os.getenv("ARCH"), "ARCH is its architecture");
+-- Only with the machine's own architecture: the package of the last release, and the rock.
+local BEFORE, ROCK = os.getenv("BEFORE"), os.getenv("ROCK");
+
+-- Each suite with its Prosody. In qemu everything takes five times as long.
+local SUITES = {
+	{ "bookworm", "0.12", next = "trixie" };
+	{ "bookworm-backports", "13.0" };
+	{ "trixie", "13.0", foreign = true };
+	{ "trixie-backports", "13.0" };
+	{ "sid", "13.0" };
+};
 local OURS = "Push notifications by prosody%-push";
 
 -- In front of what Debian's configuration says: loopback only, on ports that are free.
@@ -21,6 +31,17 @@ c2s_require_encryption, allow_unencrypted_plain_auth = false, true
 local COMPONENT = [[
 Component "push.localhost"
 	component_secret = "secret"
+]];
+
+-- For these commands the root has services, which end with them. `pid` prints that of Prosody.
+local SERVICES = [[
+	rm /usr/sbin/policy-rc.d
+	trap "echo exit 101 >/usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d; rm -rf /run/systemd/system" EXIT
+	quietly() { "$@" >/output 2>&1; }
+	pid() {
+		for i in $(seq 30); do ! [ -s /run/prosody/prosody.pid ] || break; sleep 0.1; done
+		cat /run/prosody/prosody.pid 2>/dev/null || echo none
+	}
 ]];
 
 local function configure(debian, server)
@@ -69,54 +90,116 @@ local function log_of_a_push(debian, server, has_push2)
 	return log;
 end
 
-describe("in a clean Debian", function ()
-	local clean;
-	setup(function () clean = root.bootstrap(); end);
-	teardown(function () clean:remove(); end);
+local function version_of(package)
+	return package:match("_([^_]+)_");
+end
 
-	for _, each in ipairs(SERVERS) do
-		local version, suite = table.unpack(each);
-		describe("with Prosody "..version, function ()
-			local debian, server;
-			setup(function ()
-				debian = clean:copy();
-				server = { host = "localhost", password = "secret", c2s_port = net.free_port(), component_port = net.free_port() };
+local function describe_suite(suite, prosody, next_suite)
+	describe("in a clean Debian "..suite, function ()
+		local debian, server;
+		setup(function ()
+			debian = root.bootstrap(suite, ARCH);
+			server = { host = "localhost", password = "secret", c2s_port = net.free_port(), component_port = net.free_port() };
+			debian:run("apt-get update -qq");
+		end);
+		teardown(function () debian:remove(); end);
+
+		local function install(what)
+			return debian:run("apt-get install -y --no-install-recommends -t "..suite.." "..what);
+		end
+
+		local function version(package)
+			return debian:run("dpkg-query -W -f '${Version}' "..package);
+		end
+
+		it("the package brings Prosody along, and no toolchain", function ()
+			install(debian:add(PACKAGE));
+			assert.equal(prosody, version("prosody"):match("^%d+%.%d+"));
+			assert.equal(version_of(PACKAGE), version("prosody-push"));
+			assert.equal("", debian:run("for tool in cc gcc ld cargo rustc luarocks make; do command -v $tool || true; done"));
+		end);
+
+		it("the package makes pushes work with Debian's configuration", function ()
+			configure(debian, server);
+			local log = log_of_a_push(debian, server, true);
+			assert.matches(OURS, log);
+			assert.not_matches("\terror\t", log);
+		end);
+
+		it("the package has no file in common with prosody-modules, and comes before it", function ()
+			install("prosody-modules");
+			-- But for the configuration, which is changed.
+			assert.equal("", debian:run("dpkg --verify prosody prosody-modules prosody-push | grep -v ' c /etc/' || true"));
+			assert.matches(OURS, log_of_a_push(debian, server, true));
+		end);
+
+		it("the package leaves nothing behind but the module that it stood in for", function ()
+			debian:run("apt-get purge -y prosody-push");
+			assert.equal("", debian:run("find / -xdev '(' -name '*prosody*push*' -o -name 'mod_push*' ')' ! -name '*.deb'"));
+			assert.not_matches(OURS, log_of_a_push(debian, server));
+		end);
+
+		if BEFORE then
+			it("the package takes the place of the last release's, whose registrations it keeps", function ()
+				install(debian:add(BEFORE));
+				assert.matches(OURS.." "..version_of(BEFORE):gsub("%p", "%%%0"), log_of_a_push(debian, server));
+				local registrations = debian:run("cat /var/lib/prosody/localhost/cloud_notify/romeo.dat");
+				install(debian:add(PACKAGE));
+				assert.equal(version_of(PACKAGE), version("prosody-push"));
+				assert.equal(registrations, debian:run("cat /var/lib/prosody/localhost/cloud_notify/romeo.dat"));
+				assert.matches(OURS.." "..version_of(PACKAGE):match("^[%d.]+"):gsub("%p", "%%%0"), log_of_a_push(debian, server, true));
 			end);
-			teardown(function () debian:remove(); end);
+		end
 
-			it("the package brings Prosody along, and no toolchain", function ()
-				debian:add(PACKAGE);
-				debian:run("apt-get install -y --no-install-recommends -t "..suite.." /"..PACKAGE:match("[^/]+$"));
-				assert.equal(version, debian:run("dpkg-query -W -f '${Version}' prosody"):match("^%d+%.%d+"));
-				assert.equal("", debian:run("for tool in cc gcc ld cargo rustc luarocks make; do command -v $tool || true; done"));
-			end);
+		it("the package restarts a Prosody that runs, when it comes and when it goes", function ()
+			local file = debian:add(PACKAGE);
+			local before, installed, removed, stopped = debian:run(SERVICES..([[
+				quietly invoke-rc.d prosody start; pid
+				quietly dpkg -i FILE; pid
+				quietly dpkg -r prosody-push; pid
+				quietly invoke-rc.d prosody stop
+				quietly dpkg -i FILE; pid
+			]]):gsub("FILE", file)):match("^(%d+)\n(%d+)\n(%d+)\n(none)\n$");
+			assert.is_true(before ~= installed and installed ~= removed);
+			assert.equal("none", stopped);
+		end);
 
-			it("the package makes pushes work with Debian's configuration", function ()
-				configure(debian, server);
-				local log = log_of_a_push(debian, server, true);
-				assert.matches(OURS, log);
-				assert.not_matches("\terror\t", log);
-			end);
+		it("the package asks systemd for a restart, of a Prosody that runs", function ()
+			-- systemd does not run here. In its place: what it is told.
+			debian:write("/usr/local/bin/systemctl", "#!/bin/sh\necho \"$@\" >>/told\n");
+			debian:run(SERVICES..[[
+				chmod 755 /usr/local/bin/systemctl
+				PATH=/usr/local/bin:$PATH
+				mkdir -p /run/systemd/system
+				quietly dpkg-reconfigure prosody-push
+			]]);
+			assert.matches("try%-restart prosody%.service", debian:read("/told"));
+		end);
 
-			it("the package has no file in common with prosody-modules, and comes before it", function ()
-				debian:run("apt-get install -y --no-install-recommends -t "..suite.." prosody-modules");
-				-- But for the configuration, which is changed.
-				assert.equal("", debian:run("dpkg --verify prosody prosody-modules prosody-push | grep -v ' c /etc/' || true"));
-				assert.matches(OURS, log_of_a_push(debian, server, true));
-			end);
-
-			it("the package leaves nothing behind but the module that it stood in for", function ()
+		if ROCK then
+			it("the rock makes pushes work, installed by prosodyctl", function ()
 				debian:run("apt-get purge -y prosody-push");
-				assert.equal("", debian:run("find / -xdev '(' -name '*prosody*push*' -o -name 'mod_push*' ')' ! -name '*.deb'"));
+				install("luarocks");
+				debian:run("prosodyctl install "..debian:add(ROCK));
+				assert.matches(OURS, log_of_a_push(debian, server, true));
+				debian:run("prosodyctl remove prosody-push");
 				assert.not_matches(OURS, log_of_a_push(debian, server));
 			end);
+		end
 
-			it("the rock makes pushes work, installed by prosodyctl", function ()
-				debian:add(ROCK);
-				debian:run("apt-get install -y --no-install-recommends luarocks");
-				debian:run("prosodyctl install /"..ROCK:match("[^/]+$"));
+		if next_suite and BEFORE then
+			it("the package stays, and works, when Debian becomes "..next_suite, function ()
+				install(PACKAGE:match("/[^/]+$"));
+				debian:run(("sed -i s/%s/%s/ /etc/apt/sources.list && apt-get update -qq"):format(suite, next_suite));
+				debian:run("apt-get -y -o Dpkg::Options::=--force-confold dist-upgrade");
+				assert.equal("13.0", version("prosody"):match("^%d+%.%d+"));
+				assert.equal(version_of(PACKAGE), version("prosody-push"));
 				assert.matches(OURS, log_of_a_push(debian, server, true));
 			end);
-		end);
-	end
-end);
+		end
+	end);
+end
+
+for _, each in ipairs(SUITES) do
+	if each.foreign or BEFORE then describe_suite(each[1], each[2], each.next); end
+end

@@ -77,15 +77,16 @@ fn stands_apart(text: &str, start: usize, end: usize) -> bool {
 
 /// Between word bounds of UAX #29: in scripts without spaces there are no others.
 fn is_word(text: &str, start: usize, end: usize) -> bool {
-    let from = text.floor_char_boundary(start.saturating_sub(CONTEXT));
-    let around = &text[from..text.ceil_char_boundary(text.len().min(end + CONTEXT))];
+    let from = (0..=start.saturating_sub(CONTEXT)).rfind(|&place| text.is_char_boundary(place)).unwrap_or(0);
+    let to = (end + CONTEXT..text.len()).find(|&place| text.is_char_boundary(place)).unwrap_or(text.len());
+    let around = &text[from..to];
     let is_bound = |place| place == around.len() || around.split_word_bound_indices().any(|(bound, _)| bound == place);
     is_bound(start - from) && is_bound(end - from)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::has_word;
+    use super::{CONTEXT, has_word};
 
     #[test]
     fn a_word_stands_by_itself() {
@@ -109,5 +110,9 @@ mod tests {
             assert!(has_word(text, word), "{text}");
         }
         assert!(!has_word("カタカナ", "タカ"), "a part of a word");
+        // The bytes that are looked at begin and end within characters.
+        let far = "好".repeat(CONTEXT);
+        assert!(has_word(&format!("{far}小明{far}"), "小明"));
+        assert!(!has_word(&format!("{far}カタカナ{far}"), "タカ"));
     }
 }

@@ -1,9 +1,10 @@
 -- A clean Debian in a folder of its own; the network is the machine's. Wants root.
 --
---   local debian = root.bootstrap()      local other = debian:copy()
+--   local debian = root.bootstrap("trixie")      with an architecture, "arm64", foreign programs run in qemu
 --   debian:run("apt-get install …")      its output, which is raised when it fails
 --   debian:start("prosody", "prosody -F")      as that user, until debian:stop(); what it prints goes to /output
---   debian:read(path)  debian:write(path, text)  debian:add(file)      a file of the machine, to its root
+--   debian:read(path)  debian:write(path, text)
+--   debian:add(file)      a file of the machine, into its root folder: gives its path there
 --   debian:remove()
 --
 -- All runs in namespaces of its own, whose processes and mounts go with their first process. And that goes, and the folder,
@@ -41,26 +42,23 @@ local function new()
 	return setmetatable({ dir = dir, remover = assert(io.popen(REMOVER:gsub("%%s", dir), "w")) }, mt);
 end
 
-local function try(self, what, ...)
-	local ok, err = pcall(what, ...);
+function root.bootstrap(suite, architecture)
+	local self = new();
+	local ok, err = pcall(run, ("%s--mount-proc spec/support/bootstrap %s %s --include=ca-certificates %s"):format(
+		NAMESPACES, suite, self.dir, architecture and "--architectures="..architecture or ""));
 	if ok then return self; end
 	self:remove();
 	error(err, 0);
 end
 
-function root.bootstrap()
-	local self = new();
-	return try(self, run, NAMESPACES.."--mount-proc spec/support/bootstrap "..self.dir);
-end
-
-function methods:copy()
-	local other = new();
-	return try(other, run, ("cp -a --reflink=auto %s/. %s"):format(self.dir, other.dir));
+-- By number: chroot may take the machine's user of that name, or the user's group there.
+local function ids(self, user)
+	return (("\n"..self:read("/etc/passwd")):match("\n"..user..":[^:]*:(%d+:%d+):") or error(user.." is no user in "..self.dir));
 end
 
 local function inside(self, command, user)
-	return NAMESPACES..("--mount-proc=%s/proc env -i %s chroot --userspec=%s %s sh -euc '%s'")
-		:format(self.dir, ENVIRONMENT, user or "root", self.dir, command:gsub("'", "'\\''"));
+	return NAMESPACES..("--mount-proc=%s/proc env -i %s chroot --groups= --userspec=%s %s sh -euc '%s'")
+		:format(self.dir, ENVIRONMENT, ids(self, user or "root"), self.dir, command:gsub("'", "'\\''"));
 end
 
 function methods:run(command)
@@ -85,6 +83,7 @@ end
 
 function methods:add(file)
 	run(("cp %s %s/"):format(file, self.dir));
+	return file:match("/[^/]+$");
 end
 
 function methods:read(path)
