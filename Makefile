@@ -132,7 +132,7 @@ deps: ## what demo and tests run on: Debian packages, both Prosodys in .prosody
 dev:
 	cargo build --locked --lib --example oracle
 
-demo: deps dev ## a phone is woken, step by step; PROSODY=13 for 13.0
+demo: deps dev ## a phone is woken, step by step; PROSODY=13.0 or newest for another version
 	@PROSODY=$(PROSODY) lua5.4 spec/demo.lua
 
 serve: deps dev ## a server to connect an own client to, until Ctrl-C
