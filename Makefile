@@ -156,9 +156,10 @@ luas: deps
 		PROFILE=debug/lua$$lua lua$$lua $(BUSTED) spec/boundary_spec.lua; \
 	done
 
-# The servers under test have each a run of its own, all at once: they mostly wait. A run's output comes when it has ended.
+# The servers under test have each a run of its own, all at once: they mostly wait.
 specs: deps dev
 	@for spec in $(SPECS); do echo "== $$spec"; lua5.4 $(BUSTED) $$spec; done
+	@echo "Prosody $(SERVERS), all at once. The output of each comes when it has ended (some 15 minutes)."
 	@logs=$$(mktemp -d); trap 'rm -rf "$$logs"' EXIT; failed=; \
 	for version in $(SERVERS); do $(MAKE) --no-print-directory specs-$$version >"$$logs/$$version" 2>&1 & runs+=($$!); done; \
 	for version in $(SERVERS); do \
