@@ -173,10 +173,14 @@ describe("prosodyctl shell push", function ()
 
 	it("test ends when the module is reloaded", function ()
 		app.answer = "none";
+		-- When the push has left.
 		server:eval([[
-			module:add_timer(0.5, function () require "core.modulemanager".reload(module.host, "cloud_notify"); end);
+			module:hook("cloud_notify/push", function ()
+				module:add_timer(0, function () require "core.modulemanager".reload(module.host, "cloud_notify"); end);
+			end);
 		]]);
 		assert.matches("push.example.test<n: not known: the module was unloaded meanwhile", shell("test", "romeo@example.test", "1"), 1, true);
+		server:reload("spec_control");
 	end);
 
 	it("test says what another module does to the push", function ()
