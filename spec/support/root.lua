@@ -88,7 +88,8 @@ function methods:add(file)
 end
 
 function methods:add_tree(path)
-	run(("sh -c 'tar --create --exclude-from=.containerignore --owner=0 --group=0 . | tar --extract --directory=%s%s'"):format(self.dir, path));
+	run(("sh -c 'tar --create --exclude-from=.containerignore --owner=0 --group=0 . | tar --extract --directory=%s%s'")
+		:format(self.dir, path));
 end
 
 function methods:read(path)
