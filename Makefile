@@ -34,7 +34,7 @@ BUSTED = /usr/bin/busted -o spec/support/output.lua
 
 # Specs that need no server of a certain version, and those that run on each. Of spec/live, what has to do with storing runs on
 # each storage.
-SPECS = spec/boundary_spec.lua spec/facts_spec.lua spec/support_spec.lua spec/install_spec.lua spec/rocks_spec.lua
+SPECS = spec/boundary_spec.lua spec/facts_spec.lua spec/support_spec.lua spec/package_spec.lua spec/install_spec.lua spec/rocks_spec.lua
 SERVER_SPECS = spec/faults_spec.lua spec/parity_spec.lua spec/tigase_parity_spec.lua spec/bench_spec.lua spec/reliability_spec.lua
 SERVER_SPECS += spec/upgrade_spec.lua spec/docs_spec.lua
 SERVERS = 0.12 13.0
