@@ -241,7 +241,8 @@ release: tagged $(CYCLONEDX) ## packages, rocks, SBOM, checksums and notes of th
 	$(AS_ROOT)packaging/clean . "$(RELEASE)" \
 		"export CARGO_BUILD_TARGET; for CARGO_BUILD_TARGET in $(RUST_arm64) $(RUST_amd64); do $(CLEAN_MAKE) deb; done; $(CLEAN_MAKE) rock" \
 		$(filter %.deb,$(RELEASED)) $(addprefix rock/,$(filter %.rock,$(RELEASED)))
-	"$(CYCLONEDX)" cyclonedx --quiet --format json --no-default-features --features lua54 --override-filename sbom.cdx
+	"$(CYCLONEDX)" cyclonedx --quiet --format json --no-default-features --features lua54 \
+		--no-build-deps --target $(RUST_amd64) --override-filename sbom.cdx
 	sed 's,$(CURDIR),,g' sbom.cdx.json >"$(RELEASE)/prosody-push_$(VERSION).cdx.json"
 	rm sbom.cdx.json
 	awk '/^## / { entry++ } entry == 1' CHANGELOG.md >"$(RELEASE)/NOTES.md"
