@@ -26,6 +26,11 @@ DPKG_ARCHITECTURE = dpkg-architecture $(if $(CARGO_BUILD_TARGET),-f -t$(subst -u
 DEB = $(TARGET)/prosody-push_$(DEB_VERSION)_$(or $(ARCH),$(shell $(DPKG_ARCHITECTURE) -qDEB_HOST_ARCH)).deb
 RUST_amd64 = x86_64-unknown-linux-gnu
 RUST_arm64 = aarch64-unknown-linux-gnu
+# Of the command line only: many environments have one.
+ARCH =
+ifneq ($(ARCH),)
+RUST_ARCH := $(or $(RUST_$(ARCH)),$(error ARCH is amd64 or arm64))
+endif
 CLEAN_MAKE = make DEB_VERSION=$(DEB_VERSION) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH)
 RELEASE = $(TARGET)/release-$(VERSION)
 AS_ROOT = $(if $(filter-out 0,$(shell id -u)),sudo )
@@ -83,9 +88,9 @@ install: files ## library and modules; DESTDIR, PREFIX, PLUGINDIR, LUA_CMOD say 
 	@echo "    modules_enabled = { …; \"cloud_notify\" }"
 	@echo "Then restart Prosody."
 
-ifdef ARCH
+ifneq ($(ARCH),)
 deb:
-	$(AS_ROOT)packaging/clean . "$(TARGET)" "$(CLEAN_MAKE) deb CARGO_BUILD_TARGET=$(RUST_$(ARCH))" "$(notdir $(DEB))"
+	$(AS_ROOT)packaging/clean . "$(TARGET)" "$(CLEAN_MAKE) deb CARGO_BUILD_TARGET=$(RUST_ARCH)" "$(notdir $(DEB))"
 	@$(SAY_DEB)
 else
 deb: ## a package for Debian's Prosody; ARCH=amd64 or arm64 builds it in a clean Debian 12, for 12 and 13, and wants sudo
@@ -218,7 +223,7 @@ $(BEFORE):
 
 debian: ## package and rock on clean Debians, 12 to sid, or with ARCH=arm64 the package; wants root, or sudo (some 25 minutes)
 	spec/support/deps debian
-ifdef ARCH
+ifneq ($(ARCH),)
 	$(MAKE) deb ARCH=$(ARCH)
 	$(AS_ROOT)env ARCH=$(ARCH) PACKAGE="$(DEB)" lua5.4 $(BUSTED) spec/debian_spec.lua
 else
