@@ -104,7 +104,6 @@ local function describe_suite(suite, prosody, next_suite)
 		setup(function ()
 			debian = root.bootstrap(suite, ARCH);
 			server = new_server();
-			debian:run("apt-get update -qq");
 		end);
 		teardown(function () debian:remove(); end);
 
