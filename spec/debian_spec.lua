@@ -10,9 +10,10 @@ local ARCH = assert(os.getenv("ARCH"), "ARCH is its architecture");
 -- Only with the machine's own architecture: the package of the last release, and the rock.
 local BEFORE, ROCK = os.getenv("BEFORE"), os.getenv("ROCK");
 
--- Each suite with its Prosody. In qemu everything takes five times as long.
+-- Each suite with its Prosody. Debian 12's init script cannot restart Prosody; systemd can. In qemu everything takes ten times as
+-- long: one suite will do.
 local SUITES = {
-	{ "bookworm", "0.12", next = "trixie" };
+	{ "bookworm", "0.12", next = "trixie", no_restart = true };
 	{ "bookworm-backports", "13.0" };
 	{ "trixie", "13.0", foreign = true };
 	{ "trixie-backports", "13.0" };
@@ -98,7 +99,7 @@ local function version_of(package)
 	return package:match("_([^_]+)_");
 end
 
-local function describe_suite(suite, prosody, next_suite)
+local function describe_suite(suite, prosody, traits)
 	describe("in a clean Debian "..suite, function ()
 		local debian, server;
 		setup(function ()
@@ -163,8 +164,14 @@ local function describe_suite(suite, prosody, next_suite)
 				quietly invoke-rc.d prosody stop
 				quietly dpkg -i FILE; pid
 			]]):gsub("FILE", file));
-			local before, installed, removed = output:match("^(%d+)\n(%d+)\n(%d+)\nnone\n$");
-			assert.is_true(before and before ~= installed and installed ~= removed, output..debian:read("/output"));
+			local before, installed, removed = output:match("^(%d+)\n(%d+)\n(%d+)\n");
+			if traits.no_restart then
+				assert.equal(before, installed);
+				assert.matches("If Prosody runs, restart it", debian:read("/output"));
+			else
+				assert.is_true(before ~= installed and installed ~= removed, output..debian:read("/output"));
+				assert.matches("\nnone\n$", output);
+			end
 		end);
 
 		it("the package asks systemd for a restart, of a Prosody that runs", function ()
@@ -190,10 +197,10 @@ local function describe_suite(suite, prosody, next_suite)
 			end);
 		end
 
-		if next_suite and BEFORE then
-			it("the package stays, and works, when Debian becomes "..next_suite, function ()
+		if traits.next and BEFORE then
+			it("the package stays, and works, when Debian becomes "..traits.next, function ()
 				install(PACKAGE:match("/[^/]+$"));
-				debian:run(("sed -i s/%s/%s/ /etc/apt/sources.list && apt-get update -qq"):format(suite, next_suite));
+				debian:run(("sed -i s/%s/%s/ /etc/apt/sources.list && apt-get update -qq"):format(suite, traits.next));
 				debian:run("apt-get -y -o Dpkg::Options::=--force-confold dist-upgrade");
 				assert.equal("13.0", version("prosody"):match("^%d+%.%d+"));
 				assert.equal(version_of(PACKAGE), version("prosody-push"));
@@ -204,7 +211,7 @@ local function describe_suite(suite, prosody, next_suite)
 end
 
 for _, each in ipairs(SUITES) do
-	if each.foreign or BEFORE then describe_suite(each[1], each[2], each.next); end
+	if each.foreign or BEFORE then describe_suite(each[1], each[2], each); end
 end
 
 -- No builder of containers is needed: the lines that matter are run in clean Debians.
