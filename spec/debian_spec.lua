@@ -19,6 +19,7 @@ local SUITES = {
 	{ "trixie-backports", "13.0" };
 	{ "sid", "13.0" };
 };
+local LOG = "/var/log/prosody/prosody.log";
 local OURS = "Push notifications by prosody%-push";
 
 -- In front of what Debian's configuration says: loopback only, on ports that are free.
@@ -66,9 +67,11 @@ end
 
 -- Starts Prosody, sees a message for a phone that is away wake it, by Push 2.0 too if that is there, and gives what was logged.
 local function log_of_a_push(debian, server, has_push2)
-	local before = #debian:read("/var/log/prosody/prosody.log");
+	local before = #debian:read(LOG);
 	debian:start("prosody", "prosody -F");
 	local ok, err = pcall(function ()
+		-- In qemu this may take a minute.
+		net.wait(function () return debian:read(LOG):find("Activated service 'component'", before + 1, true); end, "the start", 120);
 		local app = appserver.connect(server, "push.localhost");
 		local phone = client.connect(server, "romeo");
 		assert.equal("result", phone:enable_push({ jid = app.jid, node = "n" }).attr.type);
@@ -90,7 +93,7 @@ local function log_of_a_push(debian, server, has_push2)
 		app:disconnect();
 	end);
 	debian:stop();
-	local log = debian:read("/var/log/prosody/prosody.log"):sub(before + 1);
+	local log = debian:read(LOG):sub(before + 1);
 	if not ok then error(tostring(err).."\n"..debian:read("/output")..log, 0); end
 	return log;
 end
