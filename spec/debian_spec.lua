@@ -149,7 +149,7 @@ local function describe_suite(suite, prosody, traits)
 		if BEFORE then
 			it("the package takes the place of the last release's, whose registrations it keeps", function ()
 				install(debian:add(BEFORE));
-				assert.matches(OURS.." "..version_of(BEFORE):gsub("%p", "%%%0"), log_of_a_push(debian, server));
+				assert.matches(OURS.." "..version_of(BEFORE):gsub("%p", "%%%0"), log_of_a_push(debian, server, true));
 				local registrations = debian:run("cat /var/lib/prosody/localhost/cloud_notify/romeo.dat");
 				install(debian:add(PACKAGE));
 				assert.equal(version_of(PACKAGE), version("prosody-push"));
