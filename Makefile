@@ -22,7 +22,8 @@ ROCKS = $(TARGET)/rock
 export DEB_VERSION := $(or $(DEB_VERSION),$(shell packaging/version))
 export SOURCE_DATE_EPOCH := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null || date +%s))
 # Asks about the machine that is built for: this one, or CARGO_BUILD_TARGET.
-DPKG_ARCHITECTURE = dpkg-architecture $(if $(CARGO_BUILD_TARGET),-f -t$(subst -unknown,,$(CARGO_BUILD_TARGET)))
+GNU_TARGET = $(subst -unknown,,$(CARGO_BUILD_TARGET))
+DPKG_ARCHITECTURE = $(if $(GNU_TARGET),CC=$(GNU_TARGET)-gcc )dpkg-architecture $(if $(GNU_TARGET),-t$(GNU_TARGET))
 DEB = $(TARGET)/prosody-push_$(DEB_VERSION)_$(or $(ARCH),$(shell $(DPKG_ARCHITECTURE) -qDEB_HOST_ARCH)).deb
 RUST_amd64 = x86_64-unknown-linux-gnu
 RUST_arm64 = aarch64-unknown-linux-gnu
