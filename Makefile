@@ -22,10 +22,16 @@ ROCKS = $(TARGET)/rock
 export DEB_VERSION := $(or $(DEB_VERSION),$(shell packaging/version))
 export SOURCE_DATE_EPOCH := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null || date +%s))
 # Asks about the machine that is built for: this one, or CARGO_BUILD_TARGET.
-DPKG_ARCHITECTURE = dpkg-architecture $(if $(CARGO_BUILD_TARGET),-f -t$(subst -unknown,,$(CARGO_BUILD_TARGET)))
+GNU_TARGET = $(subst -unknown,,$(CARGO_BUILD_TARGET))
+DPKG_ARCHITECTURE = $(if $(GNU_TARGET),CC=$(GNU_TARGET)-gcc )dpkg-architecture $(if $(GNU_TARGET),-t$(GNU_TARGET))
 DEB = $(TARGET)/prosody-push_$(DEB_VERSION)_$(or $(ARCH),$(shell $(DPKG_ARCHITECTURE) -qDEB_HOST_ARCH)).deb
 RUST_amd64 = x86_64-unknown-linux-gnu
 RUST_arm64 = aarch64-unknown-linux-gnu
+# Of the command line only: many environments have one.
+ARCH =
+ifneq ($(ARCH),)
+RUST_ARCH := $(or $(RUST_$(ARCH)),$(error ARCH is amd64 or arm64))
+endif
 CLEAN_MAKE = make DEB_VERSION=$(DEB_VERSION) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH)
 RELEASE = $(TARGET)/release-$(VERSION)
 AS_ROOT = $(if $(filter-out 0,$(shell id -u)),sudo )
@@ -34,7 +40,8 @@ BUSTED = /usr/bin/busted -o spec/support/output.lua
 
 # Specs that need no server of a certain version, and those that run on each version under test. What stores runs on each
 # storage, too; it is the same in 13.0.1 and in the newest 13.0.x that Debian has.
-SPECS = spec/boundary_spec.lua spec/facts_spec.lua spec/support_spec.lua spec/install_spec.lua spec/rocks_spec.lua
+SPECS = spec/boundary_spec.lua spec/facts_spec.lua spec/support_spec.lua spec/package_spec.lua \
+	spec/install_spec.lua spec/rocks_spec.lua
 SERVERS = 0.12 13.0 newest
 SERVER_SPECS = spec/faults_spec.lua spec/parity_spec.lua spec/tigase_parity_spec.lua spec/upgrade_spec.lua spec/docs_spec.lua
 STORING_SERVERS = 0.12 13.0
@@ -84,9 +91,9 @@ install: files ## library and modules; DESTDIR, PREFIX, PLUGINDIR, LUA_CMOD say 
 	@echo "    modules_enabled = { …; \"cloud_notify\" }"
 	@echo "Then restart Prosody."
 
-ifdef ARCH
+ifneq ($(ARCH),)
 deb:
-	$(AS_ROOT)packaging/clean . "$(TARGET)" "$(CLEAN_MAKE) deb CARGO_BUILD_TARGET=$(RUST_$(ARCH))" "$(notdir $(DEB))"
+	$(AS_ROOT)packaging/clean . "$(TARGET)" "$(CLEAN_MAKE) deb CARGO_BUILD_TARGET=$(RUST_ARCH)" "$(notdir $(DEB))"
 	@$(SAY_DEB)
 else
 deb: ## a package for Debian's Prosody; ARCH=amd64 or arm64 builds it in a clean Debian 12, for 12 and 13, and wants sudo
@@ -229,7 +236,7 @@ $(BEFORE):
 
 debian: ## package and rock on clean Debians, 12 to sid, or with ARCH=arm64 the package; wants root, or sudo (some 25 minutes)
 	spec/support/deps debian
-ifdef ARCH
+ifneq ($(ARCH),)
 	$(MAKE) deb ARCH=$(ARCH)
 	$(AS_ROOT)env ARCH=$(ARCH) PACKAGE="$(DEB)" lua5.4 $(BUSTED) spec/debian_spec.lua
 else
@@ -252,7 +259,8 @@ release: tagged $(CYCLONEDX) ## packages, rocks, SBOM, checksums and notes of th
 	$(AS_ROOT)packaging/clean . "$(RELEASE)" \
 		"export CARGO_BUILD_TARGET; for CARGO_BUILD_TARGET in $(RUST_arm64) $(RUST_amd64); do $(CLEAN_MAKE) deb; done; $(CLEAN_MAKE) rock" \
 		$(filter %.deb,$(RELEASED)) $(addprefix rock/,$(filter %.rock,$(RELEASED)))
-	"$(CYCLONEDX)" cyclonedx --quiet --format json --no-default-features --features lua54 --override-filename sbom.cdx
+	"$(CYCLONEDX)" cyclonedx --quiet --format json --no-default-features --features lua54 \
+		--no-build-deps --target $(RUST_amd64) --override-filename sbom.cdx
 	sed 's,$(CURDIR),,g' sbom.cdx.json >"$(RELEASE)/prosody-push_$(VERSION).cdx.json"
 	rm sbom.cdx.json
 	awk '/^## / { entry++ } entry == 1' CHANGELOG.md >"$(RELEASE)/NOTES.md"

@@ -5,6 +5,7 @@
 --   debian:start("prosody", "prosody -F")      as that user, until debian:stop(); what it prints goes to /output
 --   debian:read(path)  debian:write(path, text)
 --   debian:add(file)      a file of the machine, into its root folder: gives its path there
+--   debian:add_tree(path)      the work tree, but for what .containerignore names
 --   debian:remove()
 --
 -- All runs in namespaces of its own, whose processes and mounts go with their first process. And that goes, and the folder,
@@ -44,7 +45,7 @@ end
 
 function root.bootstrap(suite, architecture)
 	local self = new();
-	local ok, err = pcall(run, ("%s--mount-proc spec/support/bootstrap %s %s --include=ca-certificates %s"):format(
+	local ok, err = pcall(run, ("%s--mount-proc spec/support/bootstrap %s %s %s"):format(
 		NAMESPACES, suite, self.dir, architecture and "--architectures="..architecture or ""));
 	if ok then return self; end
 	self:remove();
@@ -84,6 +85,11 @@ end
 function methods:add(file)
 	run(("cp %s %s/"):format(file, self.dir));
 	return file:match("/[^/]+$");
+end
+
+function methods:add_tree(path)
+	run(("sh -c 'tar --create --exclude-from=.containerignore --owner=0 --group=0 . | tar --extract --directory=%s%s'")
+		:format(self.dir, path));
 end
 
 function methods:read(path)
