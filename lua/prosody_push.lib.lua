@@ -168,8 +168,14 @@ function tick()
 	return delay;
 end
 
--- Whether somebody may ask if a sender is in the roster.
+-- Whether a registration may ask if a sender is in the roster.
 local asks_for_roster = false;
+
+-- An extension was switched: the library looks at more of a stanza, or at less.
+local function relearn(may_ask_for_roster)
+	asks_for_roster = may_ask_for_roster;
+	facts_about.learn();
+end
 
 -- Tells the engine of an event of a user, and performs; where it has not got the registrations, loads them and tells it
 -- again. The arguments are those of the longest method, the first two of an event with a stanza its word of facts and its sender:
@@ -227,10 +233,7 @@ local function push_test(user, given, on_sent)
 	return not perform(user, nil, given, details, iq);
 end
 
--- Switched on by modules of their own.
-local extensions = {};
-
-local desk = module:require "prosody_push_desk"(engine, store, sessions, registrations.remove, push_test, extensions);
+local desk = module:require "prosody_push_desk"(engine, store, sessions, registrations.remove, push_test);
 
 local remove_refused = background("the end of a registration that was refused", remove_failing);
 
@@ -268,25 +271,6 @@ local function sent(session, stanza)
 	if session.username and engine:is_activity(facts_about.word(session.username, stanza)) then
 		session.last_activity = os.time();
 	end
-end
-
-
----- Extensions ----
-
--- Another author's module of that name encrypts what it sees of our pushes.
-local function look_for_encryption()
-	engine:extend("encrypted elsewhere", not extensions.encrypted and modulemanager.is_loaded(host, "cloud_notify_encrypted"));
-end
-module:hook("module-loaded", guarded("a module that was loaded", look_for_encryption));
-module:hook("module-unloaded", guarded("a module that was unloaded", look_for_encryption));
-look_for_encryption();
-
--- Switches an extension on or off.
-local function extend(name, is_on)
-	extensions[name] = is_on;
-	asks_for_roster = engine:extend(name, is_on);
-	facts_about.learn();
-	look_for_encryption();
 end
 
 
@@ -379,7 +363,7 @@ return {
 	answer = answer;
 	sent = sent;
 	load_admin = load_admin;
-	extend = extend;
+	relearn = relearn;
 	save = save;
 	restore = restore;
 	unload = unload;

@@ -1,5 +1,5 @@
 ---@meta prosody_push
--- The contract between the shim and the library (src/lua/mod.rs). Not installed; spec/boundary_spec.lua checks it.
+-- The contract between the shim and the library (src/lua/). Not installed; spec/boundary_spec.lua checks it.
 --
 -- No method raises for what users, app servers or stores contain. Events of messages give details of the stanzas where
 -- other modules see them, or false if the user's registrations are not in memory: load() them and ask again. Then the
@@ -24,11 +24,20 @@ function prosody_push.log_debug(on) end
 ---@param stanza_metatable table                 what makes a table a stanza
 ---@param normal fun(jid: string): string?       util.jid's prep: the normal form of a JID, nil for what is none
 ---@param log fun(level: string, format: string, line: string)
----@return prosody_push.Engine
+---@return prosody_push.PushEngine|prosody_push.Push2Engine
 function prosody_push.new(host, protocol, option, stanza_metatable, normal, log) end
 
+---What the engines of both protocols have.
 ---@class prosody_push.Engine
 local Engine = {};
+
+---The engine of XEP-0357.
+---@class prosody_push.PushEngine: prosody_push.Engine
+local PushEngine = {};
+
+---The engine of Push 2.0.
+---@class prosody_push.Push2Engine: prosody_push.Engine
+local Push2Engine = {};
 
 ---What to look at in an element.
 ---@class prosody_push.Rule
@@ -76,7 +85,11 @@ function Engine:known() end
 ---@param name "encrypted"|"encrypted elsewhere"|"filters"|"priority"
 ---@param on boolean
 ---@return boolean
-function Engine:extend(name, on) end
+function PushEngine:extend(name, on) end
+
+---Which of Tigase's extensions are on, by the names that extend() takes.
+---@return table<string, boolean>
+function PushEngine:extensions() end
 
 ---Whether a registration's filter asks for the user's roster, and the word does not tell yet.
 ---@param user string
@@ -113,7 +126,7 @@ function Engine:forget(user) end
 ---@param user string
 ---@return string? identifier
 ---@return string jid_or_error
-function Engine:address(jid, node, user) end
+function PushEngine:address(jid, node, user) end
 
 ---The registration that a client made, by its SASL2 user agent id, or if it has none by its resource: the newest.
 ---@param user string
@@ -130,7 +143,7 @@ function Engine:of_client(user, records, client_id, resource) end
 ---@param enable table
 ---@return string? condition
 ---@return string? text
-function Engine:refusal(identifier, record, enable) end
+function PushEngine:refusal(identifier, record, enable) end
 
 ---What a client of Push 2.0 asks for in <enable>, as the store is to have it; or condition and text of the error for it.
 ---@param enable table
@@ -139,11 +152,11 @@ function Engine:refusal(identifier, record, enable) end
 ---@return { service: string, client: string, matches: table[] }? record
 ---@return string? condition
 ---@return string? text
-function Engine:ask(enable, user, identifier) end
+function Push2Engine:ask(enable, user, identifier) end
 
 ---What an account announces for Push 2.0.
 ---@return string[]
-function Engine:features() end
+function Push2Engine:features() end
 
 ---A registration was stored: its failures so far do not count.
 ---@param now number                seconds since 1970
@@ -168,7 +181,7 @@ function Engine:admit(user, records, newest, now) end
 ---@param jid string
 ---@param node string?
 ---@return string[] identifiers
-function Engine:matching(user, records, jid, node) end
+function PushEngine:matching(user, records, jid, node) end
 
 ---Of a user's registrations: those that are woken, and those that are not because there are too many (push_max_devices). What
 ---cannot be read is in neither.
@@ -186,7 +199,7 @@ function Engine:standing(user, records) end
 ---@param jid string?                of the affiliation
 ---@param affiliation string?
 ---@return string[] identifiers
-function Engine:revoked(user, records, from, node, jid, affiliation) end
+function PushEngine:revoked(user, records, from, node, jid, affiliation) end
 
 ---For each stanza what cloud_notify/push tells of it.
 ---@alias prosody_push.Details { identifier: string, important: boolean, summary: table<string, string> }[]

@@ -10,8 +10,8 @@ local desks = module:shared("/*/prosody_push/desks");
 local place = module.host.."/"..module.name;
 
 -- engine; store, sessions: those of the libraries of these names; remove(user, identifier, why); push_test(user, given, on_sent): sends
--- a ping to the records given, when on_sent(id) knows it, and gives whether it left; extensions: those that are on.
-return function (engine, store, sessions, remove, push_test, extensions)
+-- a ping to the records given, when on_sent(id) knows it, and gives whether it left.
+return function (engine, store, sessions, remove, push_test)
 	-- id of a push -> say(text), of the test that waits for what becomes of it, and when it began
 	local waiting = {};
 
@@ -100,7 +100,8 @@ return function (engine, store, sessions, remove, push_test, extensions)
 		counts = function () return engine:counts(); end;
 		sizes = function () return engine:sizes(); end;
 		app_servers = function () return engine:app_servers(); end;
-		extensions = extensions;
+		-- Those of Tigase's extensions that are on, by name.
+		extensions = function () return engine.extensions and engine:extensions() or {}; end;
 		max_hibernation = engine:max_hibernation();
 		wake_before = engine:wake_before();
 	};

@@ -11,34 +11,27 @@
 //! clock: both are arguments.
 
 pub mod address;
-pub mod calls;
-pub mod coalesce;
 pub mod config;
+pub mod context;
 pub mod crypto;
-pub mod dedup;
 pub mod delivery;
 pub mod element;
 pub mod engine;
-pub mod facts;
-pub mod holders;
 pub mod ids;
-pub mod importance;
-pub mod journal;
 #[cfg(feature = "mlua")]
 pub mod lua;
-pub mod mention;
+pub mod memory;
 pub mod ns;
 pub mod protocol;
 pub mod push2;
 pub mod reason;
 pub mod registration;
+pub mod rules;
 pub mod stanza_error;
-pub mod stats;
-pub mod summary;
 pub mod text;
 pub mod tigase;
 pub mod time;
-pub mod walk;
+pub mod xep0357;
 pub mod xml;
 
 /// The shim refuses a library of another version: after an update the old one stays in a server that was reloaded,

@@ -9,11 +9,15 @@ use proptest::prelude::*;
 use prosody_push::config::Config;
 use prosody_push::element::{Element, Node, Packed};
 use prosody_push::engine::{Done, Push, Verdict};
-use prosody_push::facts::{BODY, Message};
-use prosody_push::holders::Holders;
-use prosody_push::registration::{Devices, Registration, admit, app_server, identifier};
-use prosody_push::summary::{Publish, Summary};
+use prosody_push::registration::Registration;
+use prosody_push::registration::devices::{Devices, admit};
+use prosody_push::registration::holders::Holders;
+use prosody_push::rules::facts::{BODY, Message};
 use prosody_push::time::Millis;
+use prosody_push::xep0357::Xep0357;
+use prosody_push::xep0357::asked::{Asked, identifier};
+use prosody_push::xep0357::enable::app_server;
+use prosody_push::xep0357::summary::{Publish, Summary};
 use support::{Dom, Host, SECOND, compose, is_stranger, one_by_one, registration};
 
 /// Any text that XML can hold.
@@ -90,12 +94,12 @@ struct World {
     devices: BTreeMap<u8, i64>,
     heard: HashSet<(u8, u8)>,
     /// When each left.
-    in_flight: Vec<(Millis, Push)>,
+    in_flight: Vec<(Millis, Push<Xep0357>)>,
     /// Devices that have to hear of something, since when.
     waiting: HashMap<u8, Millis>,
 }
 
-fn device(push: &Push) -> u8 {
+fn device(push: &Push<Xep0357>) -> u8 {
     push.registration.node().and_then(|node| node.parse().ok()).expect("the node is the device")
 }
 
@@ -174,7 +178,7 @@ impl World {
         &mut self,
         id: u8,
         concerned: Vec<u8>,
-        happens: impl FnOnce(&mut Host, &Message) -> Vec<Push>,
+        happens: impl FnOnce(&mut Host, &Message) -> Vec<Push<Xep0357>>,
     ) -> Result<(), TestCaseError> {
         let name = id.to_string();
         let message = Message { word: BODY, name: Some(&name), ..Message::default() };
@@ -281,7 +285,7 @@ proptest! {
         now in 0i64..20,
     ) {
         let by_name: HashMap<_, _> = stored.into_iter().collect();
-        let all = || by_name.iter().map(|(node, timestamp)| registration("p", node, *timestamp)).collect::<Vec<Registration>>();
+        let all = || by_name.iter().map(|(node, timestamp)| registration("p", node, *timestamp)).collect::<Vec<Registration<Asked>>>();
         let new = identifier("p", Some("new"));
         let mut with_new = all();
         with_new.push(registration("p", "new", now));

@@ -4,9 +4,9 @@ mod support;
 
 use prosody_push::config::Config;
 use prosody_push::element::{Element, Node};
-use prosody_push::facts::{BODY, Message};
-use prosody_push::importance::judge;
-use prosody_push::summary::{Publish, Summary};
+use prosody_push::rules::facts::{BODY, Message};
+use prosody_push::rules::importance::judge;
+use prosody_push::xep0357::summary::{Publish, Summary};
 use support::{compose, element, parse};
 use xmpp_parsers::data_forms::{DataForm, DataFormType};
 use xmpp_parsers::iq::Iq;
@@ -113,7 +113,7 @@ fn the_options_decide_what_an_app_server_learns() {
     };
     let some = |text: &str| Some(text.to_owned());
     let empty = Message { word: 0, body: None, ..CHAT };
-    let encrypted = Message { word: prosody_push::facts::ENCRYPTED, body: None, ..CHAT };
+    let encrypted = Message { word: prosody_push::rules::facts::ENCRYPTED, body: None, ..CHAT };
 
     let config = Config::default();
     assert_eq!(summary(&config, CHAT), (None, some("New Message!")));

@@ -1,5 +1,6 @@
 -- XEP-0357: Push Notifications. Hooks Prosody's events; the rules are in Rust, see prosody_push.lib.lua.
 
+local is_loaded = require "core.modulemanager".is_loaded;
 local user_exists = require "core.usermanager".user_exists;
 local jid_node = require "util.jid".node;
 local st = require "util.stanza";
@@ -101,17 +102,34 @@ module:hook("iq/host", guarded("the answer to a push", function (event)
 	end
 end), 10);
 
--- For the modules of Tigase's extensions: switches one on while `extension`, a module, is loaded, and announces it.
+
+---- Tigase's extensions ----
+
+-- Another author's module of that name encrypts what it sees of our pushes.
+local function look_for_encryption()
+	engine:extend("encrypted elsewhere", not engine:extensions().encrypted and is_loaded(module.host, "cloud_notify_encrypted"));
+end
+module:hook("module-loaded", guarded("a module that was loaded", look_for_encryption));
+module:hook("module-unloaded", guarded("a module that was unloaded", look_for_encryption));
+look_for_encryption();
+
+local function switch(name, is_on)
+	push.relearn(engine:extend(name, is_on));
+	look_for_encryption();
+end
+
+-- For the modules of the extensions: switches one on while `extension`, a module, is loaded, and announces it.
 -- luacheck: globals extend
 function extend(extension, name, features)
-	push.extend(name, true);
+	switch(name, true);
 	extension:hook("account-disco-info", function (event)
 		for _, feature in ipairs(features) do event.reply:tag("feature", { var = feature }):up(); end
 	end);
 	function extension.unload()
-		push.extend(name, false);
+		switch(name, false);
 	end
 end
+
 
 push.load_admin();
 

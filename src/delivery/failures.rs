@@ -14,15 +14,10 @@ use std::rc::Rc;
 use lru::LruCache;
 use tracing::debug;
 
-use crate::protocol::Protocol;
-use crate::registration::Registration;
+use crate::protocol::Policy;
 use crate::stanza_error::StanzaError;
 use crate::time::{DAY, HOUR, Millis, Moment};
 
-/// How long transport may fail before an XEP-0357 registration goes.
-pub const TRANSPORT_PATIENCE: Millis = 30 * DAY;
-/// How long a push service of Push 2.0 may fail: the draft's least.
-pub const SERVICE_PATIENCE: Millis = 72 * HOUR;
 /// What a gap between two failures counts for at most.
 const LONGEST_GAP: Millis = DAY;
 /// Users whose failures are remembered; the one whose failed least recently is forgotten first.
@@ -58,7 +53,7 @@ pub type Histories = BTreeMap<Rc<str>, History>;
 
 /// The failures of all registrations.
 pub struct Failures {
-    protocol: Protocol,
+    policy: &'static Policy,
     max_errors: u32,
     users: LruCache<Rc<str>, Histories>,
 }
@@ -85,8 +80,8 @@ impl History {
 }
 
 impl Failures {
-    pub fn new(protocol: Protocol, max_errors: u32) -> Self {
-        Failures { protocol, max_errors, users: LruCache::new(USERS) }
+    pub fn new(policy: &'static Policy, max_errors: u32) -> Self {
+        Failures { policy, max_errors, users: LruCache::new(USERS) }
     }
 
     /// Of a registration.
@@ -99,54 +94,51 @@ impl Failures {
         self.users.peek(user)
     }
 
-    /// Counts an error; gives the registration if it has to go.
+    /// Counts an error that came for a push to `device` at `app_server`. Returns the registration if it has to go.
     pub fn count(
         &mut self,
         now: Moment,
         user: &Rc<str>,
-        registration: &Registration,
+        device: &Rc<str>,
+        app_server: &str,
         error: StanzaError,
     ) -> Option<Gone> {
-        let device = &registration.identifier;
         let history = self.users.get_or_insert_mut(user.clone(), Histories::new).entry(device.clone()).or_default();
         let StanzaError { kind, condition, text, .. } = error;
         let (refused, text) = (!error.is_of_transport(), text.unwrap_or("no text"));
-        let why = match self.protocol {
-            Protocol::Push if !refused => {
-                debug!("Push for {user} to {device} failed on its way ({kind}/{condition}, {text})");
-                if history.failed(now) < TRANSPORT_PATIENCE {
-                    return None;
-                }
-                let days = TRANSPORT_PATIENCE / DAY;
-                format!("no push has reached it on {days} days, the last error was {kind}/{condition}: {text}")
+        let Policy { tells_refusals, patience, .. } = *self.policy;
+        let why = if !tells_refusals {
+            history.refusals = history.refusals.saturating_add(1);
+            let failures = history.refusals;
+            debug!(
+                "Push for {user} to {device} at {app_server} failed ({kind}/{condition}, {text}): {failures} in a row"
+            );
+            if history.failed(now) < patience {
+                return None;
             }
-            Protocol::Push => {
-                history.since = None;
-                history.refusals = history.refusals.saturating_add(1);
-                let (refusals, max) = (history.refusals, self.max_errors);
-                debug!(
-                    "Push for {user} to {device} was refused ({kind}/{condition}, {text}): {refusals} of {max} in a row"
-                );
-                if refusals < max {
-                    return None;
-                }
-                format!("it refused {refusals} pushes in a row, the last with {kind}/{condition}: {text}")
+            let hours = patience / HOUR;
+            format!(
+                "all pushes to {app_server} have failed for {hours} hours, {failures} in a row, the last with \
+                 {kind}/{condition}: {text}"
+            )
+        } else if refused {
+            history.since = None;
+            history.refusals = history.refusals.saturating_add(1);
+            let (refusals, max) = (history.refusals, self.max_errors);
+            debug!(
+                "Push for {user} to {device} was refused ({kind}/{condition}, {text}): {refusals} of {max} in a row"
+            );
+            if refusals < max {
+                return None;
             }
-            Protocol::Push2 => {
-                history.refusals = history.refusals.saturating_add(1);
-                let (failures, service) = (history.refusals, registration.jid());
-                debug!(
-                    "Push for {user} to {device} at {service} failed ({kind}/{condition}, {text}): {failures} in a row"
-                );
-                if history.failed(now) < SERVICE_PATIENCE {
-                    return None;
-                }
-                let hours = SERVICE_PATIENCE / HOUR;
-                format!(
-                    "all pushes to {service} have failed for {hours} hours, {failures} in a row, the last with \
-                     {kind}/{condition}: {text}"
-                )
+            format!("it refused {refusals} pushes in a row, the last with {kind}/{condition}: {text}")
+        } else {
+            debug!("Push for {user} to {device} failed on its way ({kind}/{condition}, {text})");
+            if history.failed(now) < patience {
+                return None;
             }
+            let days = patience / DAY;
+            format!("no push has reached it on {days} days, the last error was {kind}/{condition}: {text}")
         };
         Some(Gone { user: user.clone(), identifier: device.clone(), refused, why })
     }

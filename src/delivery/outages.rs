@@ -10,9 +10,8 @@ use std::rc::Rc;
 
 use lru::LruCache;
 
-use super::ANSWER_TIMEOUT;
 use super::owed::delay;
-use crate::protocol::Protocol;
+use crate::protocol::Policy;
 use crate::stanza_error::{Condition, NO_ANSWER};
 use crate::time::{Millis, Moment, SECOND};
 
@@ -27,7 +26,7 @@ const SILENCE: Millis = 20 * SECOND;
 /// A push service that says nothing of what it takes is back when it has not said anything against one for so long.
 const NO_OBJECTION: Millis = 60 * SECOND;
 /// A push that was tried and has had no answer for so long is lost: it was taken back, or its account is no more.
-const LOST: Millis = 2 * ANSWER_TIMEOUT;
+const LOST: Millis = 240 * SECOND;
 /// App servers that are remembered; the one to which nothing was sent for longest is forgotten first.
 const APP_SERVERS: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
 
@@ -65,18 +64,18 @@ pub enum News {
 
 /// All app servers to which something was sent of late, by JID.
 pub struct Outages {
-    protocol: Protocol,
+    policy: &'static Policy,
     servers: LruCache<String, AppServer>,
 }
 
 impl Outages {
-    pub fn new(protocol: Protocol) -> Self {
-        Outages { protocol, servers: LruCache::new(APP_SERVERS) }
+    pub fn new(policy: &'static Policy) -> Self {
+        Outages { policy, servers: LruCache::new(APP_SERVERS) }
     }
 
     /// A push leaves.
     pub fn sent(&mut self, now: Moment, jid: &str) {
-        if self.protocol == Protocol::Push2 {
+        if !self.policy.answers {
             return;
         }
         let server = self.of(jid);
@@ -191,7 +190,7 @@ impl Outages {
 
     /// Push services that have said nothing against the push that was tried there.
     pub fn unopposed(&self, now: Millis) -> Vec<String> {
-        if self.protocol == Protocol::Push {
+        if self.policy.answers {
             return Vec::new();
         }
         let tried = |server: &AppServer| server.away_since.and(server.tried);
@@ -206,9 +205,9 @@ impl Outages {
     /// When [`due`](Outages::due) has something to give to whom `is_waited_for`, or [`unopposed`](Outages::unopposed) has.
     pub fn next_due(&self, is_waited_for: impl Fn(&str) -> bool) -> Option<Millis> {
         let away = self.servers.iter().filter(|(_, server)| server.away_since.is_some());
-        let due = away.filter_map(|(jid, server)| match (server.tried, self.protocol) {
-            (Some(tried), Protocol::Push2) => Some(tried + NO_OBJECTION),
-            (Some(tried), Protocol::Push) => is_waited_for(jid).then_some(tried + LOST),
+        let due = away.filter_map(|(jid, server)| match (server.tried, self.policy.answers) {
+            (Some(tried), false) => Some(tried + NO_OBJECTION),
+            (Some(tried), true) => is_waited_for(jid).then_some(tried + LOST),
             (None, _) => is_waited_for(jid).then_some(server.due),
         });
         due.min()

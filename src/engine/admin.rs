@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use super::Engine;
 use crate::delivery::outages::AppServer;
-use crate::journal::Decision;
-use crate::stats::Count;
+use crate::memory::journal::Decision;
+use crate::memory::stats::Count;
+use crate::protocol::Protocol;
 use crate::time::Millis;
 
-impl Engine {
+impl<P: Protocol> Engine<P> {
     /// The last decisions for a user, the newest first.
     pub fn decisions(&self, user: &str) -> impl Iterator<Item = &Decision> {
         self.journal.decisions(user)
@@ -52,6 +53,6 @@ impl Engine {
     /// Pushes that are not answered, and registrations and users in memory.
     pub fn sizes(&self) -> (usize, usize, usize) {
         let registrations = self.users.iter().map(|(_, devices)| devices.iter().len()).sum();
-        (self.delivery.in_flight(), registrations, self.users.len())
+        (self.delivery.in_flight().len(), registrations, self.users.len())
     }
 }

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use super::Engine;
-use crate::delivery::Flight;
+use crate::delivery::InFlight;
 use crate::delivery::failures::History;
-use crate::delivery::owed::{Debt, Kind, Tries};
+use crate::delivery::owed::{Debt, Tries};
+use crate::protocol::Protocol;
+use crate::rules::importance::Kind;
 use crate::time::{Millis, Moment, SECOND};
 
 /// How long a change waits to be written, and others with it.
@@ -23,7 +25,7 @@ pub struct Record {
 /// Of one user's devices, by identifier.
 pub type Records = BTreeMap<Rc<str>, Record>;
 
-impl Engine {
+impl<P: Protocol> Engine<P> {
     /// Something of a user's is not as it was written.
     pub(super) fn changed(&mut self, user: &Rc<str>) {
         self.unwritten.insert(user.clone());
@@ -32,7 +34,7 @@ impl Engine {
     /// Pushes that an app server at work would have answered by now are owed, whatever ends the server. A push service of Push 2.0
     /// never answers.
     pub(super) fn look_for_late(&mut self, now: Moment) {
-        if self.delivery.silence().is_some() {
+        if P::POLICY.answers {
             let late = self.delivery.late(now);
             self.unwritten.extend(late);
         }
@@ -50,18 +52,18 @@ impl Engine {
         let users = std::mem::take(&mut self.unwritten);
         // What is tried once more is owed until it is taken, where that is told, and so is what is on its way to an app server that
         // is away.
-        let is_told_of = self.delivery.silence().is_some();
-        let mut tried: HashMap<&str, Vec<&Flight>> = HashMap::new();
-        for flight in self.delivery.flights().filter(|flight| users.contains(&flight.user)) {
-            let is_retried = is_told_of && (flight.tries.is_some() || flight.is_late);
-            if is_retried || self.outages.is_known_away(flight.registration.jid()) {
-                tried.entry(&flight.user).or_default().push(flight);
+        let is_told_of = P::POLICY.answers;
+        let mut tried: HashMap<&str, Vec<&InFlight<P>>> = HashMap::new();
+        for push in self.delivery.in_flight().filter(|push| users.contains(&push.user)) {
+            let is_retried = is_told_of && (push.tries.is_some() || push.is_late);
+            if is_retried || self.outages.is_known_away(push.registration.jid()) {
+                tried.entry(&push.user).or_default().push(push);
             }
         }
         let records = |user: &Rc<str>| {
             let mut records = Records::new();
             let owed = self.owed.of_user(user).map(|debt| (&debt.registration, debt.kind));
-            let tried = tried.get(&**user).into_iter().flatten().map(|flight| (&flight.registration, flight.kind));
+            let tried = tried.get(&**user).into_iter().flatten().map(|push| (&push.registration, push.kind));
             for (registration, kind) in owed.chain(tried).filter(|(_, kind)| *kind != Kind::Call) {
                 let owed = &mut records.entry(registration.identifier.clone()).or_default().owed;
                 *owed = (*owed).max(Some(kind));
@@ -94,7 +96,7 @@ impl Engine {
                 self.outages.is_unknown(now, registration.jid());
                 let tries = Tries { failed: 0, since: now.mono, newest: now.mono };
                 let (user, registration) = (user.clone(), registration.clone());
-                self.owed.put(now.mono, Debt { user, registration, kind, notice: None, call: None, tries }, true);
+                self.owed.put(now.mono, Debt { user, registration, kind, payload: None, call: None, tries }, true);
             }
         }
         self.delivery.failures.set(user, histories);

@@ -1,37 +1,85 @@
-//! What a client of Push 2.0 asks for, from `<enable>` into the store and out of it. Records have the shape of the module
+//! Push 2.0 at the edge to Lua: its records, its stanzas, and what only its clients ask. Records have the shape of the module
 //! that this one replaces, so that either can read what the other has written.
 
 use mlua::prelude::*;
+use uuid::Uuid;
 
-use super::Normal;
-use super::records::{field, string, text_size, timestamp};
-use super::stanza::{attribute, child, children, is, text};
+use super::host::{Host, method};
+use super::protocol::{LooksAt, LuaProtocol, Normal, Scribe, Told};
+use super::stanza::{Writer, attribute, child, children, is, text};
+use super::value::{Text, field, is_set, pairs, string, text_size, timestamp};
+use crate::config::Config;
+use crate::engine::{Engine, Push};
 use crate::ns;
-use crate::push2::registration::{
-    Chat, Keys, MAX_ECHO, MAX_MATCHES, Match, Profile, Refusal, Send, Settings, Signing, chat, grace, service,
-};
-use crate::registration::{MAX_SIZE, Registration};
+use crate::push2::Push2;
+use crate::push2::asked::{Asked, Chat, Match, Profile, Send, features};
+use crate::push2::enable::{MAX_ECHO, MAX_MATCHES, Refusal, chat, grace, service};
+use crate::push2::keys::{Keys, Signing};
+use crate::registration::Registration;
+use crate::rules::facts::MORE_PUSH2;
+use crate::rules::walk::MESSAGE_PUSH2;
+use crate::xep0357::enable::MAX_SIZE;
 use crate::xml::text_width;
 
-/// One record of the store.
-pub fn registration(identifier: &LuaValue, record: &LuaValue, normal: &Normal) -> Option<Registration> {
-    let (identifier, record) = (string(identifier)?, record.as_table()?);
-    let (service, client) = (field(record, "service")?, field(record, "client")?);
-    let service = normal.of(&service).unwrap_or(service);
-    let matches: Option<LuaTable> = record.raw_get("matches").ok()?;
-    let matches = matches.iter().flat_map(|matches| matches.sequence_values::<LuaTable>());
-    let matches = matches.map(|rule| Some(read(&rule.ok()?))).collect::<Option<_>>()?;
-    let mut registration = Registration::new(&identifier, &service, None, None, timestamp(record));
-    registration.push2 = Some(Settings { client: client.into(), matches }.into());
-    Some(registration)
+impl LuaProtocol for Push2 {
+    type Shared = ();
+    type Scribe<'a> = Sender<'a>;
+
+    fn shared(_: &Lua, _: &str, _: &LuaTable) -> LuaResult<()> {
+        Ok(())
+    }
+
+    fn registration(identifier: &LuaValue, record: &LuaValue, normal: &Normal) -> Option<Registration<Asked>> {
+        let (identifier, record) = (string(identifier)?, record.as_table()?);
+        let (service, client) = (field(record, "service")?, field(record, "client")?);
+        let service = normal.of(&service).unwrap_or(service);
+        let matches: Option<LuaTable> = record.raw_get("matches").ok()?;
+        let matches = matches.iter().flat_map(|matches| matches.sequence_values::<LuaTable>());
+        let matches = matches.map(|rule| Some(read(&rule.ok()?))).collect::<Option<_>>()?;
+        let asked = Asked { client: client.into(), matches };
+        Some(Registration::new(&identifier, &service, asked, timestamp(record)))
+    }
+
+    fn looks_at(&self, _: &Config) -> LooksAt {
+        LooksAt { message: &MESSAGE_PUSH2, body: true, more: MORE_PUSH2, sessions: true }
+    }
+
+    fn scribe<'a>(engine: &'a Engine<Self>, (): &'a mut (), writer: Writer<'a>, _: Told<'a>) -> Sender<'a> {
+        Sender { host: &engine.server().host, writer }
+    }
+}
+
+/// Writes the messages of one event.
+pub struct Sender<'a> {
+    host: &'a str,
+    writer: Writer<'a>,
+}
+
+impl Scribe<Push2> for Sender<'_> {
+    fn stanza(&mut self, push: &Push<Push2>) -> LuaResult<LuaTable> {
+        let Push { id, registration, payload } = push;
+        let mut buffer = Uuid::encode_buffer();
+        let id = id.hyphenated().encode_lower(&mut buffer);
+        payload.write(&mut self.writer, id, self.host, registration.jid(), &registration.asked.client)?;
+        self.writer.take()
+    }
+}
+
+/// What only clients of Push 2.0 ask.
+pub fn methods<M: LuaUserDataMethods<Host<Push2>>>(methods: &mut M) {
+    method(methods, "features", |lua, _, ()| lua.create_sequence_from(features()));
+    method(methods, "ask", |lua, host, (enable, user, identifier): (LuaTable, Text, Text)| {
+        Ok(match ask(lua, &enable, &user, &host.engine.server().host, &identifier, &host.normal)? {
+            Ok(record) => (Some(record), None, None),
+            Err(refusal) => (None, Some(refusal.condition()), Some(refusal.text())),
+        })
+    });
 }
 
 fn read(rule: &LuaTable) -> Match {
-    let chats: Option<LuaTable> = rule.raw_get("chats").unwrap_or_default();
-    let chats = chats.iter().flat_map(|chats| chats.pairs::<LuaValue, LuaTable>().flatten());
-    let is_set = |chat: &LuaTable, key| matches!(chat.raw_get(key), Ok(LuaValue::Boolean(true)));
-    let chats = chats.filter_map(|(jid, chat)| {
-        Some(Chat { jid: string(&jid)?.into(), mention: is_set(&chat, "mention"), reply: is_set(&chat, "reply") })
+    let chats = pairs(rule, "chats").into_iter().filter_map(|(jid, chat)| {
+        let chat = chat.as_table()?;
+        Some(Chat { jid: string(&jid)?.into(), mention: is_set(chat, "mention"), reply: is_set(chat, "reply") })
     });
     let mut chats: Vec<_> = chats.collect();
     // Lua's tables have no order, and the same registration is to be known again.
@@ -52,8 +100,7 @@ fn read(rule: &LuaTable) -> Match {
 fn keys(rule: &LuaTable) -> Keys {
     let field = |key| field(rule, key);
     let signing = field("jwt_alg").map(|algorithm| {
-        let claims: Option<LuaTable> = rule.raw_get("jwt_claims").unwrap_or_default();
-        let claims = claims.iter().flat_map(|claims| claims.pairs::<LuaValue, LuaValue>().flatten());
+        let claims = pairs(rule, "jwt_claims").into_iter();
         let mut claims: Vec<_> = claims.filter_map(|(name, value)| Some((string(&name)?, string(&value)?))).collect();
         claims.sort();
         Signing { algorithm: algorithm.into(), key: field("jwt_key").unwrap_or_default().into(), claims }
@@ -62,7 +109,7 @@ fn keys(rule: &LuaTable) -> Keys {
 }
 
 /// The record for an `<enable>` of `user` on `host`, to be stored under `identifier`.
-pub fn ask(
+fn ask(
     lua: &Lua,
     enable: &LuaTable,
     user: &str,

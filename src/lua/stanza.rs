@@ -2,9 +2,9 @@
 
 use mlua::prelude::*;
 
-use super::records::string;
+use super::value::string;
 use crate::element::{Element, Node, Sink};
-use crate::facts::{FIRST_CHILDREN, LAST_CHILDREN};
+use crate::rules::facts::{FIRST_CHILDREN, LAST_CHILDREN};
 
 /// What is deeper or larger in a stanza that is pushed whole is nothing that a notification could show.
 const MAX_DEPTH: usize = 64;

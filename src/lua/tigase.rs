@@ -3,29 +3,24 @@
 
 use mlua::prelude::*;
 
-use super::Normal;
-use super::records::{field, string};
+use super::protocol::Normal;
 use super::stanza::{attribute, children, is, text};
+use super::value::{field, is_set, pairs, string};
 use crate::address::bare;
 use crate::ns;
-use crate::registration::{MAX_SIZE, Refusal};
 use crate::tigase::encrypt::{AES_128_GCM, Aes128Gcm, Encryption, key};
 use crate::tigase::filter::{Allow, Filter, Room};
 use crate::tigase::{Extensions, Settings};
+use crate::xep0357::enable::{MAX_SIZE, Refusal};
 
 /// What the record of a store has; nothing if the client asked for nothing.
 pub fn settings(record: &LuaTable) -> Option<Box<Settings>> {
     let table = |key| record.raw_get::<LuaValue>(key).ok()?.as_table().cloned();
-    let muted =
-        table("muted_jids").iter().flat_map(|muted| muted.pairs::<LuaValue, LuaValue>().flatten()).collect::<Vec<_>>();
-    let rooms = table("groupchat_rules")
-        .iter()
-        .flat_map(|rooms| rooms.pairs::<LuaValue, LuaValue>().flatten())
-        .collect::<Vec<_>>();
+    let (muted, rooms) = (pairs(record, "muted_jids"), pairs(record, "groupchat_rules"));
     let settings = Settings {
         encryption: table("encryption").map(|table| encryption(&table, record)),
         filter: Filter {
-            ignore_unknown: matches!(record.raw_get("filter_unknown"), Ok(LuaValue::Boolean(true))),
+            ignore_unknown: is_set(record, "filter_unknown"),
             muted: muted.iter().filter_map(|(jid, _)| Some(string(jid)?.into())).collect(),
             rooms: rooms.iter().filter_map(|(jid, rule)| room(string(jid)?, rule.as_table()?)).collect(),
         },

@@ -1,11 +1,12 @@
 //! Whether a client wants to be woken for a stanza, and with what.
 
 use crate::address::bare;
-use crate::facts::{ARCHIVED, BODY, CORRECTED, ENCRYPTED, Message, Word};
-use crate::importance::{Importance, judge};
-use crate::mention::User;
-use crate::push2::registration::{Chat, Match, Profile, Send, Settings, WebPush};
+use crate::push2::asked::{Asked, Chat, Match, Profile, Send};
+use crate::push2::keys::WebPush;
 use crate::reason::Reason;
+use crate::rules::facts::{ARCHIVED, BODY, CORRECTED, ENCRYPTED, Message, Word};
+use crate::rules::importance::{Importance, judge};
+use crate::rules::mention::User;
 use crate::time::Millis;
 
 /// What a stanza is worth. To Push 2.0 a correction (XEP-0308) is nothing to show.
@@ -32,9 +33,9 @@ pub struct Case<'a> {
 
 /// With what keys the stanza is to be sent to a client with such settings, or with none, or why it is not. Where several rules
 /// match, none is sent twice, and the content goes along if one of them wants it.
-pub fn matched<'s>(settings: &'s Settings, case: &Case) -> Result<Option<&'s WebPush>, Reason> {
+pub fn matched<'s>(asked: &'s Asked, case: &Case) -> Result<Option<&'s WebPush>, Reason> {
     let mut matched = Err(Reason::NothingAsked);
-    for rule in &settings.matches {
+    for rule in &asked.matches {
         match (rule.objection(case), &rule.send) {
             (None, Send::Encrypted(keys)) => match keys.parsed() {
                 Some(keys) => return Ok(Some(keys)),

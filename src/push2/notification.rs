@@ -3,9 +3,9 @@
 use std::rc::Rc;
 
 use crate::element::Sink;
-use crate::importance::Importance;
 use crate::ns;
 use crate::push2::jwt::Token;
+use crate::rules::importance::Importance;
 
 /// What the client's platform is told of how urgent it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,22 +38,22 @@ impl Priority {
 
 /// The part of a notification that is made for one stanza.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
+pub struct Payload {
     pub priority: Priority,
     /// The stanza in its envelope, encrypted, in base64.
-    pub payload: Option<String>,
+    pub encrypted: Option<String>,
     pub token: Option<Rc<Token>>,
 }
 
-impl Notice {
+impl Payload {
     /// Says only that there is something.
-    pub fn empty(priority: Priority) -> Notice {
-        Notice { priority, payload: None, token: None }
+    pub fn empty(priority: Priority) -> Payload {
+        Payload { priority, encrypted: None, token: None }
     }
 
     /// Bytes that are kept for it.
     pub fn size(&self) -> usize {
-        size_of::<Notice>() + self.payload.as_ref().map_or(0, String::len)
+        size_of::<Payload>() + self.encrypted.as_ref().map_or(0, String::len)
     }
 
     /// Writes the whole stanza, with every namespace, as if a stream had brought it.
@@ -65,9 +65,9 @@ impl Notice {
         if self.priority == Priority::High {
             leaf(sink, "voip", &[("xmlns", ns::PUSH2)], "")?;
         }
-        if let Some(payload) = &self.payload {
+        if let Some(encrypted) = &self.encrypted {
             sink.open("encrypted", &[("xmlns", ns::SCE_RFC8291)])?;
-            leaf(sink, "payload", &[("xmlns", ns::SCE_RFC8291)], payload)?;
+            leaf(sink, "payload", &[("xmlns", ns::SCE_RFC8291)], encrypted)?;
             sink.close()?;
         }
         if let Some(token) = &self.token {

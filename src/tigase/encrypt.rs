@@ -9,8 +9,8 @@ use serde::Serialize;
 use crate::address::bare;
 use crate::crypto::{self, GCM_TAG};
 use crate::element::Sink;
-use crate::facts::{CALL, E2E, ERROR, FILE, GROUPCHAT, Message, Omemo, SUBSCRIBE};
 use crate::ns;
+use crate::rules::facts::{CALL, E2E, ERROR, FILE, GROUPCHAT, Message, Omemo, SUBSCRIBE};
 use crate::text::cut;
 
 /// The algorithm that the specification wants, in `alg` and in the store.

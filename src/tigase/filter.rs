@@ -1,9 +1,9 @@
 //! What a device does not want to be woken for: `tigase:push:filter:{ignore-unknown,muted,groupchat}:0`.
 
 use crate::address::bare;
-use crate::facts::{GROUPCHAT, INVITATION, Message, STRANGER};
-use crate::mention::User;
 use crate::reason::Reason;
+use crate::rules::facts::{GROUPCHAT, INVITATION, Message, STRANGER};
+use crate::rules::mention::User;
 
 /// The filters of one registration.
 #[derive(Debug, Default, PartialEq, Eq)]

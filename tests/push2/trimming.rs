@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use prosody_push::element::{Element, Node};
 use prosody_push::ns;
 use prosody_push::push2::envelope::{LARGEST, envelope};
-use prosody_push::push2::registration::WebPush;
+use prosody_push::push2::keys::WebPush;
 
 use crate::reader::{AUTH, Reader, archive_ids, open, text_of};
 use crate::support::{element, not_random};

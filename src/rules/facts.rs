@@ -1,6 +1,6 @@
 //! What the rules know of a stanza: a word of bits and a few scalars.
 //!
-//! Which elements lead to them is said in [`walk`](crate::walk).
+//! Which elements lead to them is said in [`walk`](crate::rules::walk).
 
 use serde::Serialize;
 

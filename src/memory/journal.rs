@@ -8,13 +8,12 @@ use std::rc::Rc;
 
 use lru::LruCache;
 
-use crate::facts::{
+use crate::ids::Id;
+use crate::reason::Reason;
+use crate::rules::facts::{
     AMENDMENT, ANSWER, BODY, CALL, CALL_ENDS, CHAT_STATE, CORRECTED, ENCRYPTED, ERROR, FILE, GROUPCHAT, HEADLINE,
     INVITATION, IQ_STANZA, PRESENCE_STANZA, PROCEED, RECEIPT, SENT, SUBJECT, SUBSCRIBE, Word,
 };
-use crate::ids::Id;
-use crate::protocol::Protocol;
-use crate::reason::Reason;
 use crate::stanza_error::Condition;
 use crate::time::Millis;
 
@@ -88,12 +87,12 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// In words: what, why, and what came of it.
-    pub fn text(&self, protocol: Protocol) -> String {
+    /// Says in words what it was about, why, and what came of it. `answers` tells whether app servers answer what they take.
+    pub fn text(&self, answers: bool) -> String {
         let is_held = matches!(self.cause, Cause::Released | Cause::Again);
         let what = self.word.map_or(if is_held { "push" } else { "ping" }, kind);
         let outcome = match self.outcome {
-            Outcome::Sent(_, None) if protocol == Protocol::Push => "sent, no answer yet".into(),
+            Outcome::Sent(_, None) if answers => "sent, no answer yet".into(),
             Outcome::Sent(_, None) => "sent, no error so far".into(),
             Outcome::Sent(_, Some(Answer::Taken(after))) => format!("sent, taken after {after} ms"),
             Outcome::Sent(_, Some(Answer::Error(after, error, is_owed))) => {

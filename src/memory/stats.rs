@@ -1,8 +1,8 @@
 //! Counts for the metrics: plain numbers, which are read when somebody asks.
 
-use crate::importance::Importance;
-use crate::journal::Answer;
+use crate::memory::journal::Answer;
 use crate::reason::Reason;
+use crate::rules::importance::Importance;
 use crate::stanza_error::CONDITIONS;
 use crate::time::Millis;
 

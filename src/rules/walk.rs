@@ -4,13 +4,13 @@
 //! [`PRESENCE`] and [`IQ`], and handed to it when it loads. A rule that looks at one more element is one more line here and no
 //! new Lua.
 
-use crate::facts::{
+use crate::ns;
+use crate::rules::facts::{
     AMENDMENT, ANSWER, AT_CLIENT, BODY, CALL, CALL_OVER, CORRECTED, EME, ENCRYPTED, ERROR, EVENT, FALLBACK, FILE,
     GROUPCHAT, HAS_BODY, HEADLINE, INVITATION, IQ_STANZA, LEFT_CLIENT, MEDIA, MENTION, NO_STORE, NOTIFICATION, OMEMO,
     OMEMO_IV, OMEMO_KEY, OMEMO_PAYLOAD, OMEMO_SENDER, PRESENCE_STANZA, PROCEED, RECEIPT, RECEIVED, REPLY_TO, RETRACT,
     RINGING, SENT, SUBJECT, SUBSCRIBE, Word,
 };
-use crate::ns;
 
 /// What to note of an element: the stanza itself or something below it.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::rc::Rc;
 
 use crate::ids::Id;
+use crate::protocol::Protocol;
 use crate::registration::Registration;
 use crate::time::Millis;
 
@@ -27,41 +28,51 @@ pub struct Lane {
 }
 
 /// A push that is to leave now.
-#[derive(Clone, Debug)]
-pub struct Released {
+pub struct Released<P: Protocol> {
     pub lane: Lane,
-    pub registration: Rc<Registration>,
+    pub registration: Rc<Registration<P::Asked>>,
     /// The messages that it stands for, by their deduplication keys.
     pub messages: Vec<u64>,
 }
 
 /// The last push of a lane, and what waits behind it.
-struct Last {
+struct Last<P: Protocol> {
     sent: Millis,
     /// Until it is answered.
     unanswered: Option<Id>,
-    held: Option<Held>,
+    held: Option<Held<P>>,
 }
 
-struct Held {
+struct Held<P: Protocol> {
     due: Millis,
-    registration: Rc<Registration>,
+    registration: Rc<Registration<P::Asked>>,
     messages: Vec<u64>,
 }
 
 /// All lanes of a host on which something happened of late.
-#[derive(Default)]
-pub struct Lanes {
-    lanes: HashMap<Lane, Last>,
+pub struct Lanes<P: Protocol> {
+    lanes: HashMap<Lane, Last<P>>,
     /// When held pushes are due; an entry whose lane says otherwise is out of date.
     due: BinaryHeap<Reverse<(Millis, Lane)>>,
     /// Lanes in the order of their last push, to forget those that are idle.
     recent: VecDeque<(Millis, Lane)>,
 }
 
-impl Lanes {
+impl<P: Protocol> Default for Lanes<P> {
+    fn default() -> Self {
+        Lanes { lanes: HashMap::new(), due: BinaryHeap::new(), recent: VecDeque::new() }
+    }
+}
+
+impl<P: Protocol> Lanes<P> {
     /// Whether a push for `message` may leave now. If not, it is held, and [`release`](Lanes::release) gives it back.
-    pub fn admit(&mut self, now: Millis, lane: &Lane, registration: &Rc<Registration>, message: Option<u64>) -> bool {
+    pub fn admit(
+        &mut self,
+        now: Millis,
+        lane: &Lane,
+        registration: &Rc<Registration<P::Asked>>,
+        message: Option<u64>,
+    ) -> bool {
         self.forget_idle(now);
         let Some(last) = self.lanes.get_mut(lane) else { return true };
         if let Some(held) = &mut last.held {
@@ -118,7 +129,7 @@ impl Lanes {
     }
 
     /// The held pushes that are due by `until`. Each is to be told as [`sent`](Lanes::sent) again.
-    pub fn release(&mut self, now: Millis, until: Millis) -> Vec<Released> {
+    pub fn release(&mut self, now: Millis, until: Millis) -> Vec<Released<P>> {
         self.forget_idle(now);
         let mut released = Vec::new();
         while let Some(Reverse((due, _))) = self.due.peek()
@@ -143,7 +154,8 @@ impl Lanes {
             && sent + SPACING <= now
         {
             let Some((_, lane)) = self.recent.pop_front() else { break };
-            let is_idle = |last: &Last| last.unanswered.is_none() && last.held.is_none() && last.sent + SPACING <= now;
+            let is_idle =
+                |last: &Last<P>| last.unanswered.is_none() && last.held.is_none() && last.sent + SPACING <= now;
             if self.lanes.get(&lane).is_some_and(is_idle) {
                 self.lanes.remove(&lane);
             }
@@ -154,9 +166,11 @@ impl Lanes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::xep0357::Xep0357;
+    use crate::xep0357::asked::Asked;
 
-    fn lane(node: &str) -> (Lane, Rc<Registration>) {
-        let registration = Rc::new(Registration::new(node, "push.example", Some(node), None, 1));
+    fn lane(node: &str) -> (Lane, Rc<Registration<Asked>>) {
+        let registration = Rc::new(Registration::new(node, "push.example", Asked::default(), 1));
         (Lane { user: "romeo".into(), identifier: node.into(), important: true }, registration)
     }
 
@@ -166,7 +180,7 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_of_lanes_that_are_idle() {
-        let mut lanes = Lanes::default();
+        let mut lanes = Lanes::<Xep0357>::default();
         for i in 0..100 {
             let (lane, registration) = lane(&i.to_string());
             assert!(lanes.admit(0, &lane, &registration, None));
@@ -179,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_hold_that_was_moved_leaves_once() {
-        let mut lanes = Lanes::default();
+        let mut lanes = Lanes::<Xep0357>::default();
         let (lane, registration) = lane("n");
         lanes.sent(0, lane.clone(), id(1));
         assert!(!lanes.admit(10, &lane, &registration, None));

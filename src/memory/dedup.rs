@@ -2,7 +2,7 @@
 //!
 //! A message is known by its id in the addressee's archive: it is in the event that tells of the archiving, and in
 //! the `stanza-id` of every copy that goes on from there. Without an archive the shim names a stanza that it meets in
-//! the queue of a session. Calls are known by more: see [`calls`](crate::calls).
+//! the queue of a session. Calls are known by more: see [`calls`](crate::memory::calls).
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroUsize;

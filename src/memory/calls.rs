@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 
 use lru::LruCache;
 
-use crate::facts::Call;
+use crate::rules::facts::Call;
 
 /// Calls remembered for one device, the newest.
 const CALLS: usize = 32;

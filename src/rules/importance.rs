@@ -1,11 +1,13 @@
 //! Is there something to show to the user, and must it be shown at once?
 
-use crate::facts::{
-    AMENDMENT, ANSWER, BODY, CALL, CALL_ENDS, CHAT_STATE, EME, ENCRYPTED, ERROR, EVENT, FALLBACK, FILE, GROUPCHAT,
-    HAS_BODY, HEADLINE, INVITATION, NO_STORE, NOTIFICATION, OMEMO, PRESENCE_STANZA, PROCEED, RECEIPT, REFLECTED,
-    RETRACT, RINGING, SENT, SUBJECT, SUBSCRIBE, Word,
-};
+use serde::{Deserialize, Serialize};
+
 use crate::reason::Reason;
+use crate::rules::facts::{
+    AMENDMENT, ANSWER, AT_CLIENT, BODY, CALL, CALL_ENDS, CHAT_STATE, EME, ENCRYPTED, ERROR, EVENT, FALLBACK, FILE,
+    GROUPCHAT, HAS_BODY, HEADLINE, INVITATION, NO_STORE, NOTIFICATION, OMEMO, PRESENCE_STANZA, PROCEED, RECEIPT,
+    REFLECTED, RETRACT, RINGING, SENT, SUBJECT, SUBSCRIBE, Word,
+};
 
 /// What a stanza is worth to the user's devices.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,6 +33,35 @@ impl Importance {
     /// Whether it is about a call: it waits for nothing.
     pub fn is_call(self) -> bool {
         matches!(self, Importance::Urgent | Importance::CallEnds)
+    }
+}
+
+/// What a push tells of; a greater kind tells of the lesser ones, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Silent,
+    Important,
+    Call,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 3] = [Kind::Silent, Kind::Important, Kind::Call];
+
+    pub fn new(importance: Importance) -> Kind {
+        match importance {
+            Importance::Urgent => Kind::Call,
+            Importance::Important => Kind::Important,
+            Importance::Low | Importance::None | Importance::CallEnds => Kind::Silent,
+        }
+    }
+
+    /// What a push of this kind without content is worth.
+    pub fn importance(self) -> Importance {
+        match self {
+            Kind::Call | Kind::Important => Importance::Important,
+            Kind::Silent => Importance::Low,
+        }
     }
 }
 
@@ -95,6 +126,11 @@ fn ends_call(word: Word, is_own: bool) -> bool {
         word & CALL_ENDS != 0
     };
     ends && word & CALL == 0
+}
+
+/// Whether a message that the user sends shows that he is at the client: the `<grace>` of Push 2.0 counts from then.
+pub fn shows_activity(word: Word) -> bool {
+    word & (BODY | ENCRYPTED | AT_CLIENT) != 0 && word & ERROR == 0
 }
 
 /// Why a stanza that is worth nothing is worth nothing.

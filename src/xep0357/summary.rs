@@ -3,8 +3,8 @@
 use crate::address::bare;
 use crate::config::Config;
 use crate::element::{Element, Sink};
-use crate::facts::Message;
 use crate::ns;
+use crate::rules::facts::Message;
 use crate::text::cut_by;
 use crate::tigase::encrypt::Encrypted;
 use crate::xml;
@@ -15,7 +15,7 @@ const LARGEST_CONTENT: usize = 3 * 1024;
 const LONGEST_SENDER: usize = 1024;
 
 /// What an app server learns of the message that a push is for.
-#[derive(Clone, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct Summary<'a> {
     /// `last-message-sender`: a JID.
     pub sender: Option<&'a str>,
@@ -24,9 +24,9 @@ pub struct Summary<'a> {
 }
 
 impl<'a> Summary<'a> {
-    /// What the options let out of `message`; a ping has none and tells nothing.
+    /// Takes what the options let out of `message`. Without a message it tells only whether there is something important.
     pub fn new(config: &'a Config, message: Option<&Message<'a>>, important: bool) -> Self {
-        let Some(message) = message else { return Summary::default() };
+        let Some(message) = message else { return Summary::without_content(config, important) };
         let is_short = |jid: &str| xml::text_width(jid) <= LONGEST_SENDER;
         let sender = message.from.filter(|_| config.with_sender);
         let sender = sender.map(|sender| if is_short(sender) { sender } else { bare(sender) });
@@ -77,7 +77,7 @@ pub struct Publish<'a> {
 /// What is in a `<notification>`.
 #[derive(Clone, Copy)]
 pub struct Notification<'a> {
-    pub summary: &'a Summary<'a>,
+    pub summary: Summary<'a>,
     /// Takes the place of the summary.
     pub encrypted: Option<&'a Encrypted>,
     /// Whether `tigase:push:priority:0` says that it is urgent.
@@ -89,7 +89,7 @@ pub fn notification<S: Sink>(sink: &mut S, notification: &Notification) -> Resul
     sink.open("notification", &[("xmlns", ns::PUSH)])?;
     match notification.encrypted {
         Some(encrypted) => encrypted.write(sink)?,
-        None => form(sink, notification.summary)?,
+        None => form(sink, &notification.summary)?,
     }
     if notification.priority {
         sink.open("priority", &[("xmlns", ns::TIGASE_PRIORITY)])?;

@@ -1,0 +1,86 @@
+//! What a client of Push 2.0 asked for: which stanzas it wants to be woken for, and what a push carries.
+
+use crate::ns;
+use crate::push2::keys::Keys;
+use crate::registration::{self, Registration};
+
+/// The part of a registration that is Push 2.0's.
+#[derive(Debug, Default, PartialEq)]
+pub struct Asked {
+    /// Opaque, echoed in every push: how the push service finds the client.
+    pub client: Box<str>,
+    pub matches: Box<[Match]>,
+}
+
+impl registration::Asked for Asked {
+    /// The same client of a push service, whatever resource it had when it asked before.
+    fn is_same_device(own: &Registration<Asked>, other: &Registration<Asked>) -> bool {
+        own.asked.client == other.asked.client
+    }
+
+    /// A registration is stored under the client's user agent id, or without one under its resource.
+    fn is_of_client(registration: &Registration<Asked>, client_id: Option<&str>, resource: &str) -> bool {
+        *registration.identifier == *client_id.unwrap_or(resource)
+    }
+}
+
+/// A rule: which stanzas, and what is sent for one.
+#[derive(Debug, PartialEq)]
+pub struct Match {
+    pub profile: Profile,
+    /// Seconds after the user was active elsewhere in which the client is left in peace.
+    pub grace: Option<u32>,
+    pub chats: Box<[Chat]>,
+    pub send: Send,
+}
+
+/// Which stanzas a match is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    All,
+    Important,
+    Archived,
+    ArchivedWithBody,
+    /// Of another specification: it matches nothing.
+    Unknown,
+}
+
+/// The match profiles that there are.
+const PROFILES: [(&str, Profile); 4] = [
+    (ns::PUSH2_MATCH_ALL, Profile::All),
+    (ns::PUSH2_MATCH_IMPORTANT, Profile::Important),
+    (ns::PUSH2_MATCH_ARCHIVED, Profile::Archived),
+    (ns::PUSH2_MATCH_ARCHIVED_WITH_BODY, Profile::ArchivedWithBody),
+];
+
+/// What an account announces (XEP-0030): the protocol, and the profiles to match and to send.
+pub fn features() -> impl Iterator<Item = &'static str> {
+    let profiles = PROFILES.iter().map(|(profile, _)| *profile);
+    [ns::PUSH2].into_iter().chain(profiles).chain([ns::PUSH2_SEND_NOTIFY_ONLY, ns::PUSH2_SEND_ENCRYPTED])
+}
+
+impl Profile {
+    /// By its URI.
+    pub fn new(uri: &str) -> Profile {
+        PROFILES.iter().find(|(known, _)| *known == uri).map_or(Profile::Unknown, |(_, profile)| *profile)
+    }
+}
+
+/// A rule for what comes from one JID: full, bare, or a host. With neither, nothing of it is heard.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Chat {
+    pub jid: Box<str>,
+    /// What mentions the user.
+    pub mention: bool,
+    /// What replies to the user (XEP-0461).
+    pub reply: bool,
+}
+
+/// What is sent for a stanza that matches.
+#[derive(Debug, PartialEq)]
+pub enum Send {
+    NotifyOnly,
+    Encrypted(Box<Keys>),
+    /// A record says that the client wants what we cannot do: it gets nothing that others can read instead.
+    Unknown,
+}
