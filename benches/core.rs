@@ -7,9 +7,9 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use gungraun::prelude::*;
+use minidom::Element;
 use prosody_push::config::Config;
 use prosody_push::context::Event;
-use prosody_push::element::Element;
 use prosody_push::engine::{self, Done, Queued, Verdict};
 use prosody_push::registration::holders::Holders;
 use prosody_push::rules::facts::{BODY, Message};
@@ -49,7 +49,7 @@ fn event(now: Moment) -> Event<'static> {
 /// A host of a thousand users, where romeo has so many devices.
 fn host(devices: usize, coalesce: bool) -> Engine {
     let mut engine = Engine::new("example.org".into(), Config { coalesce, ..Config::default() }, fill);
-    let form = Element { name: "x".into(), attrs: Box::new([]), children: Box::new([]) };
+    let form = Element::bare("x", "jabber:x:data");
     let device = |node: &str| registration(&format!("{JID}<{node}"), JID, Some(node), Some(&form), 1);
     for user in 0..1000 {
         engine.load(&format!("user{user}"), vec![device("phone")], false);

@@ -120,13 +120,18 @@ function Engine:ended(refused) end
 ---@param user string
 function Engine:forget(user) end
 
----Checks the address in an <enable>. Gives identifier and normal JID, or nil and why not.
----@param jid string?
----@param node string?
+---Reads an <enable/>, and completes the record that is to be stored, which has what the session knows. Returns the identifier
+---to store it under, or nil and type, condition and text of the client's error. A form in `options` is a stanza.
 ---@param user string
+---@param client_id string?          SASL2 user agent id
+---@param resource string?
+---@param enable table
+---@param record table
 ---@return string? identifier
----@return string jid_or_error
-function PushEngine:address(jid, node, user) end
+---@return string? type
+---@return string? condition
+---@return string? text
+function Engine:enable(user, client_id, resource, enable, record) end
 
 ---The registration that a client made, by its SASL2 user agent id, or if it has none by its resource: the newest.
 ---@param user string
@@ -135,24 +140,6 @@ function PushEngine:address(jid, node, user) end
 ---@param resource string
 ---@return string? identifier
 function Engine:of_client(user, records, client_id, resource) end
-
----Puts into the record what its <enable> asks of the extensions. Gives why a client cannot have it stored, if so: the
----condition and the text of its error. `options` may be a stanza.
----@param identifier string
----@param record table
----@param enable table
----@return string? condition
----@return string? text
-function PushEngine:refusal(identifier, record, enable) end
-
----What a client of Push 2.0 asks for in <enable>, as the store is to have it; or condition and text of the error for it.
----@param enable table
----@param user string
----@param identifier string          of the client
----@return { service: string, client: string, matches: table[] }? record
----@return string? condition
----@return string? text
-function Push2Engine:ask(enable, user, identifier) end
 
 ---What an account announces for Push 2.0.
 ---@return string[]

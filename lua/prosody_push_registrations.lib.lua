@@ -172,6 +172,14 @@ return function (engine, store, sessions, watchdog)
 		end, "its client disabled push");
 	end
 
+	-- What <disable> means where a registration belongs to its client.
+	local function disable_client(session)
+		local user = session.username;
+		return remove_chosen(user, function (records)
+			return { engine:of_client(user, records, session.client_id, session.resource) };
+		end, "its client disabled push");
+	end
+
 	-- What an app server means by taking an affiliation away.
 	local function revoke(user, from, node, jid, affiliation)
 		return remove_chosen(user, function (records)
@@ -216,6 +224,7 @@ return function (engine, store, sessions, watchdog)
 		enable = enable;
 		remove = remove;
 		disable = disable;
+		disable_client = disable_client;
 		revoke = revoke;
 		remove_granted = remove_granted;
 		bind = bind;

@@ -225,9 +225,9 @@ describe("an engine", function ()
 			local where = ("table %d of seed %d"):format(i, seed);
 			local record, form = any.value(), any.stanza();
 			local stored = type(record) == "table" and random_records(record) or {};
-			assert.is_true(pcall(engine.refusal, engine, any.value(1), type(record) == "table" and record or {}, form), where);
-			local asked = pcall(engine.refusal, engine, "push.example.test<n", { jid = "push.example.test", options = form }, any.stanza());
-			assert.is_true(asked, where);
+			assert.is_true(pcall(engine.enable, engine, "romeo", nil, "phone", form, {}), where);
+			form.name, form.attr = "enable", { xmlns = "urn:xmpp:push:0", jid = "push.example.test" };
+			assert.is_true(pcall(engine.enable, engine, "romeo", nil, "phone", form, {}), where);
 			for _, step in ipairs({
 				{ engine.load, "romeo", stored }, { engine.admit, "romeo", stored, "push.example.test<n", i },
 				{ engine.of_client, "romeo", stored, "1", "phone" }, { engine.matching, "romeo", stored, "push.example.test" },
@@ -266,7 +266,7 @@ describe("an engine", function ()
 			};
 			for _, step in ipairs({
 				{ engine.load, "romeo", stored }, { engine.admit, "romeo", stored, "phone", i }, { engine.of_client, "romeo", stored, nil, "phone" },
-				{ engine.ask, any.stanza(), "romeo", "phone" }, { engine.of_client, "romeo", stored, "1", "phone" },
+				{ engine.enable, "romeo", nil, "phone", any.stanza(), {} }, { engine.of_client, "romeo", stored, "1", "phone" },
 			}) do
 				local ok, err = pcall(step[1], engine, table.unpack(step, 2));
 				assert.is_true(ok, where..": "..tostring(err));

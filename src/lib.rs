@@ -18,6 +18,7 @@ pub mod delivery;
 pub mod element;
 pub mod engine;
 pub mod ids;
+pub mod limits;
 #[cfg(feature = "mlua")]
 pub mod lua;
 pub mod memory;

@@ -2,6 +2,8 @@
 
 /// RFC 6120: stanzas of a client stream; Prosody leaves it out of `attr.xmlns`.
 pub const CLIENT: &str = "jabber:client";
+/// XML 1.0: the attributes `xml:lang` and others.
+pub const XML: &str = "http://www.w3.org/XML/1998/namespace";
 /// XEP-0357: Push Notifications.
 pub const PUSH: &str = "urn:xmpp:push:0";
 /// XEP-0357 §7: `FORM_TYPE` of the summary in a notification.

@@ -2,8 +2,8 @@
 
 mod support;
 
+use minidom::{Element, Node};
 use prosody_push::config::Config;
-use prosody_push::element::{Element, Node};
 use prosody_push::rules::facts::{BODY, Message};
 use prosody_push::rules::importance::judge;
 use prosody_push::xep0357::summary::{Publish, Summary};
@@ -40,7 +40,7 @@ fn options() -> Element {
 }
 
 /// The publish, strictly parsed, and the form in its notification.
-fn strictly(stanza: minidom::Element) -> (PubSub, DataForm) {
+fn strictly(stanza: Element) -> (PubSub, DataForm) {
     let Iq::Set { from, to, id, payload } = Iq::try_from(stanza).expect("an IQ") else { panic!("not a set") };
     assert_eq!(from.expect("from").as_str(), "example.org");
     assert_eq!(to.expect("to").as_str(), "push-5.client.example");

@@ -28,33 +28,16 @@ end));
 
 hook_iq("enable", function (event)
 	local origin, stanza = event.origin, event.stanza;
-	local tag = stanza.tags[1];
 	local user = origin.username;
-	local identifier, jid = engine:address(tag.attr.jid, tag.attr.node, user);
+	-- The reference's record: both read each other's store.
+	local record = { timestamp = os.time(); language = stanza.attr["xml:lang"]; grant_id = origin.push_grant_id };
+	local identifier, kind, condition, text = engine:enable(user, origin.client_id, origin.resource, stanza.tags[1], record);
 	if not identifier then
-		origin.send(st.error_reply(stanza, "modify", "bad-request", jid));
+		origin.send(st.error_reply(stanza, kind, condition, text));
 		return true;
 	end
 
-	local options = tag:get_child("x", "jabber:x:data");
-	-- The reference's record: both read each other's store.
-	local record = {
-		jid = jid;
-		node = tag.attr.node;
-		include_payload = tag.attr.include_payload;
-		options = options;
-		timestamp = os.time();
-		client_id = origin.client_id;
-		resource = not origin.client_id and origin.resource or nil;
-		language = stanza.attr["xml:lang"];
-		grant_id = origin.push_grant_id;
-	};
-	local condition, text = engine:refusal(identifier, record, tag);
-	if condition then
-		origin.send(st.error_reply(stanza, "modify", condition, text));
-		return true;
-	end
-	record.options = options and st.preserialize(options);
+	record.options = record.options and st.preserialize(record.options);
 	local allowed = module:fire_event("cloud_notify/registration", { origin = origin, stanza = stanza, push_info = record });
 	if allowed == false then return true; end -- the handler has answered
 	if not push.registrations.enable(user, identifier, record) then return try_again(event); end

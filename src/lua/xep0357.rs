@@ -14,31 +14,27 @@ use lru::LruCache;
 use mlua::prelude::*;
 use uuid::Uuid;
 
-use super::host::{Host, identifiers, method};
+use super::host::{EnableArguments, Enabled, Host, identifiers, method};
 use super::protocol::{LooksAt, LuaProtocol, Normal, Scribe, Told};
-use super::stanza::{Writer, read as element};
+use super::stanza::{Writer, request};
 use super::tigase;
 use super::value::{Text, field, string, text_size, timestamp};
 use crate::address::is_account;
 use crate::config::Config;
-use crate::element::{Element, Packed};
+use crate::element::{self, Packed};
 use crate::engine::{Engine, Push};
 use crate::ns;
 use crate::registration::Registration;
 use crate::rules::facts::MORE_TIGASE;
 use crate::rules::walk::MESSAGE;
 use crate::tigase::Extensions;
-use crate::xep0357::asked::{self, Asked, identifier};
-use crate::xep0357::enable::{MAX_ECHO, MAX_SIZE, Refusal, app_server};
+use crate::xep0357::asked::{self, Asked};
+use crate::xep0357::enable::{Refusal, Request};
 use crate::xep0357::summary::{self, Notification, Publish, Summary};
 use crate::xep0357::{Payload, Xep0357};
-use crate::xml::{Text as XmlText, text_width};
 
 /// Registrations whose parts are kept.
 const REGISTRATIONS: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
-/// An options form is flat; what is deeper or larger than this is no form.
-const MAX_DEPTH: usize = 16;
-const MAX_NODES: usize = 10_000;
 
 impl LuaProtocol for Xep0357 {
     type Shared = Shared;
@@ -57,7 +53,7 @@ impl LuaProtocol for Xep0357 {
         let options: LuaValue = record.raw_get("options").ok()?;
         let options = match &options {
             LuaValue::Nil => None,
-            options => Some(element(options, MAX_DEPTH, &mut { MAX_NODES })?),
+            options => Some(request(options.as_table()?)?),
         };
         let (identifier, jid, node) = (string(identifier)?, field(record, "jid")?, field(record, "node"));
         let jid = normal.of(&jid).unwrap_or(jid);
@@ -233,17 +229,22 @@ pub fn methods<M: LuaUserDataMethods<Host<Xep0357>>>(methods: &mut M) {
             ("priority", priority),
         ])
     });
-    type Address = (Option<Text>, Option<Text>, Text);
-    method(methods, "address", |_, host, (jid, node, user): Address| {
-        Ok(match app_server(jid.as_deref(), &user, &host.engine.server().host, |jid| host.normal.of(jid)) {
-            Ok(jid) => (Some(identifier(&jid, node.as_deref())), jid),
-            Err(refusal) => (None, refusal.text().to_owned()),
-        })
-    });
-    method(methods, "refusal", |lua, host, (identifier, record, enable): (LuaValue, LuaTable, LuaTable)| {
-        let asked = tigase::ask(lua, &enable, &record, host.engine.protocol().extensions, &host.normal)?;
-        let refusal = asked.and_then(|()| check(&identifier, &LuaValue::Table(record), &host.normal)).err();
-        Ok((refusal.map(Refusal::condition), refusal.map(Refusal::text)))
+    method(methods, "enable", |lua, host, (user, client_id, resource, enable, record): EnableArguments| {
+        let extensions = host.engine.protocol().extensions;
+        let normal = |jid: &str| host.normal.of(jid);
+        record.raw_set("resource", resource.filter(|_| client_id.is_none()))?;
+        record.raw_set("client_id", client_id)?;
+        let request = request(&enable).ok_or(Refusal::TooLarge).and_then(|enable| {
+            Request::read(&enable, &user, &host.engine.server().host, extensions, text_size(&record), normal)
+        });
+        match request {
+            Ok(request) => {
+                let identifier = request.identifier.clone();
+                write(&mut Writer::new(lua, &host.stanza_metatable), request, &record)?;
+                Ok((Some(identifier), None, None, None))
+            }
+            Err(refusal) => Ok(refused(refusal)),
+        }
     });
     method(
         methods,
@@ -263,21 +264,20 @@ pub fn methods<M: LuaUserDataMethods<Host<Xep0357>>>(methods: &mut M) {
     });
 }
 
-/// Whether a record that a client wants stored may be; its form as the store will have it, or the stanza.
-fn check(identifier: &LuaValue, record: &LuaValue, normal: &Normal) -> Result<(), Refusal> {
-    let registration = Xep0357::registration(identifier, record, normal).ok_or(Refusal::TooLarge)?;
-    let options = registration.asked.options.as_ref();
-    if record.as_table().map_or(0, text_size) + options.map_or(0, Packed::size) > MAX_SIZE {
-        return Err(Refusal::TooLarge);
-    }
-    let form = options.and_then(Packed::unpack).map_or(0, |form| written(&form));
-    let echo = form + registration.node().map_or(0, text_width);
-    if echo > MAX_ECHO { Err(Refusal::TooLongEcho) } else { Ok(()) }
+fn refused(refusal: Refusal) -> Enabled {
+    let (kind, condition) = refusal.condition();
+    (None, Some(kind), Some(condition), Some(refusal.to_string()))
 }
 
-/// Bytes of an element on the wire.
-fn written(element: &Element) -> usize {
-    let mut text = XmlText::default();
-    let Ok(()) = element.write(&mut text);
-    text.into_string().len()
+/// Writes what a client asks for into the record that the store will have; its form as a stanza.
+fn write(writer: &mut Writer, request: Request, record: &LuaTable) -> LuaResult<()> {
+    let Request { jid, node, include_payload, form, tigase, .. } = request;
+    record.raw_set("jid", jid)?;
+    record.raw_set("node", node)?;
+    record.raw_set("include_payload", include_payload)?;
+    if let Some(form) = form {
+        element::write(&form, writer)?;
+        record.raw_set("options", writer.take()?)?;
+    }
+    tigase::write(writer.lua(), tigase, record)
 }

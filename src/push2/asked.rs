@@ -60,7 +60,12 @@ pub fn features() -> impl Iterator<Item = &'static str> {
 }
 
 impl Profile {
-    /// By its URI.
+    /// Whether the URI is that of a profile.
+    pub fn is_known(uri: &str) -> bool {
+        Profile::new(uri) != Profile::Unknown
+    }
+
+    /// Returns the profile with this URI.
     pub fn new(uri: &str) -> Profile {
         PROFILES.iter().find(|(known, _)| *known == uri).map_or(Profile::Unknown, |(_, profile)| *profile)
     }

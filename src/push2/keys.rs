@@ -2,9 +2,10 @@
 
 use std::cell::OnceCell;
 
-use crate::crypto::PublicKey;
+use thiserror::Error;
+
+use crate::crypto::{PublicKey, Unsuitable};
 use crate::push2::base64::decode;
-use crate::push2::enable::Refusal;
 use crate::push2::jwt::Identity;
 
 /// The keys of [`Send::Encrypted`] as the client sent them. What they are is found out once, when they are first used: that takes
@@ -13,7 +14,7 @@ pub struct Keys {
     pub ua_public: Box<str>,
     pub auth_secret: Box<str>,
     pub signing: Option<Signing>,
-    parsed: OnceCell<Option<WebPush>>,
+    parsed: OnceCell<Result<WebPush, InvalidKeys>>,
 }
 
 /// With what a client wants its pushes signed.
@@ -24,19 +25,51 @@ pub struct Signing {
     pub claims: Vec<(String, String)>,
 }
 
+/// What is wrong with keys. Displays as the text of the client's error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum InvalidKeys {
+    #[error("ua-public must be an uncompressed point of P-256, 65 bytes in base64")]
+    PublicKey,
+    #[error("auth-secret must be 16 bytes in base64")]
+    Secret,
+    #[error(
+        "jwt-alg must be one of ES256, ES384, ES512, EdDSA, RS256, RS384, RS512, PS256, PS384, PS512, HS256, HS384, HS512"
+    )]
+    Algorithm,
+    #[error(
+        "jwt-key must be a private key for jwt-alg: PKCS#8 in PEM without its first and last line (RSA up to 4096 bits)"
+    )]
+    SigningKey,
+}
+
+impl From<Unsuitable> for InvalidKeys {
+    fn from(unsuitable: Unsuitable) -> InvalidKeys {
+        match unsuitable {
+            Unsuitable::Algorithm => InvalidKeys::Algorithm,
+            Unsuitable::Key => InvalidKeys::SigningKey,
+        }
+    }
+}
+
 impl Keys {
     /// Takes them as the client sent them, and as the store has them.
     pub fn new(ua_public: &str, auth_secret: &str, signing: Option<Signing>) -> Keys {
         Keys { ua_public: ua_public.into(), auth_secret: auth_secret.into(), signing, parsed: OnceCell::new() }
     }
 
-    /// Nothing if they are none, as a record of others may have them.
-    pub fn parsed(&self) -> Option<&WebPush> {
-        self.parsed.get_or_init(|| self.parse().ok()).as_ref()
+    /// Returns the keys, or what is wrong with them, as with those that another module stored.
+    pub fn parsed(&self) -> Result<&WebPush, InvalidKeys> {
+        self.parsed.get_or_init(|| self.parse()).as_ref().map_err(|invalid| *invalid)
+    }
+
+    /// Returns the bytes of the keys, without the claims.
+    pub fn size(&self) -> usize {
+        let signing = self.signing.as_ref().map_or(0, |signing| signing.algorithm.len() + signing.key.len());
+        self.ua_public.len() + self.auth_secret.len() + signing
     }
 
     /// What they are, or what is wrong with them.
-    pub fn parse(&self) -> Result<WebPush, Refusal> {
+    pub fn parse(&self) -> Result<WebPush, InvalidKeys> {
         let identity = match &self.signing {
             Some(Signing { algorithm, key, claims }) => {
                 let claims = claims.iter().map(|(name, value)| (&**name, &**value));
@@ -71,9 +104,9 @@ pub struct WebPush {
 
 impl WebPush {
     /// Takes the keys as the client sent them, in base64.
-    pub fn new(ua_public: &str, auth_secret: &str, identity: Option<Identity>) -> Result<WebPush, Refusal> {
-        let client = decode(ua_public).and_then(|point| PublicKey::new(&point)).ok_or(Refusal::InvalidPublicKey)?;
-        let auth = decode(auth_secret).and_then(|auth| auth.try_into().ok()).ok_or(Refusal::InvalidSecret)?;
+    pub fn new(ua_public: &str, auth_secret: &str, identity: Option<Identity>) -> Result<WebPush, InvalidKeys> {
+        let client = decode(ua_public).and_then(|point| PublicKey::new(&point)).ok_or(InvalidKeys::PublicKey)?;
+        let auth = decode(auth_secret).and_then(|auth| auth.try_into().ok()).ok_or(InvalidKeys::Secret)?;
         Ok(WebPush { client, auth, identity })
     }
 }

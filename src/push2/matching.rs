@@ -38,8 +38,8 @@ pub fn matched<'s>(asked: &'s Asked, case: &Case) -> Result<Option<&'s WebPush>,
     for rule in &asked.matches {
         match (rule.objection(case), &rule.send) {
             (None, Send::Encrypted(keys)) => match keys.parsed() {
-                Some(keys) => return Ok(Some(keys)),
-                None => matched = matched.or(Err(Reason::UnusableKeys)),
+                Ok(keys) => return Ok(Some(keys)),
+                Err(_) => matched = matched.or(Err(Reason::UnusableKeys)),
             },
             (None, _) => matched = Ok(None),
             (Some(reason), _) => matched = matched.or(Err(reason)),

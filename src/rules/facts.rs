@@ -2,9 +2,10 @@
 //!
 //! Which elements lead to them is said in [`walk`](crate::rules::walk).
 
+use minidom::Element;
 use serde::Serialize;
 
-use crate::element::Element;
+use crate::limits::CALL_ID;
 use crate::text::cut;
 
 /// A set of the bits below. Lua counts up to 2^53 exactly, on every version.
@@ -92,9 +93,6 @@ pub const E2E: Word = ENCRYPTED | EME | OMEMO;
 /// What ends a call, whoever says so.
 pub const CALL_ENDS: Word = CALL_OVER | RETRACT;
 
-/// Bytes of a call's id by which it is known.
-pub const CALL_ID: usize = 128;
-
 /// A call, as its two ends know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call<'a> {
@@ -152,13 +150,6 @@ pub const ACTIVITY: char = 'a';
 /// The letters that Tigase's extensions ask for, and those of Push 2.0.
 pub const MORE_TIGASE: &[char] = &[MENTION, REPLY_TO, MEDIA, OMEMO_SENDER, OMEMO_KEY, OMEMO_IV, OMEMO_PAYLOAD];
 pub const MORE_PUSH2: &[char] = &[MENTION, REPLY_TO];
-/// Entries of one kind that are looked at, and bytes of one: more of either is nothing that a client sends.
-pub const MOST_OF_A_KIND: usize = 100;
-pub const LONGEST_ENTRY: usize = 4096;
-/// Children of an element that are looked at: of more, the first ones and, since the archive adds its id at the end, the last.
-pub const FIRST_CHILDREN: usize = 400;
-pub const LAST_CHILDREN: usize = 100;
-
 impl<'a> Call<'a> {
     /// The other end's bare JID, a space, and the id; in a call of `account` with itself the other end is not known.
     pub fn parse(text: &'a str, account: &str) -> Option<Call<'a>> {

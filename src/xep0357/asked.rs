@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
-use crate::element::{Element, Packed};
+use minidom::Element;
+
+use crate::element::Packed;
 use crate::registration::devices::Devices;
 use crate::registration::{self, Registration};
 use crate::tigase::Settings;

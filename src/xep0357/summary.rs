@@ -1,8 +1,10 @@
 //! The XEP-0357 notification and the publish around it (§5 and §7).
 
+use minidom::Element;
+
 use crate::address::bare;
 use crate::config::Config;
-use crate::element::{Element, Sink};
+use crate::element::{self, Sink};
 use crate::ns;
 use crate::rules::facts::Message;
 use crate::text::cut_by;
@@ -119,7 +121,7 @@ fn field<S: Sink>(sink: &mut S, attrs: &[(&str, &str)], value: &str) -> Result<(
 /// Writes `<publish-options>` around the client's form.
 pub fn options<S: Sink>(sink: &mut S, form: &Element) -> Result<(), S::Error> {
     sink.open("publish-options", &[("xmlns", ns::PUBSUB)])?;
-    form.write(sink)?;
+    element::write(form, sink)?;
     sink.close()
 }
 

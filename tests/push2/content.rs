@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use prosody_push::element::Node;
+use minidom::Node;
 use prosody_push::ns;
 use prosody_push::push2::asked::{Match, Profile, Send};
 use prosody_push::push2::envelope::envelope;

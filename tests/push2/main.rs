@@ -11,8 +11,8 @@ mod support;
 mod tokens;
 mod trimming;
 
+use minidom::{Element, Node};
 use prosody_push::config::Config;
-use prosody_push::element::{Element, Node};
 use prosody_push::engine::Push;
 use prosody_push::protocol::Protocol;
 use prosody_push::push2::Push2;

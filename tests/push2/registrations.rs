@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use prosody_push::push2::asked::{Asked, Profile};
 use prosody_push::push2::base64::decode;
 use prosody_push::push2::enable::{Refusal, service};
-use prosody_push::push2::keys::WebPush;
+use prosody_push::push2::keys::{InvalidKeys, WebPush};
 use prosody_push::registration::devices::admit;
 
 use crate::reader::{AUTH, Reader};
@@ -27,10 +27,10 @@ fn keys_are_taken_in_any_base64_and_refused_where_they_are_none() {
     let mut off = point.clone();
     off[64] ^= 1;
     for key in ["", "!", &BASE64.encode(&off), &BASE64.encode(&point[1..]), &BASE64.encode([4; 65])] {
-        assert_eq!(WebPush::new(key, &auth, None).err(), Some(Refusal::InvalidPublicKey), "{key}");
+        assert_eq!(WebPush::new(key, &auth, None).err(), Some(InvalidKeys::PublicKey), "{key}");
     }
     for auth in ["", "é", &BASE64.encode([0; 15]), &BASE64.encode([0; 17])] {
-        assert_eq!(WebPush::new(&BASE64.encode(&point), auth, None).err(), Some(Refusal::InvalidSecret), "{auth}");
+        assert_eq!(WebPush::new(&BASE64.encode(&point), auth, None).err(), Some(InvalidKeys::Secret), "{auth}");
     }
 }
 

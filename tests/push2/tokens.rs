@@ -4,9 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD as BASE64_URL};
 use prosody_push::push2::Push2;
 use prosody_push::push2::asked::{Match, Profile};
-use prosody_push::push2::enable::Refusal;
 use prosody_push::push2::jwt::Identity;
-use prosody_push::push2::keys::Signing;
+use prosody_push::push2::keys::{InvalidKeys, Signing};
 use prosody_push::rules::facts::Message;
 use serde_json::{Value, json};
 
@@ -74,14 +73,14 @@ fn keys_are_parsed_once_and_kept_while_the_registration_is_the_same() {
 #[test]
 fn keys_that_cannot_sign_are_refused() {
     let (key, _) = es256();
-    let refusal = |algorithm, key: &str| Identity::new(algorithm, key, []).err().map(Refusal::from);
+    let refusal = |algorithm, key: &str| Identity::new(algorithm, key, []).err().map(InvalidKeys::from);
     assert_eq!(refusal("ES256", &key), None);
     assert_eq!(refusal("HS256", "a secret"), None);
-    assert_eq!(refusal("none", &key), Some(Refusal::UnknownAlgorithm));
-    assert_eq!(refusal("es256", &key), Some(Refusal::UnknownAlgorithm));
+    assert_eq!(refusal("none", &key), Some(InvalidKeys::Algorithm));
+    assert_eq!(refusal("es256", &key), Some(InvalidKeys::Algorithm));
     for (algorithm, key) in
         [("ES256", ""), ("ES256", "AAAA"), ("ES384", &*key), ("RS256", &*key), ("EdDSA", &*key), ("HS256", "  ")]
     {
-        assert_eq!(refusal(algorithm, key), Some(Refusal::InvalidSigningKey), "{algorithm}");
+        assert_eq!(refusal(algorithm, key), Some(InvalidKeys::SigningKey), "{algorithm}");
     }
 }

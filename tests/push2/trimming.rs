@@ -2,8 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use minidom::{Element, Node};
 use proptest::prelude::*;
-use prosody_push::element::{Element, Node};
 use prosody_push::ns;
 use prosody_push::push2::envelope::{LARGEST, envelope};
 use prosody_push::push2::keys::WebPush;
@@ -12,7 +12,7 @@ use crate::reader::{AUTH, Reader, archive_ids, open, text_of};
 use crate::support::{element, not_random};
 use crate::{JULIET, body, message};
 
-fn sized(text: &str) -> minidom::Element {
+fn sized(text: &str) -> Element {
     open(&envelope(&message(vec![body(text)]), "romeo@example.org", Some("a1"), not_random))
 }
 
@@ -21,7 +21,7 @@ fn a_large_stanza_is_trimmed_in_steps() {
     let large =
         |xmlns: &str, name: &str, size| element(name, &[("xmlns", xmlns)], vec![Node::Text("x".repeat(size).into())]);
     let read = |children: Vec<Node>| open(&envelope(&message(children), "romeo@example.org", Some("a1"), not_random));
-    let names = |stanza: &minidom::Element| stanza.children().map(|child| child.name().to_owned()).collect::<Vec<_>>();
+    let names = |stanza: &Element| stanza.children().map(|child| child.name().to_owned()).collect::<Vec<_>>();
 
     let whole = read(vec![body("hi"), Node::Element(large("urn:x", "needless", 1000))]);
     assert_eq!(names(&whole), ["body", "needless", "stanza-id"], "nothing, where there is room");

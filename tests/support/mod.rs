@@ -3,10 +3,10 @@
 
 use std::ops::BitOr;
 
-use minidom::Element;
+use minidom::{Element, Node};
 use prosody_push::config::Config;
 use prosody_push::context::Event;
-use prosody_push::element::{self, Node, Sink};
+use prosody_push::element::{self, Sink};
 use prosody_push::engine::{Done, Engine, NotLoaded, Push, Verdict};
 use prosody_push::memory::journal::Cause;
 use prosody_push::ns;
@@ -48,13 +48,22 @@ pub fn not_random(bytes: &mut [u8]) {
     }
 }
 
-/// An element as the core keeps it.
-pub fn element(name: &str, attrs: &[(&str, &str)], children: Vec<Node>) -> element::Element {
-    element::Element {
-        name: name.into(),
-        attrs: attrs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
-        children: children.into(),
+/// An element with attributes as Prosody has them, of a client stream if they name no namespace.
+pub fn element(name: &str, attrs: &[(&str, &str)], children: Vec<Node>) -> Element {
+    let xmlns = attrs.iter().find(|(name, _)| *name == "xmlns").map_or(ns::CLIENT, |(_, xmlns)| xmlns);
+    let mut element = element::named(name, xmlns).expect("a name");
+    for (name, value) in attrs.iter().filter(|(name, _)| *name != "xmlns") {
+        element::set_attr(&mut element, name, value).expect("a name");
     }
+    for child in children {
+        match child {
+            Node::Element(child) => {
+                element.append_child(child);
+            }
+            Node::Text(text) => element::add_text(&mut element, &text),
+        }
+    }
+    element
 }
 
 pub fn registration(jid: &str, node: &str, timestamp: i64) -> Registration<Asked> {
@@ -213,16 +222,7 @@ impl Sink for Dom {
     type Error = std::convert::Infallible;
 
     fn open(&mut self, name: &str, attrs: &[(&str, &str)]) -> Result<(), Self::Error> {
-        let xmlns = attrs.iter().find(|(name, _)| *name == "xmlns").map_or(ns::CLIENT, |(_, xmlns)| xmlns);
-        let mut element = Element::bare(name, xmlns);
-        for (name, value) in attrs.iter().filter(|(name, _)| *name != "xmlns") {
-            element.set_attr(
-                minidom::rxml::Namespace::NONE,
-                minidom::rxml::NcName::try_from(*name).expect("a name"),
-                *value,
-            );
-        }
-        self.open.push(element);
+        self.open.push(self::element(name, attrs, Vec::new()));
         Ok(())
     }
 
@@ -244,7 +244,7 @@ impl Sink for Dom {
 }
 
 /// The stanza of a push.
-pub fn compose(to: &Publish, summary: &Summary, form: Option<&element::Element>) -> Element {
+pub fn compose(to: &Publish, summary: &Summary, form: Option<&Element>) -> Element {
     let mut dom = Dom::default();
     let options = |dom: &mut Dom| form.map_or(Ok(()), |form| summary::options(dom, form));
     let notification = Notification { summary: *summary, encrypted: None, priority: false };
