@@ -27,7 +27,7 @@ const MESSAGE: Message = Message {
     word: BODY,
     from: Some("juliet@example.org/balcony"),
     body: None,
-    name: Some("jV9iKmzxwjyq5R0h"),
+    dedup_key: Some("jV9iKmzxwjyq5R0h"),
     call: None,
     more: None,
     stanza: None,
@@ -63,7 +63,7 @@ fn busy(devices: usize) -> Engine {
     let mut engine = host(devices, false);
     for message in 0..1000 {
         let name = message.to_string();
-        for push in offline(&mut engine, &Message { name: Some(&name), ..MESSAGE }).list {
+        for push in offline(&mut engine, &Message { dedup_key: Some(&name), ..MESSAGE }).list {
             answer(&mut engine, &push);
         }
     }
@@ -130,7 +130,7 @@ fn queued(mut engine: Engine) -> Engine {
 #[library_benchmark]
 #[bench::held_back(setup = bursting)]
 fn burst(mut engine: Engine) -> Engine {
-    let message = Message { name: Some("another"), ..MESSAGE };
+    let message = Message { dedup_key: Some("another"), ..MESSAGE };
     assert!(offline(black_box(&mut engine), black_box(&message)).held);
     engine
 }

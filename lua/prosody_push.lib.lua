@@ -182,10 +182,10 @@ end
 -- to count them would cost more than to pass too many. Gives whether other modules kept all back, and what else the engine said.
 local function push(method, user, stanza, given, a, b, c, d, e, f, g, h, i)
 	-- Written out, here as in push_test: every event comes by.
-	local is_seen = fires_events and handlers["cloud_notify/push"] ~= nil;
+	local is_observed = fires_events and handlers["cloud_notify/push"] ~= nil;
 	if asks_for_roster and stanza and engine:asks_for_roster(user, a) then a = with_roster(user, b, a); end
 	local carried = carries_stanzas and stanza or nil;
-	local details, wait, done, alerted, iq, others = method(engine, user, now(), monotonic(), is_seen, carried, a, b, c, d, e, f, g, h, i);
+	local details, wait, done, alerted, iq, others = method(engine, user, now(), monotonic(), is_observed, carried, a, b, c, d, e, f, g, h, i);
 	if details == false then
 		if not store.alone(load, user) then return; end
 		return push(method, user, stanza, given, a, b, c, d, e, f, g, h, i);
@@ -195,23 +195,23 @@ local function push(method, user, stanza, given, a, b, c, d, e, f, g, h, i)
 end
 
 local function offline(user, stanza)
-	local word, from, text, name, call, more = facts(user, stanza);
+	local word, from, text, key, call, more = facts(user, stanza);
 	-- Without an archive each session that ends gives its own copy back.
-	if not name and stanza.attr.id then name = facts_about.name(stanza); end
-	push(engine.on_offline, user, stanza, nil, word, from, text, name, call, more);
+	if not key and stanza.attr.id then key = facts_about.dedup_key(stanza); end
+	push(engine.on_offline, user, stanza, nil, word, from, text, key, call, more);
 end
 
 -- A message from `origin` for a user who may be connected; `id` is that of the archive, if it has it.
 local function addressed(user, origin, to, stanza, id)
-	local word, from, text, name, call_id, more = facts(user, stanza, id);
+	local word, from, text, key, call_id, more = facts(user, stanza, id);
 	local sender = origin and origin.username == user and origin.host == host and origin[identifier_field] or nil;
-	push(engine.on_addressed, user, stanza, nil, word, from, text, name, call_id, more, to, held(user), sender);
+	push(engine.on_addressed, user, stanza, nil, word, from, text, key, call_id, more, to, held(user), sender);
 end
 
 -- A user who asks for a subscription tells whom he asks, who may have no session at all.
 local function asked(user, stanza)
-	local word, from, text, name, call, more = facts(user, stanza);
-	push(engine.on_addressed, user, stanza, nil, word, from, text, name, call, more, stanza.attr.to, sessions.available(user));
+	local word, from, text, key, call, more = facts(user, stanza);
+	push(engine.on_addressed, user, stanza, nil, word, from, text, key, call, more, stanza.attr.to, sessions.available(user));
 end
 
 local function ping(user, records)
@@ -225,9 +225,9 @@ end
 
 -- Sends a ping to the records given, whatever was pushed a moment ago; on_sent(id) hears of it before. Gives whether it left.
 local function push_test(user, given, on_sent)
-	local is_seen = fires_events and handlers["cloud_notify/push"] ~= nil;
+	local is_observed = fires_events and handlers["cloud_notify/push"] ~= nil;
 	if store.alone(load, user) == nil then return false; end
-	local details, _, _, _, iq = engine:on_ping(user, now(), monotonic(), is_seen, nil, given, "test");
+	local details, _, _, _, iq = engine:on_ping(user, now(), monotonic(), is_observed, nil, given, "test");
 	if not iq then return false; end
 	on_sent(iq.attr.id);
 	return not perform(user, nil, given, details, iq);

@@ -44,7 +44,7 @@ local Push2Engine = {};
 ---@field bit? integer               set in the word if the element is there
 ---@field text? integer              set in the word if it has text
 ---@field keep? "body"|"call"|"invite"|"forwarded"|"archive_id"|"carbon_archive_id"|"more"|"mention"  the text to pass on; the id of a
----call, in `attr`; that the message's own id is one; the message in a carbon; the id to pass on as name if `by` is the user's
+---call, in `attr`; that the message's own id is one; the message in a carbon; the id to pass on as deduplication key if `by` is the user's
 ---account, or that of the message in a carbon; what there can be several of: `kind` and `attr`, of elements of type `of_type` if that
 ---is there; with `whole`, and the text, or the text alone; whom a mention without modifiers is about (XEP-0513)
 ---@field kind? string
@@ -194,12 +194,12 @@ function PushEngine:revoked(user, records, from, node, jid, affiliation) end
 ---No session took a message. Where stanzas are seen, no two share a part.
 ---@param user string
 ---@param now number                 seconds since 1970
----@param seen boolean               whether other modules see each push
+---@param observed boolean           whether other modules see each push and may change it
 ---@param whole table?               the stanza, where a push may carry it
 ---@param word integer               facts, see known()
 ---@param from string?
 ---@param body string?
----@param name string?              what the message is known by on all its ways
+---@param dedup_key string?         what the message is known by on all its ways
 ---@param call string?              the call that it is about: the other end's bare JID, a space, and the id
 ---@param more string?              what there can be several of, see known()
 ---@return prosody_push.Details|false|nil details
@@ -207,7 +207,7 @@ function PushEngine:revoked(user, records, from, node, jid, affiliation) end
 ---@return nil, nil
 ---@return table? stanza
 ---@return table[]? others
-function Engine:on_offline(user, now, mono, seen, whole, word, from, body, name, call, more) end
+function Engine:on_offline(user, now, mono, observed, whole, word, from, body, dedup_key, call, more) end
 
 ---A message to `to` was archived for the user, or is on its way to or from him and is about a call, or asks him for a
 ---subscription. `held` says how it is with his sessions that hold registrations: for each the letter of session_states and the
@@ -215,12 +215,12 @@ function Engine:on_offline(user, now, mono, seen, whole, word, from, body, name,
 ---@param user string
 ---@param now number                seconds since 1970
 ---@param mono number               seconds by the clock that never steps
----@param seen boolean               whether other modules see each push
+---@param observed boolean           whether other modules see each push and may change it
 ---@param whole table?               the stanza, where a push may carry it
 ---@param word integer
 ---@param from string?
 ---@param body string?
----@param name string?              what the message is known by on all its ways
+---@param dedup_key string?         what the message is known by on all its ways
 ---@param call string?              the call that it is about: the other end's bare JID, a space, and the id
 ---@param more string?              what there can be several of, see known()
 ---@param to string?
@@ -231,14 +231,14 @@ function Engine:on_offline(user, now, mono, seen, whole, word, from, body, name,
 ---@return nil, nil
 ---@return table? stanza
 ---@return table[]? others
-function Engine:on_addressed(user, now, mono, seen, whole, word, from, body, name, call, more, to, held, sender) end
+function Engine:on_addressed(user, now, mono, observed, whole, word, from, body, dedup_key, call, more, to, held, sender) end
 
----What to know a stanza by that is in no archive and may be met again.
+---Makes a deduplication key for a stanza that is not archived.
 ---@param from string?
 ---@param id string
 ---@param text string?
 ---@return string
-function Engine:name(from, id, text) end
+function Engine:dedup_key(from, id, text) end
 
 ---Seconds that a stanza which waits in a session's queue may wait for others to be pushed with.
 ---@param word integer
@@ -256,12 +256,12 @@ function Engine:queue_alarm(size, woken_at) end
 ---@param user string
 ---@param now number                seconds since 1970
 ---@param mono number               seconds by the clock that never steps
----@param seen boolean               whether other modules see each push
+---@param observed boolean           whether other modules see each push and may change it
 ---@param whole table?               the stanza, where a push may carry it
 ---@param word integer
 ---@param from string?
 ---@param body string?
----@param name string?              what the message is known by on all its ways
+---@param dedup_key string?         what the message is known by on all its ways
 ---@param call string?              the call that it is about: the other end's bare JID, a space, and the id
 ---@param more string?              what there can be several of, see known()
 ---@param identifier string
@@ -273,7 +273,7 @@ function Engine:queue_alarm(size, woken_at) end
 ---@return boolean? alerted          whether the device knows of something important, by this push or by one before
 ---@return table? stanza
 ---@return table[]? others
-function Engine:on_queued(user, now, mono, seen, whole, word, from, body, name, call, more, identifier, done, held) end
+function Engine:on_queued(user, now, mono, observed, whole, word, from, body, dedup_key, call, more, identifier, done, held) end
 
 ---The session that holds the registration is back.
 ---@param user string
@@ -305,7 +305,7 @@ function Engine:max_hibernation() end
 ---@param user string
 ---@param now number                seconds since 1970
 ---@param mono number               seconds by the clock that never steps
----@param seen boolean               whether other modules see each push
+---@param observed boolean           whether other modules see each push and may change it
 ---@param whole nil
 ---@param records prosody_push.Records?
 ---@param cause ("test"|"queue full"|"started"|"hibernation ends")?  why; nil if another module asks for it
@@ -315,7 +315,7 @@ function Engine:max_hibernation() end
 ---@return nil, nil
 ---@return table? stanza
 ---@return table[]? others
-function Engine:on_ping(user, now, mono, seen, whole, records, cause, held) end
+function Engine:on_ping(user, now, mono, observed, whole, records, cause, held) end
 
 ---The stanza with this id is not sent after all.
 ---@param id string
@@ -346,12 +346,12 @@ function Engine:on_answer(now, mono, id, from, made_here, kind, condition, text)
 ---nothing is in flight or held.
 ---@param now number                seconds since 1970
 ---@param mono number               seconds by the clock that never steps
----@param seen boolean               whether other modules see each push
+---@param observed boolean           whether other modules see each push and may change it
 ---@return prosody_push.Gone[] gone
 ---@return table[] stanzas
 ---@return number? delay
 ---@return table[]? details           of each stanza, with its user, where others see it
-function Engine:on_timer(now, mono, seen) end
+function Engine:on_timer(now, mono, observed) end
 
 ---The stanzas of all pushes that are held, for they would not survive a reload.
 ---@param now number                seconds since 1970

@@ -120,24 +120,24 @@ return function (engine, sessions, rooms)
 		return word;
 	end
 
-	-- Names of stanzas that were met in a session's queue and are in no archive. When the session ends they are met again,
-	-- and another session of the user has a copy of its own.
-	local names = setmetatable({}, { __mode = "k" });
-	local nameless = 0;
+	-- Deduplication keys of stanzas in a session's queue that are not archived. When the session ends, these stanzas are handled
+	-- again, and other sessions of the user have copies of their own.
+	local dedup_keys = setmetatable({}, { __mode = "k" });
+	local without_id = 0;
 
-	local function name_of(stanza)
-		local name = names[stanza];
-		if not name then
+	local function dedup_key_of(stanza)
+		local key = dedup_keys[stanza];
+		if not key then
 			local attr = stanza.attr;
 			if attr.id then
-				name = engine:name(attr.from, attr.id, stanza:get_child_text("body"));
+				key = engine:dedup_key(attr.from, attr.id, stanza:get_child_text("body"));
 			else
-				nameless = nameless + 1;
-				name = "queued-"..nameless;
+				without_id = without_id + 1;
+				key = "queued-"..without_id;
 			end
-			names[stanza] = name;
+			dedup_keys[stanza] = key;
 		end
-		return name;
+		return key;
 	end
 
 	-- Whether a room reflects what the user said in it.
@@ -189,7 +189,7 @@ return function (engine, sessions, rooms)
 		return (jid_bare(peer) or "").." "..call;
 	end
 
-	-- word, sender, body, name, call, what there can be several of; `id` is the archive's where the message itself does not
+	-- Returns word, sender, body, deduplication key, call, repeatable values; `id` is the archive's where the message itself does not
 	-- have it yet
 	local function facts(user, stanza, id)
 		local attr, word = stanza.attr, word_of(user, stanza);
@@ -198,7 +198,7 @@ return function (engine, sessions, rooms)
 		if attr.type == "groupchat" and is_reflected(user, stanza) then word = add(word, known.reflected); end
 		if known.archived and (id or archive_id) then word = add(word, known.archived); end
 		if known.nickname then note_sessions(user, stanza); end
-		return word, from, body, id or archive_id or names[stanza], (call or invited) and call_of(forwarded or stanza, from),
+		return word, from, body, id or archive_id or dedup_keys[stanza], (call or invited) and call_of(forwarded or stanza, from),
 			entries and entries[1] and table.concat(entries, "\0");
 	end
 
@@ -236,5 +236,5 @@ return function (engine, sessions, rooms)
 		known = engine:known();
 	end
 
-	return { of = facts, word = word_of, name = name_of, with_roster = with_roster, is_about_call = is_about_call, learn = learn };
+	return { of = facts, word = word_of, dedup_key = dedup_key_of, with_roster = with_roster, is_about_call = is_about_call, learn = learn };
 end

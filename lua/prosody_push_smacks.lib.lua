@@ -15,7 +15,7 @@ local queue_size = module:get_option_number("smacks_max_queue_size", 500);
 -- engine; facts_about, sessions, registrations, watchdog: those of the libraries of these names; push and background:
 -- prosody_push.lib.lua's
 return function (engine, facts_about, sessions, registrations, watchdog, push, background)
-	local facts, name_of, is_late = facts_about.of, facts_about.name, sessions.is_late;
+	local facts, dedup_key_of, is_late = facts_about.of, facts_about.dedup_key, sessions.is_late;
 
 	-- session -> stanzas that wait with it for others, and the timer that ends the wait. Each is seven values, itself and its
 	-- facts, false for none: with a table for each, a long queue would take twice the time (`make bench`).
@@ -33,11 +33,11 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 	-- Pushes a stanza that waits in the queue of a session to the registration that it holds. `done` has what was pushed of
 	-- those that waited together so far, and what it is after this one comes back. `given` is the record, `held` says how it is
 	-- with the user's other sessions.
-	local function push_queued(session, given, held, done, stanza, word, from, text, name, call, more)
+	local function push_queued(session, given, held, done, stanza, word, from, text, key, call, more)
 		local identifier = session[identifier_field];
 		if not identifier then return done; end
 		local is_kept_back, done_then, alerted = push(engine.on_queued, session.username, stanza, given,
-			word, from, text, name or name_of(stanza), call, more, identifier, done, held);
+			word, from, text, key or dedup_key_of(stanza), call, more, identifier, done, held);
 		if is_kept_back then return done; end
 		if alerted and session.hibernating and not hibernates_past_push and not session.first_hibernated_push then
 			session.first_hibernated_push = os.time();
@@ -57,8 +57,8 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 	local function push_batch(session, batch)
 		local given, held, done = record_of(session), held_besides(session), 0;
 		for i = 1, #batch, 7 do
-			local stanza, word, from, text, name, call, more = unpack(batch, i, i + 6);
-			done = push_queued(session, given, held, done, stanza, word, from or nil, text or nil, name or nil, call or nil, more or nil);
+			local stanza, word, from, text, key, call, more = unpack(batch, i, i + 6);
+			done = push_queued(session, given, held, done, stanza, word, from or nil, text or nil, key or nil, call or nil, more or nil);
 		end
 	end
 
@@ -97,10 +97,10 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 	local function queued(session, stanza)
 		if not session[identifier_field] then return; end
 		watch_queue(session);
-		local word, from, text, name, call, more = facts(session.username, stanza);
+		local word, from, text, key, call, more = facts(session.username, stanza);
 		local delay = delays[word] or delay_of(word);
 		if delay == 0 then
-			return push_queued(session, record_of(session), held_besides(session), 0, stanza, word, from, text, name, call, more);
+			return push_queued(session, record_of(session), held_besides(session), 0, stanza, word, from, text, key, call, more);
 		end
 		local batch = waiting[session];
 		if not batch then
@@ -114,7 +114,7 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 		end
 		local n = #batch;
 		batch[n + 1], batch[n + 2], batch[n + 3] = stanza, word, from or false;
-		batch[n + 4], batch[n + 5], batch[n + 6], batch[n + 7] = text or false, name or false, call or false, more or false;
+		batch[n + 4], batch[n + 5], batch[n + 6], batch[n + 7] = text or false, key or false, call or false, more or false;
 	end
 
 	local is_back = background("a client that answers again", function (session)
@@ -160,8 +160,8 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 	local function push_queue(session, queue, ends)
 		local given, held, done = record_of(session), held_besides(session), 0;
 		for _, stanza in ipairs(queue) do
-			local word, from, text, name, call, more = facts(session.username, stanza);
-			if name or not ends then done = push_queued(session, given, held, done, stanza, word, from, text, name, call, more); end
+			local word, from, text, key, call, more = facts(session.username, stanza);
+			if key or not ends then done = push_queued(session, given, held, done, stanza, word, from, text, key, call, more); end
 		end
 	end
 

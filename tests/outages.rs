@@ -102,7 +102,7 @@ fn phone<P: Tested>() -> Host<P> {
 }
 
 fn named(name: &str) -> Message<'_> {
-    Message { name: Some(name), ..CHAT }
+    Message { dedup_key: Some(name), ..CHAT }
 }
 
 /// The push fails on its way to the app server.
@@ -945,7 +945,7 @@ impl<P: Tested> World<P> {
     fn message(&mut self, message: usize) -> Result<(), TestCaseError> {
         let name = message.to_string();
         let word = if self.messages[message] { BODY } else { RECEIPT };
-        for push in self.host.offline(&Message { word, name: Some(&name), ..CHAT }) {
+        for push in self.host.offline(&Message { word, dedup_key: Some(&name), ..CHAT }) {
             let device = which_device(&push);
             let known =
                 |seen: &&Seen<P>| seen.device == device && seen.message == Some(message) && seen.state != State::Failed;

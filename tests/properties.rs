@@ -181,7 +181,7 @@ impl World {
         happens: impl FnOnce(&mut Host, &Message) -> Vec<Push<Xep0357>>,
     ) -> Result<(), TestCaseError> {
         let name = id.to_string();
-        let message = Message { word: BODY, name: Some(&name), ..Message::default() };
+        let message = Message { word: BODY, dedup_key: Some(&name), ..Message::default() };
         let pushes = happens(&mut self.host, &message);
         let new: HashSet<u8> = concerned.into_iter().filter(|device| self.heard.insert((id, *device))).collect();
         let pushed: Vec<u8> = pushes.iter().map(device).collect();

@@ -26,7 +26,7 @@ const CALL: Message = Message { word: facts::CALL, ..CHAT };
 const SILENT: Message = Message { word: RECEIPT, ..CHAT };
 
 fn archived_as(id: &str) -> Message<'_> {
-    Message { name: Some(id), ..CHAT }
+    Message { dedup_key: Some(id), ..CHAT }
 }
 
 #[test]
@@ -297,7 +297,7 @@ fn what_was_met_in_the_queue_is_not_pushed_again_to_that_device() {
 #[test]
 fn a_call_that_was_pushed_at_once_is_not_pushed_from_the_queue() {
     let mut host = Host::with_devices(&["phone"]);
-    let call = Message { name: Some("a1"), ..CALL };
+    let call = Message { dedup_key: Some("a1"), ..CALL };
     assert_eq!(nodes(&host.archived(&call, &["push.example<phone"])), ["phone"]);
     assert_eq!(host.queued(&[&call, &archived_as("a2")]), [1]);
 }

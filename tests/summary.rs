@@ -20,7 +20,7 @@ const CHAT: Message = Message {
     word: BODY,
     from: Some("juliet@example.org/x"),
     body: Some("Romeo?"),
-    name: None,
+    dedup_key: None,
     call: None,
     more: None,
     stanza: None,

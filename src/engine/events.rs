@@ -85,8 +85,8 @@ impl<P: Protocol> Engine<P> {
 
     /// Returns a deduplication key for a stanza that is not archived. It includes the text, because some senders give all their
     /// messages the same id.
-    pub fn name(&self, from: Option<&str>, id: &str, text: Option<&str>) -> String {
-        self.pushed.name(&(from, id, text))
+    pub fn dedup_key(&self, from: Option<&str>, id: &str, text: Option<&str>) -> String {
+        self.pushed.make_key(&(from, id, text))
     }
 
     /// A stanza waits in the stream-management queue of a session that holds the registration `identifier`. Of those

@@ -243,7 +243,7 @@ impl<P: Protocol> Engine<P> {
                 self.calls.end(user, identifier, call);
                 rings
             }
-            _ => message.name.is_none_or(|name| {
+            _ => message.dedup_key.is_none_or(|name| {
                 let message = self.pushed.key(name);
                 self.pushed.first_time(user, identifier, message)
             }),
@@ -252,7 +252,7 @@ impl<P: Protocol> Engine<P> {
 
     /// The device is told of the message by a push of that kind, which left a moment ago for another.
     fn note(&mut self, user: &str, device: &Registration<P::Asked>, message: &Message, kind: Kind) {
-        let Some(message) = message.name.map(|name| self.pushed.key(name)) else { return };
+        let Some(message) = message.dedup_key.map(|name| self.pushed.key(name)) else { return };
         if self.pushed.first_time(user, &device.identifier, message) {
             self.delivery.tells_also(user, &device.identifier, kind, message);
         }

@@ -48,7 +48,7 @@ impl<P: Protocol> Engine<P> {
                 self.not_sent(context, &user, registration, Reason::PushedBefore);
                 continue;
             }
-            let key = message.and_then(|message| message.name).filter(|_| !importance.is_call());
+            let key = message.and_then(|message| message.dedup_key).filter(|_| !importance.is_call());
             let key = key.map(|name| self.pushed.key(name));
             if cause != Cause::Test && self.is_away(now, registration.jid()) {
                 self.owes(now, &user, registration, kind, key.as_slice());

@@ -24,7 +24,7 @@ macro_rules! message_method {
             $name,
             |$lua,
              $host: &mut Host<P>,
-             (user, wall, mono, observed, stanza, word, from, body, name, call, more, $($arg),*): (
+             (user, wall, mono, observed, stanza, word, from, body, dedup_key, call, more, $($arg),*): (
                 Text, f64, f64, bool, Option<LuaTable>, Word, Option<Text>, Option<Text>, Option<Text>, Option<Text>, Option<Text>, $($type),*
             )| {
                 let whole = || stanza::whole(stanza.as_ref()?);
@@ -32,7 +32,7 @@ macro_rules! message_method {
                     word,
                     from: from.as_deref(),
                     body: body.as_deref(),
-                    name: name.as_deref(),
+                    dedup_key: dedup_key.as_deref(),
                     call: $host.call(&user, &call),
                     more: more.as_deref(),
                     stanza: Some(&whole),
@@ -87,8 +87,8 @@ pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) 
         let pushes = host.engine.on_ping(event, given, cause, Holders::new(held.as_deref()));
         host.write(lua, event, pushes, None)
     });
-    method(methods, "name", |_, host, (from, id, text): (Option<Text>, Text, Option<Text>)| {
-        Ok(host.engine.name(from.as_deref(), &id, text.as_deref()))
+    method(methods, "dedup_key", |_, host, (from, id, text): (Option<Text>, Text, Option<Text>)| {
+        Ok(host.engine.dedup_key(from.as_deref(), &id, text.as_deref()))
     });
     method(methods, "is_activity", |_, _, word: Word| Ok(shows_activity(word)));
     method(methods, "queue_delay", |_, _, word: Word| Ok(seconds(queue::delay(word))));

@@ -43,8 +43,8 @@ impl Pushed {
         Pushed { devices: LruCache::new(DEVICES), messages: messages.max(1), seed }
     }
 
-    /// Names a message by what is known of it. Nobody can tell from the name what that was.
-    pub fn name(&self, message: &impl Hash) -> String {
+    /// Makes a deduplication key from what is known of a message. Nobody can tell from the key what that was.
+    pub fn make_key(&self, message: &impl Hash) -> String {
         format!("{:016x}", self.hash(message))
     }
 

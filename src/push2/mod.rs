@@ -117,7 +117,7 @@ impl Protocol for Push2 {
 fn whole(server: &Server, context: &Context) -> Option<String> {
     let message = context.message?;
     let account = format!("{}@{}", context.event.user, server.host);
-    let id = message.name.filter(|_| message.word & ARCHIVED != 0);
+    let id = message.dedup_key.filter(|_| message.word & ARCHIVED != 0);
     let stanza = message.stanza.and_then(|read| read())?;
     Some(envelope(&stanza, &account, id, server.random))
 }

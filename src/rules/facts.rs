@@ -3,7 +3,6 @@
 //! Which elements lead to them is said in [`walk`](crate::rules::walk).
 
 use minidom::Element;
-use serde::Serialize;
 
 use crate::limits::CALL_ID;
 use crate::text::cut;
@@ -111,13 +110,13 @@ pub struct Message<'a> {
     pub from: Option<&'a str>,
     /// Only where an option or an extension asks for it.
     pub body: Option<&'a str>,
-    /// What the message is known by across all its ways: its id in the addressee's archive (XEP-0313), or without an
-    /// archive one that the shim gives to a stanza that it may meet again.
-    pub name: Option<&'a str>,
+    /// What the message is known by on all its ways: its id in the addressee's archive (XEP-0313), or for a stanza that is not
+    /// archived a key that the shim keeps with it.
+    pub dedup_key: Option<&'a str>,
     /// The call that it is about.
     pub call: Option<Call<'a>>,
-    /// What elements say that there can be several of, each a letter and its text, "\0" between them; only where an
-    /// extension asks for it. For Push 2.0 the shim adds what it knows of the user's sessions.
+    /// Repeatable values, encoded as one string: for each a one-letter kind followed by its text, separated by NUL. They are there
+    /// only where an extension asks for them; for Push 2.0 the shim adds what it knows of the user's sessions.
     pub more: Option<&'a str>,
     /// Reads the whole of it, which only some pushes carry.
     pub stanza: Option<&'a dyn Fn() -> Option<Element>>,
@@ -159,7 +158,8 @@ impl<'a> Call<'a> {
 }
 
 impl<'a> Message<'a> {
-    fn each(&self, kind: char) -> impl Iterator<Item = &'a str> {
+    /// Returns the repeatable values of a kind.
+    pub fn each(&self, kind: char) -> impl Iterator<Item = &'a str> {
         self.more.into_iter().flat_map(|more| more.split('\0')).filter_map(move |entry| entry.strip_prefix(kind))
     }
 
@@ -203,24 +203,4 @@ impl<'a> Message<'a> {
     pub fn media(&self) -> impl Iterator<Item = &'a str> {
         self.each(MEDIA)
     }
-
-    /// What an OMEMO message has for the device `rid` (XEP-0384 before 0.4); nothing if it has nothing for that.
-    pub fn omemo(&self, rid: &str) -> Option<Omemo<'a>> {
-        let for_rid = |key: &'a str| key.strip_prefix(rid)?.strip_prefix(' ');
-        let keys: Vec<_> = self.each(OMEMO_KEY).filter_map(for_rid).collect();
-        let first = |kind| self.each(kind).next();
-        let (sid, iv, data) = (first(OMEMO_SENDER)?, first(OMEMO_IV)?, first(OMEMO_PAYLOAD)?);
-        if keys.is_empty() { None } else { Some(Omemo { keys, sid, iv, data }) }
-    }
-}
-
-/// An OMEMO message for one device, all in base64 but the id.
-#[derive(Debug, Serialize)]
-pub struct Omemo<'a> {
-    pub keys: Vec<&'a str>,
-    /// The sender's device.
-    pub sid: &'a str,
-    pub iv: &'a str,
-    /// The ciphertext.
-    pub data: &'a str,
 }

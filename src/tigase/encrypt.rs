@@ -10,7 +10,9 @@ use crate::address::bare;
 use crate::crypto::{self, GCM_TAG};
 use crate::element::Sink;
 use crate::ns;
-use crate::rules::facts::{CALL, E2E, ERROR, FILE, GROUPCHAT, Message, Omemo, SUBSCRIBE};
+use crate::rules::facts::{
+    CALL, E2E, ERROR, FILE, GROUPCHAT, Message, OMEMO_IV, OMEMO_KEY, OMEMO_PAYLOAD, OMEMO_SENDER, SUBSCRIBE,
+};
 use crate::text::cut;
 
 /// The algorithm that the specification wants, in `alg` and in the store.
@@ -91,6 +93,28 @@ struct Payload<'a> {
     omemo: Option<Omemo<'a>>,
 }
 
+/// An OMEMO message for one device (`tigase:push:encrypt:omemo:0`), all in base64 but the id.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct Omemo<'a> {
+    pub keys: Vec<&'a str>,
+    /// The sender's device.
+    pub sid: &'a str,
+    pub iv: &'a str,
+    /// The ciphertext.
+    pub data: &'a str,
+}
+
+impl<'a> Omemo<'a> {
+    /// Returns what an OMEMO message (XEP-0384 before 0.4) has for the device `rid`; `None` if it has nothing for it.
+    pub fn of(message: &Message<'a>, rid: &str) -> Option<Omemo<'a>> {
+        let for_rid = |key: &'a str| key.strip_prefix(rid)?.strip_prefix(' ');
+        let keys: Vec<_> = message.each(OMEMO_KEY).filter_map(for_rid).collect();
+        let first = |kind| message.each(kind).next();
+        let (sid, iv, data) = (first(OMEMO_SENDER)?, first(OMEMO_IV)?, first(OMEMO_PAYLOAD)?);
+        if keys.is_empty() { None } else { Some(Omemo { keys, sid, iv, data }) }
+    }
+}
+
 impl<'a> Payload<'a> {
     /// `secret` stands for the text of a message that is encrypted end to end; there is one only where there is something to
     /// show, which `important` says. A ping has no message.
@@ -103,7 +127,7 @@ impl<'a> Payload<'a> {
             nickname: None,
             sid: None,
             media: Vec::new(),
-            omemo: rid.zip(message).and_then(|(rid, message)| message.omemo(rid)),
+            omemo: rid.zip(message).and_then(|(rid, message)| Omemo::of(message, rid)),
         };
         let Some(message) = message else { return nothing };
         let has = |bit| message.word & bit != 0;

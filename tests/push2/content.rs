@@ -22,7 +22,7 @@ fn a_client_reads_the_stanza_with_its_id_in_the_archive() {
     let forged =
         element("stanza-id", &[("xmlns", ns::STANZA_ID), ("by", "romeo@example.org"), ("id", "forged")], vec![]);
     let stanza = || Some(message(vec![body("Wherefore art thou <Romeo>?"), Node::Element(forged.clone())]));
-    let chat = Message { word: BODY | ARCHIVED, name: Some("a1"), stanza: Some(&stanza), ..CHAT };
+    let chat = Message { word: BODY | ARCHIVED, dedup_key: Some("a1"), stanza: Some(&stanza), ..CHAT };
     let pushes = host.offline(&chat);
     let notice = payloads(&pushes)[0];
     assert_eq!((notice.priority, &notice.token), (Priority::Normal, &None));
@@ -32,7 +32,7 @@ fn a_client_reads_the_stanza_with_its_id_in_the_archive() {
     assert_eq!(text_of(&read).as_deref(), Some("Wherefore art thou <Romeo>?"));
     assert_eq!(archive_ids(&read), [("romeo@example.org", "a1")]);
     // Only the other match wants it.
-    let pushes = host.offline(&Message { word: 0, name: Some("a2"), ..chat });
+    let pushes = host.offline(&Message { word: 0, dedup_key: Some("a2"), ..chat });
     assert_eq!(payloads(&pushes), [&Payload::empty(Priority::Low)]);
 }
 

@@ -26,8 +26,15 @@ use support::{Host, element, one_by_one};
 const ANSWER_TIMEOUT: Millis = Push2::POLICY.answer_timeout;
 const PATIENCE: Millis = Push2::POLICY.patience;
 const JULIET: &str = "juliet@example.org/balcony";
-const CHAT: Message =
-    Message { word: BODY, from: Some(JULIET), body: Some("Romeo?"), name: None, call: None, more: None, stanza: None };
+const CHAT: Message = Message {
+    word: BODY,
+    from: Some(JULIET),
+    body: Some("Romeo?"),
+    dedup_key: None,
+    call: None,
+    more: None,
+    stanza: None,
+};
 
 fn rule(profile: Profile) -> Match {
     Match { profile, grace: None, chats: [].into(), send: Send::NotifyOnly }

@@ -64,7 +64,7 @@ fn each_profile_matches_what_it_says() {
 #[test]
 fn what_did_not_match_may_match_when_it_comes_again() {
     let mut host = host(vec![rule(Profile::Archived)]);
-    let chat = Message { name: Some("a1"), ..CHAT };
+    let chat = Message { dedup_key: Some("a1"), ..CHAT };
     assert_eq!(pushed(&mut host, &chat), None);
     let archived = Message { word: BODY | ARCHIVED, ..chat };
     assert_eq!(pushed(&mut host, &archived), Some(Priority::Normal), "nothing was pushed before");

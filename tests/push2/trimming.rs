@@ -18,8 +18,7 @@ fn sized(text: &str) -> Element {
 
 #[test]
 fn a_large_stanza_is_trimmed_in_steps() {
-    let large =
-        |xmlns: &str, name: &str, size| element(name, &[("xmlns", xmlns)], vec![Node::Text("x".repeat(size).into())]);
+    let large = |xmlns: &str, name: &str, size| element(name, &[("xmlns", xmlns)], vec![Node::Text("x".repeat(size))]);
     let read = |children: Vec<Node>| open(&envelope(&message(children), "romeo@example.org", Some("a1"), not_random));
     let names = |stanza: &Element| stanza.children().map(|child| child.name().to_owned()).collect::<Vec<_>>();
 
@@ -110,12 +109,7 @@ fn any_element() -> impl Strategy<Value = Element> {
         let attrs = [("xmlns", xmlns), ("id", &*value), ("by", "romeo@example.org")];
         element(&name, if xmlns.is_empty() { &attrs[1..] } else { &attrs }, children)
     };
-    let leaf = (
-        any_name(),
-        any_namespace(),
-        any_text(),
-        prop::collection::vec(any_text().prop_map(|text| Node::Text(text.into())), 0..3),
-    );
+    let leaf = (any_name(), any_namespace(), any_text(), prop::collection::vec(any_text().prop_map(Node::Text), 0..3));
     leaf.prop_map(made).prop_recursive(3, 12, 4, move |inner| {
         (any_name(), any_namespace(), any_text(), prop::collection::vec(inner.prop_map(Node::Element), 0..4))
             .prop_map(made)

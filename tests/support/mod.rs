@@ -26,7 +26,7 @@ pub const CHAT: Message = Message {
     word: BODY,
     from: Some("juliet@example.org/x"),
     body: None,
-    name: None,
+    dedup_key: None,
     call: None,
     more: None,
     stanza: None,
