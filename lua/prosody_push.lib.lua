@@ -185,13 +185,14 @@ local function push(method, user, stanza, given, a, b, c, d, e, f, g, h, i)
 	local is_observed = fires_events and handlers["cloud_notify/push"] ~= nil;
 	if asks_for_roster and stanza and engine:asks_for_roster(user, a) then a = with_roster(user, b, a); end
 	local carried = carries_stanzas and stanza or nil;
-	local details, wait, done, alerted, iq, others = method(engine, user, now(), monotonic(), is_observed, carried, a, b, c, d, e, f, g, h, i);
+	local details, wait, done, ends_long_hibernation, iq, others =
+		method(engine, user, now(), monotonic(), is_observed, carried, a, b, c, d, e, f, g, h, i);
 	if details == false then
 		if not store.alone(load, user) then return; end
 		return push(method, user, stanza, given, a, b, c, d, e, f, g, h, i);
 	end
 	if wait then ring_in(wait); end
-	return iq and perform(user, stanza, given, details, iq, others), done, alerted;
+	return iq and perform(user, stanza, given, details, iq, others), done, ends_long_hibernation;
 end
 
 local function offline(user, stanza)
@@ -271,6 +272,14 @@ local function sent(session, stanza)
 	if session.username and engine:is_activity(facts_about.word(session.username, stanza)) then
 		session.last_activity = os.time();
 	end
+end
+
+
+-- Announces what an account can do while `by`, a module, is loaded: the protocol, or one of its extensions.
+local function announce(by, extension)
+	by:hook("account-disco-info", guarded("the account's features", function (event)
+		for _, feature in ipairs(engine:features(extension)) do event.reply:tag("feature", { var = feature }):up(); end
+	end));
 end
 
 
@@ -364,6 +373,7 @@ return {
 	sent = sent;
 	load_admin = load_admin;
 	relearn = relearn;
+	announce = announce;
 	save = save;
 	restore = restore;
 	unload = unload;

@@ -24,7 +24,7 @@ function prosody_push.log_debug(on) end
 ---@param stanza_metatable table                 what makes a table a stanza
 ---@param normal fun(jid: string): string?       util.jid's prep: the normal form of a JID, nil for what is none
 ---@param log fun(level: string, format: string, line: string)
----@return prosody_push.PushEngine|prosody_push.Push2Engine
+---@return prosody_push.Engine|prosody_push.PushEngine
 function prosody_push.new(host, protocol, option, stanza_metatable, normal, log) end
 
 ---What the engines of both protocols have.
@@ -34,10 +34,6 @@ local Engine = {};
 ---The engine of XEP-0357.
 ---@class prosody_push.PushEngine: prosody_push.Engine
 local PushEngine = {};
-
----The engine of Push 2.0.
----@class prosody_push.Push2Engine: prosody_push.Engine
-local Push2Engine = {};
 
 ---What to look at in an element.
 ---@class prosody_push.Rule
@@ -141,9 +137,10 @@ function Engine:enable(user, client_id, resource, enable, record) end
 ---@return string? identifier
 function Engine:of_client(user, records, client_id, resource) end
 
----What an account announces for Push 2.0.
+---Returns what an account announces: the protocol and its profiles, or of XEP-0357 one of Tigase's extensions.
+---@param extension string?         a name that extend() takes
 ---@return string[]
-function Push2Engine:features() end
+function Engine:features(extension) end
 
 ---A registration was stored: its failures so far do not count.
 ---@param now number                seconds since 1970
@@ -170,13 +167,12 @@ function Engine:admit(user, records, newest, now) end
 ---@return string[] identifiers
 function PushEngine:matching(user, records, jid, node) end
 
----Of a user's registrations: those that are woken, and those that are not because there are too many (push_max_devices). What
----cannot be read is in neither.
+---Returns why registrations are never woken, in words, by identifier: those that cannot be read, and those of a user who has too
+---many (push_max_devices).
 ---@param user string
 ---@param records prosody_push.Records?
----@return string[] woken            identifiers
----@return string[] too_many
-function Engine:standing(user, records) end
+---@return table<string, string>
+function Engine:never_woken(user, records) end
 
 ---What a remote disable (XEP-0357 §8) from `from` means.
 ---@param user string
@@ -270,7 +266,8 @@ function Engine:queue_alarm(size, woken_at) end
 ---@return prosody_push.Details|false|nil details
 ---@return number? wait
 ---@return integer? done
----@return boolean? alerted          whether the device knows of something important, by this push or by one before
+---@return boolean? ends_long_hibernation  whether the session, if it hibernates, must not go on for long: its device knows of
+---something important, by this push or by an earlier one
 ---@return table? stanza
 ---@return table[]? others
 function Engine:on_queued(user, now, mono, observed, whole, word, from, body, dedup_key, call, more, identifier, done, held) end
@@ -292,10 +289,6 @@ function Engine:wake_before() end
 ---@param word integer
 ---@return boolean
 function Engine:is_activity(word) end
-
----Whether a session may go on to hibernate for long when its device has been told of something important.
----@return boolean
-function Engine:hibernates_past_push() end
 
 ---push_max_hibernation_timeout in seconds.
 ---@return number

@@ -23,22 +23,12 @@ return function (engine, store, sessions, remove, push_test)
 		waits.say(("%s after %d ms"):format(answer, math.floor((now() - waits.start) * 1000)));
 	end
 
-	-- identifier -> why it is never woken, of those in a user's table that are not.
-	local function never_woken(user, records)
-		local woken, too_many = engine:standing(user, records);
-		local found = {};
-		for identifier in pairs(records) do found[identifier] = "its record in the store cannot be read"; end
-		for _, identifier in ipairs(too_many) do found[identifier] = "the user has too many devices (push_max_devices)"; end
-		for _, identifier in ipairs(woken) do found[identifier] = nil; end
-		return found;
-	end
-
 	-- Wakes one device, and gives a promise of what became of it, in words.
 	local function test(user, identifier)
 		local records, err = store.alone(store.read, user);
 		local record = records and records[identifier];
 		if not record then return promise.resolve(err or "its registration is gone"); end
-		local trouble = never_woken(user, records)[identifier];
+		local trouble = engine:never_woken(user, records)[identifier];
 		if trouble then return promise.resolve("never woken: "..trouble); end
 		-- Somebody on this server answers at once, and a promise begins its work on the server's next turn.
 		local id, said, resolve, silence;
@@ -76,7 +66,7 @@ return function (engine, store, sessions, remove, push_test)
 			local state = session.hibernating and "hibernates" or sessions.is_late(session) and "does not answer" or "is connected";
 			if identifier then held_by[identifier] = ("session %s %s"):format(resource, state); end
 		end
-		local found, never = {}, never_woken(user, records);
+		local found, never = {}, engine:never_woken(user, records);
 		for identifier, record in pairs(records) do
 			if type(identifier) == "string" and type(record) == "table" then
 				local last, refusals, failing_since = engine:health(user, identifier);
@@ -101,7 +91,7 @@ return function (engine, store, sessions, remove, push_test)
 		sizes = function () return engine:sizes(); end;
 		app_servers = function () return engine:app_servers(); end;
 		-- Those of Tigase's extensions that are on, by name.
-		extensions = function () return engine.extensions and engine:extensions() or {}; end;
+		extensions = function () return protocol.has_extensions and engine:extensions() or {}; end;
 		max_hibernation = engine:max_hibernation();
 		wake_before = engine:wake_before();
 	};

@@ -21,8 +21,6 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 	-- facts, false for none: with a table for each, a long queue would take twice the time (`make bench`).
 	local waiting = setmetatable({}, { __mode = "k" });
 
-	local hibernates_past_push = engine:hibernates_past_push();
-
 	local function stop_waiting(session)
 		local batch = waiting[session];
 		if batch then batch.timer:stop(); end
@@ -36,13 +34,13 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 	local function push_queued(session, given, held, done, stanza, word, from, text, key, call, more)
 		local identifier = session[identifier_field];
 		if not identifier then return done; end
-		local is_kept_back, done_then, alerted = push(engine.on_queued, session.username, stanza, given,
+		local is_kept_back, done_then, ends_long_hibernation = push(engine.on_queued, session.username, stanza, given,
 			word, from, text, key or dedup_key_of(stanza), call, more, identifier, done, held);
 		if is_kept_back then return done; end
-		if alerted and session.hibernating and not hibernates_past_push and not session.first_hibernated_push then
-			session.first_hibernated_push = os.time();
+		if ends_long_hibernation then
+			if session.hibernating and not session.first_hibernated_push then session.first_hibernated_push = os.time(); end
+			watchdog.restore(session);
 		end
-		if alerted and not hibernates_past_push then watchdog.restore(session); end
 		return done_then or done;
 	end
 

@@ -38,6 +38,10 @@ pub const JINGLE_RTP: &str = "urn:xmpp:jingle:apps:rtp:1";
 pub const REFERENCE: &str = "urn:xmpp:reference:0";
 /// Tigase: Encrypted Push Notifications.
 pub const TIGASE_ENCRYPT: &str = "tigase:push:encrypt:0";
+/// Tigase: Encrypted Push Notifications, the algorithm that we know.
+pub const TIGASE_AES_128_GCM: &str = "tigase:push:encrypt:aes-128-gcm";
+/// Tigase: Push Notifications - Jingle: calls are told as such.
+pub const TIGASE_JINGLE: &str = "tigase:push:jingle:0";
 /// Tigase: Encrypted Push Notifications - OMEMO.
 pub const TIGASE_OMEMO: &str = "tigase:push:encrypt:omemo:0";
 /// Tigase: Push Notifications - Priority.

@@ -190,3 +190,25 @@ fn only_the_edge_to_lua_knows_lua_and_the_protocols() {
         assert!(file.starts_with("lua/") || !code.contains("mlua::"), "{file} knows Lua");
     }
 }
+
+/// The picture in `docs/contributing.md` has each module once, and each imports only from the lines below its own.
+#[test]
+fn the_picture_of_the_house_is_true() {
+    let document = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/contributing.md"));
+    let document = document.expect("a document");
+    let picture = document.split("```text\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a picture");
+    let folders = folders(&imports(&sources()));
+    let mut lines = BTreeMap::new();
+    for (line, text) in picture.lines().enumerate() {
+        // The words behind the names say what these are.
+        for name in text.split_whitespace().take_while(|name| folders.contains_key(*name)) {
+            assert_eq!(lines.insert(name, line), None, "{name} is there twice");
+        }
+    }
+    for (name, imported) in folders.iter().filter(|(name, _)| *name != "lib") {
+        let line = lines.get(&**name).unwrap_or_else(|| panic!("{name} is not in the picture"));
+        for other in imported {
+            assert!(lines[&**other] > *line, "{name} imports from {other}, which is not below it");
+        }
+    }
+}

@@ -22,9 +22,7 @@ local function hook_iq(name, handler)
 	module:hook("iq-set/self/"..xmlns_push..":"..name, guarded("push "..name, handler, try_again));
 end
 
-module:hook("account-disco-info", guarded("the account's features", function (event)
-	event.reply:tag("feature", { var = xmlns_push }):up();
-end));
+push.announce(module);
 
 hook_iq("enable", function (event)
 	local origin, stanza = event.origin, event.stanza;
@@ -103,11 +101,9 @@ end
 
 -- For the modules of the extensions: switches one on while `extension`, a module, is loaded, and announces it.
 -- luacheck: globals extend
-function extend(extension, name, features)
+function extend(extension, name)
 	switch(name, true);
-	extension:hook("account-disco-info", function (event)
-		for _, feature in ipairs(features) do event.reply:tag("feature", { var = feature }):up(); end
-	end);
+	push.announce(extension, name);
 	function extension.unload()
 		switch(name, false);
 	end

@@ -9,11 +9,7 @@ module:require "prosody_push_hooks"(push);
 local xmlns_push = "urn:xmpp:push2:0";
 local xmlns_sasl2 = "urn:xmpp:sasl:2";
 
-module:hook("account-disco-info", guarded("the account's features", function (event)
-	for _, feature in ipairs(engine:features()) do
-		event.reply:tag("feature", { var = feature }):up();
-	end
-end));
+push.announce(module);
 
 
 ---- Registrations ----

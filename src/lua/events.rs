@@ -76,14 +76,8 @@ pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) 
     method(methods, "on_ping", |lua, host, (user, wall, mono, observed, _, given, cause, held): Ping| {
         let given = given.map(|given| host.registrations(&user, Some(given)));
         let event = Event { now: moment(wall, mono), user: &user, observed };
-        let cause = match cause.as_deref() {
-            None => Cause::Ping,
-            Some("test") => Cause::Test,
-            Some("queue full") => Cause::QueueFull,
-            Some("started") => Cause::Started,
-            Some("hibernation ends") => Cause::HibernationEnds,
-            Some(cause) => return Err(LuaError::runtime(format!("There is no cause {cause}"))),
-        };
+        let unknown = |cause: &str| LuaError::runtime(format!("There is no cause {cause}"));
+        let cause = cause.map_or(Ok(Cause::Ping), |cause| cause.parse().map_err(|_| unknown(&cause)))?;
         let pushes = host.engine.on_ping(event, given, cause, Holders::new(held.as_deref()));
         host.write(lua, event, pushes, None)
     });
@@ -101,7 +95,6 @@ pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) 
         Ok(())
     });
     method(methods, "max_hibernation", |_, host, ()| Ok(host.engine.config().max_hibernation));
-    method(methods, "hibernates_past_push", |_, host, ()| Ok(host.engine.hibernates_past_push()));
     method(methods, "wake_on_start", |_, host, ()| Ok(host.engine.config().wake_on_start));
     method(methods, "wake_before", |_, host, ()| Ok(host.engine.config().wake_before));
 }

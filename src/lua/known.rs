@@ -4,6 +4,7 @@ use mlua::prelude::*;
 
 use super::host::{Host, method};
 use super::protocol::{LooksAt, LuaProtocol};
+use super::value::Text;
 use crate::limits::{FIRST_CHILDREN, LAST_CHILDREN, LONGEST_ENTRY, MOST_OF_A_KIND};
 use crate::rules::facts::{
     ACTIVITY, ARCHIVED, CONTACT, MENTION, MENTIONED_GROUP, MENTIONED_OCCUPANT, NICKNAME, OCCUPANT, REFLECTED, STRANGER,
@@ -11,6 +12,9 @@ use crate::rules::facts::{
 use crate::rules::walk::{CALL_NAMESPACES, Form, IQ, Keep, PRESENCE, Rule};
 
 pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) {
+    method(methods, "features", |lua, _: &mut Host<P>, extension: Option<Text>| {
+        lua.create_sequence_from(P::features(extension.as_deref()))
+    });
     method(methods, "known", |lua, host, ()| stanzas(lua, host.engine.protocol().looks_at(host.engine.config())));
 }
 

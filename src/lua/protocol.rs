@@ -22,6 +22,9 @@ pub trait LuaProtocol: Protocol {
     /// Reads a record of the store; `None` for one that nobody can use.
     fn registration(identifier: &LuaValue, record: &LuaValue, normal: &Normal) -> Option<Registration<Self::Asked>>;
 
+    /// Returns what an account announces (XEP-0030) for the protocol, or for one of its extensions.
+    fn features(extension: Option<&str>) -> Vec<&'static str>;
+
     /// Says what the shim looks at in a stanza.
     fn looks_at(&self, config: &Config) -> LooksAt;
 

@@ -38,6 +38,10 @@ impl LuaProtocol for Push2 {
         Some(Registration::new(&identifier, &service, asked, timestamp(record)))
     }
 
+    fn features(_: Option<&str>) -> Vec<&'static str> {
+        features().collect()
+    }
+
     fn looks_at(&self, _: &Config) -> LooksAt {
         LooksAt { message: &MESSAGE_PUSH2, body: true, more: MORE_PUSH2, sessions: true }
     }
@@ -65,7 +69,6 @@ impl Scribe<Push2> for Sender<'_> {
 
 /// What only clients of Push 2.0 ask.
 pub fn methods<M: LuaUserDataMethods<Host<Push2>>>(methods: &mut M) {
-    method(methods, "features", |lua, _, ()| lua.create_sequence_from(features()));
     method(methods, "enable", |lua, host, (user, client_id, resource, enable, record): EnableArguments| {
         let normal = |jid: &str| host.normal.of(jid);
         let Some(identifier) = client_id.or(resource) else { return Ok(refused(Refusal::NoClient)) };

@@ -7,6 +7,10 @@ use super::protocol::LuaProtocol;
 use super::value::Text;
 use crate::registration::devices::admit;
 
+/// Why a registration is never woken.
+const UNREADABLE: &str = "its record in the store cannot be read";
+const TOO_MANY: &str = "the user has too many devices (push_max_devices)";
+
 pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) {
     method(methods, "load", |_, host, (user, stored, is_disabled): (Text, Option<LuaTable>, bool)| {
         let registrations = host.registrations(&user, stored);
@@ -36,9 +40,19 @@ pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) 
         let (timestamp, superseded) = admit(registrations, &newest, now, host.engine.max_devices());
         Ok((timestamp, identifiers(lua, superseded.iter())?))
     });
-    method(methods, "standing", |lua, host, (user, stored): (Text, Option<LuaTable>)| {
+    method(methods, "never_woken", |lua, host, (user, stored): (Text, Option<LuaTable>)| {
+        let reasons = lua.create_table()?;
+        for pair in stored.iter().flat_map(|stored| stored.pairs::<LuaValue, LuaValue>()) {
+            reasons.raw_set(pair?.0, UNREADABLE)?;
+        }
         let devices = host.stored_devices(&user, stored);
         let (too_many, woken) = devices.split(host.engine.max_woken());
-        Ok((identifiers(lua, woken.iter())?, identifiers(lua, too_many.iter())?))
+        for registration in too_many {
+            reasons.raw_set(&*registration.identifier, TOO_MANY)?;
+        }
+        for registration in woken {
+            reasons.raw_set(&*registration.identifier, LuaNil)?;
+        }
+        Ok(reasons)
     });
 }

@@ -19,8 +19,8 @@ pub struct Written {
     pub wait: Option<f64>,
     /// `on_queued` only: which kinds of the stanzas that waited together have been pushed.
     pub done: Option<u8>,
-    /// `on_queued` only: whether the device knows of something important.
-    pub alerted: Option<bool>,
+    /// `on_queued` only: whether the session, if it hibernates, must not go on for long: its device knows of something important.
+    pub ends_long_hibernation: Option<bool>,
     pub stanza: Option<LuaTable>,
     /// The other stanzas, if there are more.
     pub others: Option<LuaTable>,
@@ -28,7 +28,7 @@ pub struct Written {
 
 impl IntoLuaMulti for Written {
     fn into_lua_multi(self, lua: &Lua) -> LuaResult<LuaMultiValue> {
-        (self.details, self.wait, self.done, self.alerted, self.stanza, self.others).into_lua_multi(lua)
+        (self.details, self.wait, self.done, self.ends_long_hibernation, self.stanza, self.others).into_lua_multi(lua)
     }
 }
 
@@ -41,7 +41,14 @@ impl<P: LuaProtocol> Host<P> {
         pushes: Result<Pushes<P>, NotLoaded>,
         message: Option<&Message>,
     ) -> LuaResult<Written> {
-        let nothing = Written { details: LuaNil, wait: None, done: None, alerted: None, stanza: None, others: None };
+        let nothing = Written {
+            details: LuaNil,
+            wait: None,
+            done: None,
+            ends_long_hibernation: None,
+            stanza: None,
+            others: None,
+        };
         let Ok(Pushes { important, list: pushes, .. }) = pushes else {
             return Ok(Written { details: LuaValue::Boolean(false), ..nothing });
         };
@@ -75,9 +82,11 @@ impl<P: LuaProtocol> Host<P> {
         queued: Result<Queued<P>, NotLoaded>,
         message: &Message,
     ) -> LuaResult<Written> {
-        let (done, alerted) = queued.as_ref().ok().map(|queued| (queued.done.bits(), queued.alerted)).unzip();
+        let is_patient = self.engine.hibernates_past_push();
+        let said = queued.as_ref().ok().map(|queued| (queued.done.bits(), queued.alerted && !is_patient));
+        let (done, ends_long_hibernation) = said.unzip();
         let written = self.write(lua, event, queued.map(|queued| queued.pushes), Some(message))?;
-        Ok(Written { done, alerted, ..written })
+        Ok(Written { done, ends_long_hibernation, ..written })
     }
 
     /// Writes the stanzas of pushes that were held or owed; where other modules observe them, also what `cloud_notify/push`

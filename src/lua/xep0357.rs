@@ -65,6 +65,16 @@ impl LuaProtocol for Xep0357 {
         Some(registration)
     }
 
+    fn features(extension: Option<&str>) -> Vec<&'static str> {
+        match extension {
+            None => vec![ns::PUSH],
+            Some("encrypted") => vec![ns::TIGASE_ENCRYPT, ns::TIGASE_AES_128_GCM, ns::TIGASE_OMEMO, ns::TIGASE_JINGLE],
+            Some("filters") => vec![ns::TIGASE_UNKNOWN, ns::TIGASE_MUTED, ns::TIGASE_GROUPCHAT],
+            Some("priority") => vec![ns::TIGASE_PRIORITY],
+            Some(_) => Vec::new(),
+        }
+    }
+
     fn looks_at(&self, config: &Config) -> LooksAt {
         let is_extended = self.extensions.encrypted || self.extensions.filters;
         LooksAt {

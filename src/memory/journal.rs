@@ -7,6 +7,7 @@ use std::num::NonZeroUsize;
 use std::rc::Rc;
 
 use lru::LruCache;
+use strum::{EnumMessage, EnumString};
 
 use crate::ids::Id;
 use crate::reason::Reason;
@@ -23,35 +24,35 @@ const USERS: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
 /// Decisions for which there is room from the first one on: more than the usual number would be a waste.
 const MOST_AT_ONCE: usize = 20;
 
-/// What led to a decision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What led to a decision. Those that the shim gives have names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumMessage, EnumString)]
+#[strum(serialize_all = "lowercase")]
 pub enum Cause {
+    #[strum(message = "no client took it")]
     Offline,
+    #[strum(message = "it was archived, or it is a call or a request for a subscription")]
     Addressed,
+    #[strum(message = "it waits for a client that does not answer")]
     Queued,
+    #[strum(message = "a module asked for it")]
     Ping,
+    #[strum(message = "the administrator asked for it")]
     Test,
+    #[strum(message = "it had been held")]
     Released,
+    #[strum(message = "it was owed")]
     Again,
+    #[strum(message = "its session's queue is four fifths full", serialize = "queue full")]
     QueueFull,
+    #[strum(message = "the server has started")]
     Started,
+    #[strum(message = "its session is about to end", serialize = "hibernation ends")]
     HibernationEnds,
 }
 
 impl Cause {
     fn text(self) -> &'static str {
-        match self {
-            Cause::Offline => "no client took it",
-            Cause::Addressed => "it was archived, or it is a call or a request for a subscription",
-            Cause::Queued => "it waits for a client that does not answer",
-            Cause::Ping => "a module asked for it",
-            Cause::Test => "the administrator asked for it",
-            Cause::Released => "it had been held",
-            Cause::Again => "it was owed",
-            Cause::QueueFull => "its session's queue is four fifths full",
-            Cause::Started => "the server has started",
-            Cause::HibernationEnds => "its session is about to end",
-        }
+        self.get_message().unwrap_or_default()
     }
 }
 

@@ -1,9 +1,11 @@
 //! Counts for the metrics: plain numbers, which are read when somebody asks.
 
+use strum::EnumCount;
+
 use crate::memory::journal::Answer;
 use crate::reason::Reason;
 use crate::rules::importance::Importance;
-use crate::stanza_error::CONDITIONS;
+use crate::stanza_error::Condition;
 use crate::time::Millis;
 
 /// Times to answer that wait to be read; more are not kept. Few, until somebody has read some.
@@ -18,9 +20,9 @@ pub struct Stats {
     unimportant: u64,
     held: u64,
     sent_again: u64,
-    suppressed: [u64; Reason::ALL.len()],
+    suppressed: [u64; Reason::COUNT],
     taken: u64,
-    errors: [u64; CONDITIONS.len()],
+    errors: [u64; Condition::COUNT],
     times: Vec<Millis>,
     is_read: bool,
     removed_refused: u64,
@@ -75,7 +77,7 @@ impl Stats {
                 after
             }
             Answer::Error(after, condition, _) => {
-                self.errors[condition.index()] += 1;
+                self.errors[condition as usize] += 1;
                 after
             }
             Answer::Silence => {
@@ -102,11 +104,10 @@ impl Stats {
         let labelled = [("pushes", &pushes[..]), ("removed", &removed), ("cache", &cache)];
         let labelled =
             labelled.into_iter().flat_map(|(name, values)| values.iter().map(move |(label, n)| (name, *label, *n)));
-        let suppressed =
-            Reason::ALL.iter().map(|reason| ("suppressed", reason.label(), self.suppressed[*reason as usize]));
-        let errors = CONDITIONS.iter().zip(self.errors).filter(|(_, n)| *n > 0);
+        let suppressed = Reason::all().map(|reason| ("suppressed", reason.label(), self.suppressed[reason as usize]));
+        let errors = Condition::all().map(Condition::name).zip(self.errors).filter(|(_, n)| *n > 0);
         let answers =
-            [("answers", "result", self.taken)].into_iter().chain(errors.map(|(name, n)| ("answers", *name, n)));
+            [("answers", "result", self.taken)].into_iter().chain(errors.map(|(name, n)| ("answers", name, n)));
         let plain = [("held", "", self.held), ("sent_again", "", self.sent_again)];
         labelled.chain(suppressed).chain(answers).chain(plain).collect()
     }
