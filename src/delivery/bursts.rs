@@ -1,9 +1,9 @@
-//! Bursts: a push that says nothing new waits for the one before it.
+//! Bursts: a push that says nothing new is held.
 //!
-//! A push without content only says that there is something. While the app server has not answered the last one of
-//! that kind to a device, or within a second of it, another says nothing new: it is held, and one push does for all
-//! that were. It leaves when the answer is there and the second is over, at the latest [`LONGEST_HOLD`] after the
-//! first that it stands for; so after the last message a push always follows.
+//! A plain push only says that there is something. While the app server has not answered the last plain push of a kind to a
+//! device, or within a second of it, another one says nothing new. It is held, and one push stands for all that were held. That
+//! push leaves when the answer has come and the second is over, at the latest [`LONGEST_HOLD`] after the first push that it stands
+//! for. So a push always follows the last message.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -14,7 +14,7 @@ use crate::protocol::Protocol;
 use crate::registration::Registration;
 use crate::time::Millis;
 
-/// Between two pushes of one kind to one device.
+/// Time between two plain pushes of one kind to one device.
 pub const SPACING: Millis = 1000;
 /// How long an app server that does not answer keeps the next push back.
 pub const LONGEST_HOLD: Millis = 10_000;
@@ -27,18 +27,18 @@ pub struct Lane {
     pub important: bool,
 }
 
-/// A push that is to leave now.
+/// A held push that leaves now.
 pub struct Released<P: Protocol> {
     pub lane: Lane,
     pub registration: Rc<Registration<P::Asked>>,
-    /// The messages that it stands for, by their deduplication keys.
+    /// The deduplication keys of the messages that it stands for.
     pub messages: Vec<u64>,
 }
 
-/// The last push of a lane, and what waits behind it.
+/// The last push of a lane, and the one that is held behind it.
 struct Last<P: Protocol> {
     sent: Millis,
-    /// Until it is answered.
+    /// The push, until it is answered.
     unanswered: Option<Id>,
     held: Option<Held<P>>,
 }
@@ -49,12 +49,12 @@ struct Held<P: Protocol> {
     messages: Vec<u64>,
 }
 
-/// All lanes of a host on which something happened of late.
+/// All lanes of a host that were used lately.
 pub struct Lanes<P: Protocol> {
     lanes: HashMap<Lane, Last<P>>,
-    /// When held pushes are due; an entry whose lane says otherwise is out of date.
+    /// When held pushes are due. An entry is out of date if its lane has another time.
     due: BinaryHeap<Reverse<(Millis, Lane)>>,
-    /// Lanes in the order of their last push, to forget those that are idle.
+    /// Lanes in the order of their last push, so that idle ones are forgotten.
     recent: VecDeque<(Millis, Lane)>,
 }
 
@@ -65,7 +65,7 @@ impl<P: Protocol> Default for Lanes<P> {
 }
 
 impl<P: Protocol> Lanes<P> {
-    /// Whether a push for `message` may leave now. If not, it is held, and [`release`](Lanes::release) gives it back.
+    /// Whether a push for `message` may leave now. Otherwise it is held until [`release`](Lanes::release) returns it.
     pub fn admit(
         &mut self,
         now: Millis,
@@ -91,13 +91,13 @@ impl<P: Protocol> Lanes<P> {
         false
     }
 
-    /// A push left.
+    /// Notes a push that left.
     pub fn sent(&mut self, now: Millis, lane: Lane, id: Id) {
         self.recent.push_back((now, lane.clone()));
         self.lanes.insert(lane, Last { sent: now, unanswered: Some(id), held: None });
     }
 
-    /// What became of a push is known, or it was kept back.
+    /// Notes that a push was answered or withdrawn.
     pub fn landed(&mut self, now: Millis, lane: &Lane, id: Id) {
         let Some(last) = self.lanes.get_mut(lane) else { return };
         if last.unanswered != Some(id) {
@@ -113,7 +113,7 @@ impl<P: Protocol> Lanes<P> {
         }
     }
 
-    /// The device has come back: what is held for it says nothing any more.
+    /// Drops the held pushes of a device whose client is back.
     pub fn drop_held(&mut self, user: &Rc<str>, identifier: &Rc<str>) {
         for important in [false, true] {
             let lane = Lane { user: user.clone(), identifier: identifier.clone(), important };
@@ -123,12 +123,12 @@ impl<P: Protocol> Lanes<P> {
         }
     }
 
-    /// The account is no more.
+    /// Forgets a user whose account was deleted or disabled.
     pub fn drop_user(&mut self, user: &str) {
         self.lanes.retain(|lane, _| *lane.user != *user);
     }
 
-    /// The held pushes that are due by `until`. Each is to be told as [`sent`](Lanes::sent) again.
+    /// Takes out the held pushes that are due by `until`. Each has to be noted with [`sent`](Lanes::sent) again.
     pub fn release(&mut self, now: Millis, until: Millis) -> Vec<Released<P>> {
         self.forget_idle(now);
         let mut released = Vec::new();
@@ -144,7 +144,7 @@ impl<P: Protocol> Lanes<P> {
         released
     }
 
-    /// When the next held push is due, at the earliest.
+    /// Returns when the next held push is due, at the earliest.
     pub fn next_due(&self) -> Option<Millis> {
         self.due.peek().map(|Reverse((due, _))| *due)
     }

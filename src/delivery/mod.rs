@@ -1,4 +1,4 @@
-//! From a push that leaves to a device that has been told.
+//! What becomes of a push, from the moment it leaves until its device has been told.
 //!
 //! A device has been told of a message when its app server has taken the push, not before. For each device and message:
 //!
@@ -8,10 +8,11 @@
 //!    └────────────┴───────▶ owed        it failed on its way, or its app server is away
 //! ```
 //!
-//! What is in flight or told is not pushed again ([`dedup`](crate::memory::dedup)); what failed is unknown again, so that the next chance
-//! (hibernation, a queue given back, the archive) is not missed, and the device is [`owed`] one push, which is tried again until it
-//! is taken. When an app server is away ([`outages`]), nobody is tried there but one. Refusals are not repeated: they count
-//! ([`failures`]).
+//! A message that is in flight or told is not pushed again ([`dedup`](crate::memory::dedup)). A message whose push failed is
+//! unknown again, so that the next event (hibernation, a queue that is given back, the archive) pushes it, and the device is
+//! [`owed`] one push, which is sent again until the app server takes it. While an app server is away ([`outages`]), one push at a
+//! time tries it and all others are owed. A refused push is not sent again: refusals count ([`failures`]). In a burst, one push
+//! stands for many ([`bursts`]).
 
 pub mod bursts;
 pub mod failures;
@@ -35,27 +36,27 @@ use crate::rules::importance::Kind;
 use crate::stanza_error::StanzaError;
 use crate::time::{Millis, Moment, SECOND};
 
-/// After how long an app server at work has answered.
+/// An app server that works has answered after this time.
 pub const LATE: Millis = SECOND;
-/// Bytes of content that are kept while errors may come, of the newest pushes.
+/// Bytes of payloads that are kept while answers may come, those of the newest pushes.
 const CONTENT: usize = 4 * 1024 * 1024;
 
-/// A push that is not answered yet.
+/// A push in flight: it is not answered yet.
 #[derive(Debug)]
 pub struct InFlight<P: Protocol> {
     pub user: Rc<str>,
     pub registration: Rc<Registration<P::Asked>>,
     pub sent: Moment,
     pub kind: Kind,
-    /// Whether it was important, if it had no content: the lane that it keeps.
+    /// The lane that the push keeps if it says only that there is something: whether it is important.
     pub plain: Option<bool>,
-    /// The messages that it tells of, by their deduplication keys.
+    /// The deduplication keys of the messages that it tells of.
     pub messages: Vec<u64>,
     /// The call that it is about.
     pub call: Option<CallKey>,
-    /// How often it was tried before, if it was owed.
+    /// The earlier tries, if it was owed.
     pub tries: Option<Tries>,
-    /// Whether an app server at work would have answered it: what happens to this server now may cost it.
+    /// Whether an app server that works would have answered by now: if this server stops, the push is owed.
     pub is_late: bool,
     /// What it carried, if that can be sent again.
     pub payload: Option<P::Payload>,
@@ -65,15 +66,15 @@ pub struct InFlight<P: Protocol> {
 #[derive(Debug)]
 pub enum Settled<P: Protocol> {
     Taken,
-    /// The app server does not want it: it is not sent again.
+    /// The app server does not want the push: it is not sent again.
     Refused,
-    /// It did not get there, or not just now: the device is owed another.
+    /// The push did not arrive, or the app server could not take it now: the device is owed another.
     Failed(Debt<P>),
     /// The registration has to go.
     Ends(Gone),
 }
 
-/// What is saved of an [`InFlight`]: enough to know its answer.
+/// The part of an [`InFlight`] that is saved: enough to recognise its answer.
 #[derive(Serialize, Deserialize)]
 struct Saved {
     id: Id,
@@ -92,21 +93,21 @@ pub struct State {
     in_flight: Vec<Saved>,
 }
 
-/// All pushes of a host that are under way, and the failures of those before.
+/// All pushes of a host that are in flight, and the failures of earlier ones.
 pub struct Delivery<P: Protocol> {
     in_flight: HashMap<Id, InFlight<P>>,
-    /// When each was sent, in that order; what has been answered is skipped.
+    /// When each push was sent, in that order; entries of answered pushes are skipped.
     order: VecDeque<(Millis, Id)>,
-    /// Until when those were sent of which it is known whether they are late.
+    /// Pushes that were sent until then have been checked for being late.
     known_late: Millis,
-    /// Those whose content is kept, or was, with their bytes, and the sum of these.
+    /// The pushes whose payload is kept, or was, with its bytes; and the sum of these.
     contents: VecDeque<(Id, usize)>,
     bytes: usize,
     pub failures: Failures,
 }
 
 impl<P: Protocol> Delivery<P> {
-    /// After `max_errors` refusals in a row an XEP-0357 registration goes.
+    /// `max_errors` is how many refusals in a row end a registration.
     pub fn new(max_errors: u32) -> Self {
         Delivery {
             in_flight: HashMap::new(),
@@ -118,7 +119,7 @@ impl<P: Protocol> Delivery<P> {
         }
     }
 
-    /// A push leaves.
+    /// Notes a push that leaves.
     pub fn sent(&mut self, id: Id, push: InFlight<P>) {
         self.skip_answered();
         if self.order.len() >= P::POLICY.max_in_flight
@@ -148,9 +149,9 @@ impl<P: Protocol> Delivery<P> {
         }
     }
 
-    /// The last push of a kind to a device tells of another message as well, if it is still in flight.
+    /// Adds a message to the last push of a kind to a device, if that is still in flight.
     pub fn tells_also(&mut self, user: &str, identifier: &str, kind: Kind, message: u64) {
-        /// What has waited together was pushed a moment ago.
+        /// Stanzas that waited together were pushed a moment ago.
         const LOOK_BACK: usize = 64;
         for (_, id) in self.order.iter().rev().take(LOOK_BACK) {
             let Some(push) = self.in_flight.get_mut(id) else { continue };
@@ -161,17 +162,17 @@ impl<P: Protocol> Delivery<P> {
         }
     }
 
-    /// A push was taken back before it left.
+    /// Takes out a push that was withdrawn before it left.
     pub fn withdrawn(&mut self, id: Id) -> Option<InFlight<P>> {
         self.in_flight.remove(&id)
     }
 
-    /// The pushes that are not answered yet.
+    /// Returns the pushes that are not answered yet.
     pub fn in_flight(&self) -> impl ExactSizeIterator<Item = &InFlight<P>> {
         self.in_flight.values()
     }
 
-    /// An answer came from `from`: the push that it answers, which is in flight no longer.
+    /// Takes out the push that an answer from `from` is for.
     pub fn land(&mut self, id: Id, from: &str) -> Option<InFlight<P>> {
         let to = self.in_flight.get(&id)?.registration.jid();
         if !is_from::<P>(from, to) {
@@ -181,7 +182,7 @@ impl<P: Protocol> Delivery<P> {
         self.in_flight.remove(&id)
     }
 
-    /// The pushes that got no answer in time.
+    /// Takes out the pushes that got no answer in time.
     pub fn overdue(&mut self, now: Moment) -> Vec<(Id, InFlight<P>)> {
         let mut overdue = Vec::new();
         while let Some(&(sent, id)) = self.order.front()
@@ -193,7 +194,7 @@ impl<P: Protocol> Delivery<P> {
         overdue
     }
 
-    /// The users of pushes that are late since the last call.
+    /// Returns the users whose pushes have become late since the last call.
     pub fn late(&mut self, now: Moment) -> Vec<Rc<str>> {
         let (from, until) = (self.known_late, now.mono.saturating_sub(LATE));
         self.known_late = until.max(from);
@@ -207,13 +208,13 @@ impl<P: Protocol> Delivery<P> {
         users
     }
 
-    /// When [`late`](Delivery::late) has something to give, at the earliest.
+    /// Returns when [`late`](Delivery::late) has something to return, at the earliest.
     pub fn next_late(&self) -> Option<Millis> {
         let newest = self.order.iter().rev().take_while(|(sent, _)| *sent > self.known_late);
         newest.filter(|(_, id)| self.in_flight.contains_key(id)).last().map(|(sent, _)| sent + LATE)
     }
 
-    /// What became of a push to a registration that is still there.
+    /// Decides what an answer, or its absence, means for a push whose registration is still there.
     pub fn settle(&mut self, now: Moment, push: InFlight<P>, error: Option<StanzaError>) -> Settled<P> {
         let (user, device) = (&push.user, &push.registration.identifier);
         let Some(error) = error else {
@@ -235,19 +236,19 @@ impl<P: Protocol> Delivery<P> {
         Settled::Failed(Debt { user, registration, kind, payload, call, tries })
     }
 
-    /// When [`overdue`](Delivery::overdue) has something to give, at the earliest.
+    /// Returns when [`overdue`](Delivery::overdue) has something to return, at the earliest.
     pub fn next_due(&mut self) -> Option<Millis> {
         self.skip_answered();
         self.order.front().map(|(sent, _)| sent + P::POLICY.answer_timeout)
     }
 
-    /// The account is no more, and what was sent for it concerns nobody.
+    /// Forgets the pushes of a user whose account was deleted.
     pub fn forget(&mut self, user: &str) {
         self.in_flight.retain(|_, push| *push.user != *user);
         self.failures.forget_user(user);
     }
 
-    /// What has to survive a reload.
+    /// Returns the state that survives a reload.
     pub fn save(&self) -> State {
         let in_flight = self.order.iter().filter_map(|(_, id)| {
             let push = self.in_flight.get(id)?;
@@ -265,7 +266,7 @@ impl<P: Protocol> Delivery<P> {
         State { in_flight: in_flight.collect() }
     }
 
-    /// Takes what [`save`](Delivery::save) gave.
+    /// Restores what [`save`](Delivery::save) returned.
     pub fn restore(&mut self, state: State) {
         for Saved { id, user, identifier, jid, sent, kind, plain, messages } in state.in_flight {
             let registration = Rc::new(Registration::new(&identifier, &jid, P::Asked::default(), 0));

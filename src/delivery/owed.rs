@@ -1,8 +1,7 @@
-//! What devices are owed: for each device and kind one push, which failed on its way or was not tried while its app server was
-//! away.
+//! Owed pushes: one for each device and kind, whose push failed on its way or was not tried while the app server was away.
 //!
-//! It is sent again later and later, and then every ten minutes, until it is taken, or the client is back, or the registration
-//! ends. A call is sent again for half a minute: who has not heard of it then has missed it.
+//! An owed push is sent again at growing intervals and then every ten minutes, until the app server takes it, the client comes
+//! back, or the registration ends. A call is sent again for half a minute only: after that it has been missed.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -14,24 +13,24 @@ use crate::registration::Registration;
 use crate::rules::importance::Kind;
 use crate::time::{Millis, SECOND};
 
-/// How long after the first failure.
+/// The time from the first failure to the next try.
 const FIRST: Millis = 4 * SECOND;
-/// Each time twice as long, so often.
+/// How often the time doubles.
 const DOUBLINGS: u32 = 8;
-/// And then.
+/// The time between tries after that.
 const REST: Millis = 600 * SECOND;
-/// How long a call is sent again.
+/// For how long a call is sent again.
 const CALL: Millis = 30 * SECOND;
-/// Bytes of content that wait, for all devices; of more a push says only that there is something.
+/// Bytes of payloads that wait, for all devices; beyond them a push says only that there is something.
 const BYTES: usize = 4 * 1024 * 1024;
 
-/// How often a push that is owed was tried before, and since when it is owed.
+/// The earlier tries of an owed push.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tries {
     pub failed: u32,
-    /// By the clock that never steps, like the next.
+    /// Since when it is owed, by the monotonic clock, like the next.
     pub since: Millis,
-    /// When the newest message came that the device has to hear of.
+    /// When the newest message came that the device has not been told of.
     pub newest: Millis,
 }
 
@@ -51,24 +50,24 @@ pub struct Debt<P: Protocol> {
 /// User, registration, kind.
 type Key = (Rc<str>, Rc<str>, Kind);
 
-/// What one user's devices are owed, by registration and kind.
+/// The pushes that one user's devices are owed, by registration and kind, and when each is due.
 type Debts<P> = BTreeMap<(Rc<str>, Kind), (Debt<P>, Option<Millis>)>;
 
-/// What waits for one app server: kind, user, registration.
+/// The pushes that wait for one app server: kind, user, registration.
 type Parked = BTreeSet<(Reverse<Kind>, Rc<str>, Rc<str>)>;
 
-/// Everything that is owed.
+/// All owed pushes of a host.
 pub struct Owed<P: Protocol> {
-    /// By user, so that one user's cost nobody else; each with when it is sent again, or nothing if it waits for its app server.
+    /// By user, so that no user pays for another. Without a due time a push waits for its app server.
     users: HashMap<Rc<str>, Debts<P>>,
     due: BTreeSet<(Millis, Key)>,
-    /// What waits for each app server, the most important first.
+    /// The pushes that wait for each app server, the most important first.
     parked: HashMap<Box<str>, Parked>,
     len: usize,
     bytes: usize,
 }
 
-/// How long after the failure of a push that had failed so often before.
+/// Returns how long after its failure a push is sent again that had failed so often before.
 pub fn delay(failed: u32) -> Millis {
     if failed < DOUBLINGS { FIRST << failed } else { REST }
 }
@@ -80,8 +79,8 @@ impl<P: Protocol> Default for Owed<P> {
 }
 
 impl<P: Protocol> Owed<P> {
-    /// A push failed, or is not tried: with `parked` it waits until [`unpark`](Owed::unpark). Gives after how long it is sent again,
-    /// or nothing if it waits or is too late.
+    /// Owes a push that failed or is not tried. With `parked` it waits for [`unpark`](Owed::unpark). Returns after how long it is sent
+    /// again; `None` if it waits, or comes too late.
     pub fn put(&mut self, now: Millis, mut debt: Debt<P>, parked: bool) -> Option<Millis> {
         if debt.kind == Kind::Call && (parked || now + delay(debt.tries.failed) > debt.tries.since + CALL) {
             return None;
@@ -101,7 +100,7 @@ impl<P: Protocol> Owed<P> {
         due.map(|due| due.saturating_sub(now))
     }
 
-    /// Those that are due by `until`, the most important first, out of what is owed: each is sent, and put again if it fails.
+    /// Takes out the pushes that are due by `until`, the most important first. Each is sent, and put again if it fails.
     pub fn due(&mut self, until: Millis) -> Vec<Debt<P>> {
         let mut due = Vec::new();
         while let Some((at, key)) = self.due.first().cloned()
@@ -113,13 +112,13 @@ impl<P: Protocol> Owed<P> {
         due
     }
 
-    /// When [`due`](Owed::due) has something to give.
+    /// Returns when [`due`](Owed::due) has something to return.
     pub fn next_due(&self) -> Option<Millis> {
         self.due.first().map(|(due, _)| *due)
     }
 
-    /// A device has been told by a push of a kind that left at `sent`: it needs no lesser one for what came before. Gives whether
-    /// anything was owed.
+    /// Drops what a device needs no more, since it was told by a push of a kind that left at `sent`: pushes of that kind or a lesser
+    /// one for earlier messages. Returns whether there were any.
     pub fn told(&mut self, user: &Rc<str>, identifier: &Rc<str>, kind: Kind, sent: Millis) -> bool {
         let debts = self.users.get(user);
         let is_told = |kind: &Kind| {
@@ -133,12 +132,12 @@ impl<P: Protocol> Owed<P> {
         !told.is_empty()
     }
 
-    /// The client of a device is back: it needs no push. Gives whether anything was owed.
+    /// Drops all pushes to a device whose client is back. Returns whether there were any.
     pub fn drop_for(&mut self, user: &Rc<str>, identifier: &Rc<str>) -> bool {
         self.told(user, identifier, Kind::Call, Millis::MAX)
     }
 
-    /// Drops what is owed to those of a user's registrations that `exists` does not know. Gives whether anything was.
+    /// Drops the pushes to a user's registrations that `exists` does not know. Returns whether there were any.
     pub fn retain(&mut self, user: &str, exists: impl Fn(&str) -> bool) -> bool {
         let of_user = self.users.get_key_value(user);
         let gone =
@@ -153,7 +152,7 @@ impl<P: Protocol> Owed<P> {
         !gone.is_empty()
     }
 
-    /// What waits for an app server is sent: what is most important first, `rate` a second.
+    /// Makes the pushes that wait for an app server due: the most important first, `rate` a second. Returns how many.
     pub fn unpark(&mut self, now: Millis, app_server: &str, rate: u32) -> usize {
         let parked = self.parked.remove(app_server).unwrap_or_default();
         let count = parked.len();
@@ -170,8 +169,8 @@ impl<P: Protocol> Owed<P> {
         count
     }
 
-    /// One of those that wait for an app server, to find out whether it is back: the most important of those that were tried
-    /// least. It may be one device alone that the app server cannot reach.
+    /// Takes out one push that waits for an app server, to find out whether it is back: the most important of those that were tried
+    /// least often, since the app server may fail to reach one device only.
     pub fn probe(&mut self, app_server: &str) -> Option<Debt<P>> {
         let failed =
             |user: &Rc<str>, key: &(Rc<str>, Kind)| self.users.get(user)?.get(key).map(|(debt, _)| debt.tries.failed);
@@ -181,12 +180,12 @@ impl<P: Protocol> Owed<P> {
         self.remove(&(user, device, kind)).map(|(debt, _)| debt)
     }
 
-    /// Pushes that wait for an app server.
+    /// Returns how many pushes wait for an app server.
     pub fn parked_at(&self, app_server: &str) -> usize {
         self.parked.get(app_server).map_or(0, BTreeSet::len)
     }
 
-    /// How many pushes are owed.
+    /// Returns how many pushes are owed.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -195,12 +194,12 @@ impl<P: Protocol> Owed<P> {
         self.len == 0
     }
 
-    /// Everything that is owed.
+    /// Returns all owed pushes.
     pub fn iter(&self) -> impl Iterator<Item = &Debt<P>> {
         self.users.values().flat_map(|debts| debts.values().map(|(debt, _)| debt))
     }
 
-    /// What a user's devices are owed.
+    /// Returns the pushes that a user's devices are owed.
     pub fn of_user(&self, user: &str) -> impl Iterator<Item = &Debt<P>> {
         self.users.get(user).into_iter().flat_map(|debts| debts.values().map(|(debt, _)| debt))
     }
