@@ -1,4 +1,4 @@
-//! What comes of pushes: answers, and time that passes without one; and what waits to be sent.
+//! The outcome of pushes: answers, and time that passes without one. And the pushes that were held or owed and leave later.
 
 use std::rc::Rc;
 
@@ -24,7 +24,7 @@ use crate::stanza_error::{NO_ANSWER, StanzaError};
 use crate::time::{DAY, HOUR, Millis, Moment, SECOND};
 
 impl<P: Protocol> Engine<P> {
-    /// A handler of another module kept the push back.
+    /// Withdraws a push that a handler of another module blocked.
     pub fn withdraw(&mut self, id: &str) {
         if let Some(id) = parse(id)
             && let Some(push) = self.delivery.withdrawn(id)
@@ -34,7 +34,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// An answer came to the host: an IQ of type result or error, or with Push 2.0 a message of type error.
+    /// Takes an answer that came to the host: an IQ of type result or error, or with Push 2.0 a message of type error.
     pub fn on_answer(&mut self, now: Moment, id: &str, from: Option<&str>, error: Option<StanzaError>) -> Answered {
         let id = parse(id);
         let push = id.zip(from).and_then(|(id, from)| self.delivery.land(id, from));
@@ -50,7 +50,7 @@ impl<P: Protocol> Engine<P> {
         self.delivery.failures.of(user, identifier).map_or(0, |history| history.refusals)
     }
 
-    /// Time has passed: the registrations that have to go because no answer came.
+    /// Notes that time has passed. Returns the registrations that have to go because no answer came.
     pub fn on_timer(&mut self, now: Moment) -> Vec<Gone> {
         let overdue = self.delivery.overdue(now);
         self.look_for_late(now);
@@ -58,7 +58,7 @@ impl<P: Protocol> Engine<P> {
         overdue.into_iter().filter_map(|(id, push)| self.landed(now, id, push, silence, true)).collect()
     }
 
-    /// What became of a push is known; gives the registration if it has to go.
+    /// Settles a push that was answered, or was not in time. Returns the registration if it has to go.
     fn landed(
         &mut self,
         now: Moment,
@@ -74,7 +74,7 @@ impl<P: Protocol> Engine<P> {
             self.lanes.landed(now.mono, &lane, id);
         }
         let known = self.users.peek(&user).map(|devices| devices.get(device).cloned());
-        // Nobody is owed anything whose registration is no more, or was made anew since.
+        // No push is owed to a registration that ended, or was enabled again since.
         let is_current = match &known {
             Some(Some(device)) => device.made.get() <= push.sent.mono,
             Some(None) => false,
@@ -121,7 +121,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// What an answer, or its absence, tells of an app server.
+    /// Notes what an answer, or its absence, tells of an app server.
     fn hear_of(&mut self, now: Moment, push: &InFlight<P>, error: Option<StanzaError>, is_silence: bool) {
         let (jid, device) = (push.registration.jid(), &push.registration.identifier);
         let failure = error.filter(|error| error.is_of_transport());
@@ -144,7 +144,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Whether an app server is away, and nobody is to be tried there now.
+    /// Whether an app server is away and not to be tried now.
     pub(super) fn is_away(&mut self, now: Moment, jid: &str) -> bool {
         let (is_away, news) = self.outages.is_away(now, jid);
         if news == News::Away {
@@ -162,7 +162,7 @@ impl<P: Protocol> Engine<P> {
         self.changed_at(jid);
     }
 
-    /// What is on its way to an app server is owed from now on, or is so no longer.
+    /// Marks the users of pushes in flight to an app server as changed: these pushes become owed, or are so no longer.
     fn changed_at(&mut self, jid: &str) {
         let waits = |push: &&InFlight<P>| push.registration.jid() == jid;
         self.unwritten.extend(self.delivery.in_flight().filter(waits).map(|push| push.user.clone()));
@@ -175,7 +175,7 @@ impl<P: Protocol> Engine<P> {
         info!("App server {jid} is back after {away}: pushes that are owed there leave now, {owed} in all");
     }
 
-    /// A push failed on its way: the device is owed another.
+    /// Owes a device another push in the place of one that failed.
     fn put_off(&mut self, now: Moment, debt: Debt<P>) {
         let (user, device) = (debt.user.clone(), debt.registration.identifier.clone());
         if debt.call.is_some_and(|call| self.calls.is_over(&user, &device, call)) {
@@ -190,11 +190,11 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// The pushes that were held, or are owed, and may leave now.
+    /// Returns the pushes that were held or owed and may leave now.
     pub fn release(&mut self, now: Moment) -> Vec<Leaving<P>> {
         let mut leaving = self.release_held(now, now.mono);
         for debt in self.owed.due(now.mono) {
-            // One of those that are due finds out that it is away.
+            // The first push that is due may find out that the app server is away.
             if self.is_away(now, debt.registration.jid()) {
                 self.owed.put(now.mono, debt, true);
             } else {
@@ -219,7 +219,7 @@ impl<P: Protocol> Engine<P> {
         leaving
     }
 
-    /// All pushes that are held.
+    /// Returns all held pushes.
     pub fn release_all(&mut self, now: Moment) -> Vec<Leaving<P>> {
         self.release_held(now, Millis::MAX)
     }
@@ -241,7 +241,7 @@ impl<P: Protocol> Engine<P> {
         leaving
     }
 
-    /// Sends what is owed, if the registration is still there and the call is not over.
+    /// Sends an owed push, if its registration is still there and its call is not over.
     fn send_again(&mut self, now: Moment, debt: Debt<P>) -> Option<Leaving<P>> {
         let Debt { user, registration, kind, payload, call, tries } = debt;
         let registration = current(&self.users, &user, registration)?;
@@ -256,7 +256,7 @@ impl<P: Protocol> Engine<P> {
         Some(self.send_plain(in_flight, None, Cause::Again, payload))
     }
 
-    /// Sends a push that says only that there is something, unless what it said before is still known.
+    /// Sends a push with its former payload, if that was kept, or a plain one.
     fn send_plain(
         &mut self,
         in_flight: InFlight<P>,
@@ -278,8 +278,8 @@ impl<P: Protocol> Engine<P> {
         Leaving { user, push, important }
     }
 
-    /// Milliseconds until [`on_timer`](Engine::on_timer) or [`release`](Engine::release) have something to do; none
-    /// while nothing is in flight or held.
+    /// Returns the time until [`on_timer`](Engine::on_timer) or [`release`](Engine::release) has something to do; `None` while nothing
+    /// is in flight, held or owed.
     pub fn timer(&mut self, now: Moment) -> Option<Millis> {
         let late = self.delivery.next_late().filter(|_| P::POLICY.answers);
         let next =
@@ -287,8 +287,8 @@ impl<P: Protocol> Engine<P> {
         [next, self.next_release(now)].into_iter().flatten().min()
     }
 
-    /// Milliseconds until a push that is held, or put off, may leave; none while none is. Sooner than [`timer`](Engine::timer) said
-    /// before, where an event has held or freed one.
+    /// Returns the time until a held or owed push may leave; `None` while there is none. It may be sooner than
+    /// [`timer`](Engine::timer) said before, if an event has held or freed a push.
     pub fn next_release(&self, now: Moment) -> Option<Millis> {
         let probe = self.outages.next_due(|app_server| self.owed.parked_at(app_server) > 0);
         let write = (!self.unwritten.is_empty()).then_some(now.mono + DELAY);
@@ -296,7 +296,7 @@ impl<P: Protocol> Engine<P> {
         next.into_iter().flatten().min().map(|next| next.saturating_sub(now.mono))
     }
 
-    /// What has to survive a reload. The engine is of no more use.
+    /// Returns the state that survives a reload. The engine is of no use afterwards.
     pub fn save(&mut self) -> State {
         let devices = self.users.iter().flat_map(|(user, devices)| devices.iter().map(move |device| (user, device)));
         let successes =
@@ -308,19 +308,19 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Takes what [`save`](Engine::save) gave, when nothing has happened yet.
+    /// Restores what [`save`](Engine::save) returned, before any event.
     pub fn restore(&mut self, state: State) {
         self.successes = state.successes.into_iter().map(|(user, device, at)| ((user, device), at)).collect();
         self.delivery.restore(state.delivery);
         self.pushed.restore(state.pushed);
-        // What is under way is not sent beside it.
+        // A push in flight is not owed as well.
         for push in self.delivery.in_flight() {
             self.owed.drop_for(&push.user, &push.registration.identifier);
         }
     }
 }
 
-/// The registration as it is now, as far as memory tells; nothing if it is no more.
+/// Returns the registration as it is now, as far as it is in memory; `None` if it ended.
 fn current<A: Asked>(
     users: &LruCache<Rc<str>, Devices<A>>,
     user: &str,

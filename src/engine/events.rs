@@ -1,4 +1,4 @@
-//! What happens to a user, and whom of his devices it concerns.
+//! The events of a user, and which devices each of them concerns.
 
 use std::rc::Rc;
 
@@ -16,18 +16,21 @@ use crate::rules::facts::Message;
 use crate::rules::importance::{Importance, Kind};
 
 impl<P: Protocol> Engine<P> {
-    /// No session took the message: all the user's devices are woken.
+    /// Handles a message that no session took: all the user's devices are woken.
     pub fn on_offline(&mut self, event: Event, message: &Message) -> Result<Pushes<P>, NotLoaded> {
         let (user, devices) = self.devices(event.user)?;
         let context = self.context(event, Cause::Offline, Some(message), devices.is_disabled);
         Ok(self.push(&context, user, devices.iter()))
     }
 
-    /// A message to `to` was archived for the user, or is on its way to or from him and is about a call, or asks him for a
-    /// subscription. Of one that the user sent, to whomever, no device needs to hear.
-    /// Devices with a session that answers, or that hibernates, hear of a message there; only a call goes to them at once,
-    /// since their connection may be dead. Whoever ends the call: a device that rang for it hears so at once, unless it is
-    /// `sender`, the one whose client says so, or its client is in use.
+    /// Handles a message to `to` that was archived for the user, that is about a call and on its way to or from the user, or that
+    /// asks for a subscription.
+    ///
+    /// - A message that the user sent wakes no device.
+    /// - A device with a session that answers or hibernates gets the message there. Only a call is pushed to it at once, since its
+    ///   connection may be dead.
+    /// - The end of a call is pushed at once to each device that rang, except `sender`, whose client ended the call, and devices
+    ///   whose client is in use.
     pub fn on_addressed(
         &mut self,
         event: Event,
@@ -61,7 +64,7 @@ impl<P: Protocol> Engine<P> {
         Ok(self.push(&context, name, woken.into_iter()))
     }
 
-    /// Why a device need not be told that a call is over, which it knows from now on.
+    /// Returns why a device need not be told of the end of a call, and notes that it knows of it.
     fn unheard_end(
         &mut self,
         user: &str,
@@ -89,10 +92,12 @@ impl<P: Protocol> Engine<P> {
         self.pushed.make_key(&(from, id, text))
     }
 
-    /// A stanza waits in the stream-management queue of a session that holds the registration `identifier`. Of those
-    /// that have waited together at most one important and one unimportant are pushed; `done` has what was pushed of
-    /// them so far. A call goes to every device, its end to every device that rang. While another session that holds the
-    /// registration answers, nothing that waits for this one is pushed to it.
+    /// Handles a stanza that waits in the stream-management queue of a session that holds the registration `identifier`.
+    ///
+    /// - Of the stanzas that waited together, at most one important and one unimportant stanza are pushed; `done` says which kinds
+    ///   have been.
+    /// - A call is pushed to every device, its end to every device that rang.
+    /// - While another session that holds the registration answers, nothing is pushed to it.
     pub fn on_queued(
         &mut self,
         event: Event,
@@ -139,7 +144,7 @@ impl<P: Protocol> Engine<P> {
         Ok(Queued { pushes, alerted, done })
     }
 
-    /// A session that holds the registration is there: a push that was held for it says nothing any more.
+    /// Notes that a session that holds the registration is there again: held and owed pushes are dropped.
     pub fn on_resumed(&mut self, user: &str, identifier: &str) {
         let (user, identifier) = (user.into(), identifier.into());
         self.lanes.drop_held(&user, &identifier);
@@ -148,8 +153,8 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Devices are to be woken, all or those given, though there is no stanza: `cause` says why. Unless somebody has asked for it,
-    /// a client that answers is left in peace.
+    /// Wakes devices, all of the user's or those given, without a stanza; `cause` says why. Unless an administrator or a module
+    /// asked for it, a device whose client answers is not woken.
     pub fn on_ping(
         &mut self,
         event: Event,

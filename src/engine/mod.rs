@@ -1,4 +1,4 @@
-//! One host's rules: what happened and when goes in, what has to be sent comes out.
+//! One host: events, answers and the time go in, pushes come out.
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
@@ -46,11 +46,11 @@ pub struct Engine<P: Protocol> {
     delivery: Delivery<P>,
     owed: Owed<P>,
     outages: Outages,
-    /// Users of whom something durable is not as it was written.
+    /// Users whose durable state has changed since it was written.
     unwritten: HashSet<Rc<str>>,
     journal: Journal,
     stats: Stats,
-    /// When pushes arrived last at devices that have not been loaded since a reload.
+    /// When pushes were taken last, of devices that have not been loaded since a reload.
     successes: HashMap<(Rc<str>, Rc<str>), Millis>,
     ids: Ids,
 }
@@ -113,7 +113,8 @@ impl<P: Protocol> Engine<P> {
         P::POLICY.hibernates_past_push && self.server.config.hibernate_past_push
     }
 
-    /// Takes what the store has of `user`; called after every change of it, and when the account is disabled or enabled.
+    /// Takes the stored registrations of `user`. The shim calls it after every change of the store, and when the account is disabled or
+    /// enabled.
     ///
     /// An engine takes only registrations of its protocol:
     ///
@@ -151,7 +152,7 @@ impl<P: Protocol> Engine<P> {
         self.users.put(user, devices);
     }
 
-    /// `identifier` was enabled, anew or again: its failures so far do not count, and its client is there.
+    /// Notes that `identifier` was enabled, anew or again: its failures are forgotten, and its client is there.
     pub fn enabled(&mut self, now: Moment, user: &str, identifier: &str) {
         if self.delivery.failures.forget(user, identifier) {
             self.changed(&user.into());
@@ -162,7 +163,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// The account is no more, and nothing that is held for it leaves.
+    /// Forgets a user whose account was deleted.
     pub fn forget(&mut self, user: &str) {
         self.users.pop(user);
         self.lanes.drop_user(user);
@@ -173,17 +174,17 @@ impl<P: Protocol> Engine<P> {
         self.journal.forget(user);
     }
 
-    /// Whether the account is disabled, as far as memory tells.
+    /// Whether the account is disabled; `None` if the user's registrations are not in memory.
     pub fn is_disabled(&self, user: &str) -> Option<bool> {
         self.users.peek(user).map(|devices| devices.is_disabled)
     }
 
-    /// A registration is no more, since pushes to it failed: the app server refused them, or could not be reached.
+    /// Counts a registration that ended because the app server refused its pushes, or could not be reached.
     pub fn ended(&mut self, refused: bool) {
         self.stats.removed(refused);
     }
 
-    /// The user's name, to be shared by all that is kept of the pushes, and registrations.
+    /// Returns the user's interned name and registrations.
     fn devices(&mut self, user: &str) -> Result<(Rc<str>, Devices<P::Asked>), NotLoaded> {
         let Some((user, devices)) = self.users.get_key_value(user) else {
             self.stats.looked_up(false);
@@ -210,23 +211,23 @@ impl<P: Protocol> Engine<P> {
         Context::new(event, cause, message, word, worth)
     }
 
-    /// The facts of a message, with what the user himself sent marked.
+    /// Returns the facts of a message, with the mark of one that the user sent.
     fn marked(&self, user: &str, message: &Message) -> Word {
         message.word | if self.is_own(user, message) { SENT } else { 0 }
     }
 
-    /// Whether the user sent the message, with another client. A carbon of one that was received is not.
+    /// Whether the user sent the message, with another client. The carbon of a received message does not count.
     fn is_own(&self, user: &str, message: &Message) -> bool {
         message.word & RECEIVED == 0 && message.from.is_some_and(|from| is_account(from, user, &self.server.host))
     }
 
-    /// Whether the device was woken for the call that the message is about, and does not know that it is over.
+    /// Whether the device rang for the call that the message is about, and does not know that it is over.
     fn rang(&self, user: &str, device: &Registration<P::Asked>, message: &Message) -> bool {
         message.call.is_some_and(|call| self.calls.rings(user, &device.identifier, self.calls.key(&call)))
     }
 
-    /// The device hears of the message now; false if it has heard of it before. A call, and its end, are known by its two ends
-    /// and its id on every way, archive or not.
+    /// Notes that the device is told of the message. Returns false if it was told before. A call and its end are known by the two
+    /// ends and the id of the call, archived or not.
     fn first_time(
         &mut self,
         user: &str,
@@ -250,7 +251,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// The device is told of the message by a push of that kind, which left a moment ago for another.
+    /// Notes that the device is told of the message by a push of that kind that left a moment ago for another message.
     fn note(&mut self, user: &str, device: &Registration<P::Asked>, message: &Message, kind: Kind) {
         let Some(message) = message.dedup_key.map(|name| self.pushed.key(name)) else { return };
         if self.pushed.first_time(user, &device.identifier, message) {

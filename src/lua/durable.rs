@@ -1,4 +1,4 @@
-//! What survives the server, as tables that any store of Prosody takes.
+//! The state that survives the server or a reload, as tables that any store of Prosody takes.
 
 use mlua::prelude::*;
 
@@ -29,7 +29,7 @@ pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) 
     });
 }
 
-/// For each user a table of what is to be stored; an empty one where nothing is left.
+/// Writes for each user the table to store; an empty one if nothing is left.
 fn tables(lua: &Lua, users: Vec<(std::rc::Rc<str>, Records)>) -> LuaResult<LuaTable> {
     let all = lua.create_table_with_capacity(0, users.len())?;
     for (user, records) in users {
@@ -52,7 +52,7 @@ fn tables(lua: &Lua, users: Vec<(std::rc::Rc<str>, Records)>) -> LuaResult<LuaTa
     Ok(all)
 }
 
-/// What the store has of a user; what is not as we write it is nothing.
+/// Reads the stored table of a user; fields of an unexpected form count as absent.
 fn read(stored: &LuaTable) -> Records {
     let record = |record: LuaTable| {
         let millis = |name: &str| record.raw_get::<f64>(name).ok().map(|seconds| (seconds * 1000.0) as Millis);

@@ -1,5 +1,5 @@
-//! Push 2.0 at the edge to Lua: its records, its stanzas, and what only its clients ask. Records have the shape of the module
-//! that this one replaces, so that either can read what the other has written.
+//! Push 2.0 at the edge to Lua: its records, its stanzas and its requests. Records have the shape of the module that this one
+//! replaces, so that each side reads the records of the other.
 
 use mlua::prelude::*;
 use uuid::Uuid;
@@ -67,7 +67,7 @@ impl Scribe<Push2> for Sender<'_> {
     }
 }
 
-/// What only clients of Push 2.0 ask.
+/// Adds the methods that only Push 2.0 has.
 pub fn methods<M: LuaUserDataMethods<Host<Push2>>>(methods: &mut M) {
     method(methods, "enable", |lua, host, (user, client_id, resource, enable, record): EnableArguments| {
         let normal = |jid: &str| host.normal.of(jid);

@@ -1,5 +1,5 @@
-//! What a client asks for in `<enable>`, into the store and out of it. Records have the keys of Prosody's community modules,
-//! so that either can read what the other has written.
+//! Tigase's extensions in the records of the store. Records have the keys of Prosody's community modules, so that each side reads
+//! the records of the other.
 
 use mlua::prelude::*;
 
@@ -9,7 +9,7 @@ use crate::tigase::enable::{EncryptionRequest, Request, RoomRequest};
 use crate::tigase::encrypt::{AES_128_GCM, Aes128Gcm, Encryption, key};
 use crate::tigase::filter::{Allow, Filter, Room};
 
-/// What the record of a store has; nothing if the client asked for nothing.
+/// Reads the settings in a record; `None` if the client asked for nothing.
 pub fn settings(record: &LuaTable) -> Option<Box<Settings>> {
     let table = |key| record.raw_get::<LuaValue>(key).ok()?.as_table().cloned();
     let (muted, rooms) = (pairs(record, "muted_jids"), pairs(record, "groupchat_rules"));

@@ -1,11 +1,14 @@
-//! XEP-0357 at the edge to Lua: its records, its stanzas, and what only its clients and app servers ask.
+//! XEP-0357 at the edge to Lua: its records, its stanzas and its requests.
 //!
-//! Pushes that nobody looks into share all that nobody changes. What a push costs is the tables that it is made of: making them
-//! is half of it, and the garbage collector's work for every byte of them the other half. What is below `<item>` is the same in
-//! each push without content, `<publish-options>` and the node in each push to one registration; only what holds `<item>`
-//! together with the `<iq>` is made afresh, since a `pubsub` component on the same server writes into `<item>` and keeps it. And
-//! Lua's own constructors make a table in a third of the time that setting its fields from here takes. `make bench`: "offline
-//! message, 1 device".
+//! The cost of a push is the Lua tables that it is made of: half is making them, half is the work of the garbage collector. So
+//! pushes that no other module observes share tables:
+//!
+//! - the content of `<item>` is the same in each push without content;
+//! - the node and `<publish-options>` are the same in each push to one registration;
+//! - only the elements from `<iq>` down to `<item>` are new, since a `pubsub` component on this server writes into `<item>` and
+//!   keeps it. `publish.lua` makes them: Lua's constructors take a third of the time of setting fields from Rust.
+//!
+//! `make bench` measures it: "offline message, 1 device".
 
 use std::num::NonZeroUsize;
 use std::rc::Rc;
@@ -96,7 +99,7 @@ impl LuaProtocol for Xep0357 {
     }
 }
 
-/// What has been made of late.
+/// The tables that pushes share.
 pub struct Shared {
     /// `src/lua/publish.lua`.
     publish: LuaFunction,
@@ -106,7 +109,7 @@ pub struct Shared {
     parts: LruCache<*const Registration<Asked>, Parts>,
 }
 
-/// What is the same in each push to a registration.
+/// The tables that are the same in each push to a registration.
 struct Parts {
     _registration: Rc<Registration<Asked>>,
     /// Attributes of `<publish>`.
@@ -216,7 +219,7 @@ fn parts(writer: &mut Writer, registration: &Rc<Registration<Asked>>) -> LuaResu
     Ok(Parts { _registration: registration.clone(), attr, options })
 }
 
-/// What only clients and app servers of XEP-0357 ask, and what its extensions change.
+/// Adds the methods that only XEP-0357 has.
 pub fn methods<M: LuaUserDataMethods<Host<Xep0357>>>(methods: &mut M) {
     method(methods, "extend", |_, host, (name, on): (Text, bool)| {
         let extensions = &mut host.engine.protocol_mut().extensions;

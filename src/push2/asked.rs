@@ -24,11 +24,11 @@ impl registration::Asked for Asked {
     }
 }
 
-/// A rule: which stanzas, and what is sent for one.
+/// A rule: which stanzas match, and what a push carries.
 #[derive(Debug, PartialEq)]
 pub struct Match {
     pub profile: Profile,
-    /// Seconds after the user was active elsewhere in which the client is left in peace.
+    /// Seconds after the user was active with another client in which this one is not woken.
     pub grace: Option<u32>,
     pub chats: Box<[Chat]>,
     pub send: Send,
@@ -41,7 +41,7 @@ pub enum Profile {
     Important,
     Archived,
     ArchivedWithBody,
-    /// Of another specification: it matches nothing.
+    /// A profile that is not known: it matches nothing.
     Unknown,
 }
 
@@ -53,7 +53,7 @@ const PROFILES: [(&str, Profile); 4] = [
     (ns::PUSH2_MATCH_ARCHIVED_WITH_BODY, Profile::ArchivedWithBody),
 ];
 
-/// What an account announces (XEP-0030): the protocol, and the profiles to match and to send.
+/// Returns what an account announces (XEP-0030): the protocol, and the match and send profiles.
 pub fn features() -> impl Iterator<Item = &'static str> {
     let profiles = PROFILES.iter().map(|(profile, _)| *profile);
     [ns::PUSH2].into_iter().chain(profiles).chain([ns::PUSH2_SEND_NOTIFY_ONLY, ns::PUSH2_SEND_ENCRYPTED])
@@ -71,21 +71,21 @@ impl Profile {
     }
 }
 
-/// A rule for what comes from one JID: full, bare, or a host. With neither, nothing of it is heard.
+/// A filter for stanzas from one JID: full, bare, or a host. Without both exceptions, no stanza passes.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Chat {
     pub jid: Box<str>,
-    /// What mentions the user.
+    /// Mentions of the user pass.
     pub mention: bool,
-    /// What replies to the user (XEP-0461).
+    /// Replies to the user pass (XEP-0461).
     pub reply: bool,
 }
 
-/// What is sent for a stanza that matches.
+/// What a push carries for a stanza that matches.
 #[derive(Debug, PartialEq)]
 pub enum Send {
     NotifyOnly,
     Encrypted(Box<Keys>),
-    /// A record says that the client wants what we cannot do: it gets nothing that others can read instead.
+    /// The record asks for a send profile that is not supported: the client gets no push that others can read.
     Unknown,
 }

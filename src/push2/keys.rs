@@ -8,8 +8,8 @@ use crate::crypto::{PublicKey, Unsuitable};
 use crate::push2::base64::decode;
 use crate::push2::jwt::Identity;
 
-/// The keys of [`Send::Encrypted`] as the client sent them. What they are is found out once, when they are first used: that takes
-/// longer than all the rest of reading a registration.
+/// The keys of a match that encrypts, as the client sent them. They are parsed once, when they are first used: that takes longer
+/// than all the rest of reading a registration.
 pub struct Keys {
     pub ua_public: Box<str>,
     pub auth_secret: Box<str>,
@@ -17,7 +17,7 @@ pub struct Keys {
     parsed: OnceCell<Result<WebPush, InvalidKeys>>,
 }
 
-/// With what a client wants its pushes signed.
+/// How a client wants its pushes signed (RFC 8292).
 #[derive(PartialEq)]
 pub struct Signing {
     pub algorithm: Box<str>,
@@ -52,12 +52,12 @@ impl From<Unsuitable> for InvalidKeys {
 }
 
 impl Keys {
-    /// Takes them as the client sent them, and as the store has them.
+    /// Takes the keys as the client sent them, and as the store has them.
     pub fn new(ua_public: &str, auth_secret: &str, signing: Option<Signing>) -> Keys {
         Keys { ua_public: ua_public.into(), auth_secret: auth_secret.into(), signing, parsed: OnceCell::new() }
     }
 
-    /// Returns the keys, or what is wrong with them, as with those that another module stored.
+    /// Returns the parsed keys, or the error, as for keys that another module stored.
     pub fn parsed(&self) -> Result<&WebPush, InvalidKeys> {
         self.parsed.get_or_init(|| self.parse()).as_ref().map_err(|invalid| *invalid)
     }
@@ -68,7 +68,7 @@ impl Keys {
         self.ua_public.len() + self.auth_secret.len() + signing
     }
 
-    /// What they are, or what is wrong with them.
+    /// Parses the keys.
     pub fn parse(&self) -> Result<WebPush, InvalidKeys> {
         let identity = match &self.signing {
             Some(Signing { algorithm, key, claims }) => {
@@ -87,7 +87,7 @@ impl PartialEq for Keys {
     }
 }
 
-/// Keys are for nobody's eyes.
+/// Keys are never shown.
 impl std::fmt::Debug for Keys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Keys")

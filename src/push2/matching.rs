@@ -9,7 +9,7 @@ use crate::rules::importance::{Importance, judge};
 use crate::rules::mention::User;
 use crate::time::Millis;
 
-/// What a stanza is worth. To Push 2.0 a correction (XEP-0308) is nothing to show.
+/// Returns what a stanza is worth. In Push 2.0, a correction (XEP-0308) is not important.
 pub fn importance(word: Word) -> Result<Importance, Reason> {
     judge(word).map(|importance| match importance {
         Importance::Important if word & CORRECTED != 0 => Importance::Low,
@@ -31,8 +31,8 @@ pub struct Case<'a> {
     pub importance: Importance,
 }
 
-/// With what keys the stanza is to be sent to a client with such settings, or with none, or why it is not. Where several rules
-/// match, none is sent twice, and the content goes along if one of them wants it.
+/// Returns the keys to encrypt with, `None` for a push without content, or the reason not to push. If several rules match, there is
+/// one push, with content if one of them asks for it.
 pub fn matched<'s>(asked: &'s Asked, case: &Case) -> Result<Option<&'s WebPush>, Reason> {
     let mut matched = Err(Reason::NothingAsked);
     for rule in &asked.matches {
@@ -49,7 +49,7 @@ pub fn matched<'s>(asked: &'s Asked, case: &Case) -> Result<Option<&'s WebPush>,
 }
 
 impl Match {
-    /// Why the rule does not match.
+    /// Returns why the rule does not match.
     fn objection(&self, case: &Case) -> Option<Reason> {
         if matches!(self.send, Send::Unknown) {
             return Some(Reason::UnknownProfile);
@@ -78,7 +78,7 @@ impl Match {
         }
     }
 
-    /// The rule for whom the stanza comes from, the most exact one.
+    /// Returns the most exact filter for the sender.
     fn chat(&self, case: &Case) -> Option<&Chat> {
         let from = case.message.from?;
         let bare = bare(from);
@@ -94,7 +94,7 @@ impl Case<'_> {
         self.message.activities().any(|(at, identifier)| identifier != self.identifier && at > since)
     }
 
-    /// Whether it is among what the client wants to hear from there.
+    /// Whether the filter lets the stanza through.
     fn passes(&self, chat: &Chat) -> bool {
         let user = User { user: self.user, host: self.host, nick: None };
         chat.mention && user.is_mentioned(self.message, (self.text)()) || chat.reply && user.is_replied_to(self.message)

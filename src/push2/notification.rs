@@ -1,4 +1,4 @@
-//! What the push service gets: a message around a `<notification>`.
+//! The stanza for the push service: a message around a `<notification>`.
 
 use std::rc::Rc;
 
@@ -7,14 +7,14 @@ use crate::ns;
 use crate::push2::jwt::Token;
 use crate::rules::importance::Importance;
 
-/// What the client's platform is told of how urgent it is.
+/// How urgent a push is, for the client's platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Priority {
     /// Nothing to show.
     Low,
     /// Something to read.
     Normal,
-    /// A call, or the end of one for which the device rang: what wakes the client for the one has to reach it for the other.
+    /// A call, or its end for a device that rang: both have to reach the client in the same way.
     High,
 }
 
@@ -46,12 +46,12 @@ pub struct Payload {
 }
 
 impl Payload {
-    /// Says only that there is something.
+    /// Makes a payload that says only that there is something.
     pub fn empty(priority: Priority) -> Payload {
         Payload { priority, encrypted: None, token: None }
     }
 
-    /// Bytes that are kept for it.
+    /// Returns the bytes that it takes in memory.
     pub fn size(&self) -> usize {
         size_of::<Payload>() + self.encrypted.as_ref().map_or(0, String::len)
     }

@@ -19,14 +19,14 @@ use crate::text::cut;
 pub const AES_128_GCM: &str = "aes-128-gcm";
 /// Bytes of a message's text that are sent: as much as a notification shows.
 const LONGEST_TEXT: usize = 255;
-/// Bytes that the encrypted text takes at most: the platforms that it goes to take 4 kB, with all that is around it.
+/// Bytes that the encrypted text takes at most: the platforms take 4 kB, with everything around it.
 const LARGEST: usize = 3 * 1024;
 
-/// What a client asked for.
+/// The encryption that a client asked for.
 #[derive(PartialEq, Eq)]
 pub enum Encryption {
     Aes128Gcm(Aes128Gcm),
-    /// A record says that the client wants what we cannot do: it gets nothing that others can read instead.
+    /// The record asks for an encryption that is not supported: the client gets no push that others can read.
     Unusable,
 }
 
@@ -40,7 +40,7 @@ pub struct Aes128Gcm {
     pub omemo: Option<Box<str>>,
 }
 
-/// Keys are for nobody's eyes.
+/// Keys are never shown.
 impl std::fmt::Debug for Encryption {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -55,7 +55,7 @@ pub fn key(base64: &str) -> Option<[u8; 16]> {
     BASE64.decode(base64.trim()).ok()?.try_into().ok()
 }
 
-/// What takes the place of the summary.
+/// The encrypted content that takes the place of the summary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encrypted {
     iv: String,
@@ -152,8 +152,8 @@ impl<'a> Payload<'a> {
         }
     }
 
-    /// As JSON of no more than `size` bytes, as far as leaving away what is needed least can do it: the ciphertext, the end of
-    /// the text, what names that are too long say besides; at last all.
+    /// Returns JSON of at most `size` bytes. The parts that are needed least are left out first: the OMEMO ciphertext, the end of
+    /// the text, nickname and media, the resource of the sender, and at last everything.
     fn fitting(mut self, size: usize) -> Vec<u8> {
         loop {
             let json = self.json();
@@ -182,7 +182,7 @@ impl<'a> Payload<'a> {
 }
 
 impl Aes128Gcm {
-    /// Encrypts what the device is to know of `message`; a ping has none. `important` says whether there is something to show,
+    /// Encrypts the content for `message`; a ping has none. `important` says whether there is something to show,
     /// `secret` stands for a text that is encrypted end to end, `random` fills a slice with random bytes.
     pub fn apply(&self, message: Option<&Message>, important: bool, secret: &str, random: fn(&mut [u8])) -> Encrypted {
         let size = plain_size(self.max_size.unwrap_or(LARGEST).min(LARGEST));

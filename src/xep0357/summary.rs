@@ -11,12 +11,12 @@ use crate::text::cut_by;
 use crate::tigase::encrypt::Encrypted;
 use crate::xml;
 
-/// Bytes that the sender and the text of a message may take together, escaped: a publish has to stay small, whoever wrote.
+/// Bytes that the sender and the text of a message may take together, escaped: a publish stays small, whatever a sender writes.
 const LARGEST_CONTENT: usize = 3 * 1024;
 /// Bytes of a sender's full JID that go along, escaped: of a longer one the resource stays away.
 const LONGEST_SENDER: usize = 1024;
 
-/// What an app server learns of the message that a push is for.
+/// What an app server learns of a message.
 #[derive(Clone, Copy, Default)]
 pub struct Summary<'a> {
     /// `last-message-sender`: a JID.
@@ -26,7 +26,7 @@ pub struct Summary<'a> {
 }
 
 impl<'a> Summary<'a> {
-    /// Takes what the options let out of `message`. Without a message it tells only whether there is something important.
+    /// Takes the parts of `message` that the options allow. Without a message it tells only whether there is something important.
     pub fn new(config: &'a Config, message: Option<&Message<'a>>, important: bool) -> Self {
         let Some(message) = message else { return Summary::without_content(config, important) };
         let is_short = |jid: &str| xml::text_width(jid) <= LONGEST_SENDER;
@@ -76,7 +76,7 @@ pub struct Publish<'a> {
     pub node: Option<&'a str>,
 }
 
-/// What is in a `<notification>`.
+/// The content of a `<notification>`.
 #[derive(Clone, Copy)]
 pub struct Notification<'a> {
     pub summary: Summary<'a>,
