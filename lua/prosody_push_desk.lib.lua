@@ -1,4 +1,4 @@
--- What the administrator can ask of a module that pushes, and have done: mod_push_admin finds it among the desks.
+-- The administrator's interface to a module that pushes: mod_push_admin finds it among the desks.
 
 local now = require "util.time".now;
 local promise = require "util.promise";
@@ -30,7 +30,7 @@ return function (engine, store, sessions, remove, push_test)
 		if not record then return promise.resolve(err or "its registration is gone"); end
 		local trouble = engine:never_woken(user, records)[identifier];
 		if trouble then return promise.resolve("never woken: "..trouble); end
-		-- Somebody on this server answers at once, and a promise begins its work on the server's next turn.
+		-- An app server on this server answers at once, and a promise begins its work on the server's next turn.
 		local id, said, resolve, silence;
 		local function say(text)
 			said = said or text;
@@ -98,7 +98,7 @@ return function (engine, store, sessions, remove, push_test)
 
 	local function close()
 		desks[place] = nil;
-		-- No timer of ours rings any more.
+		-- Our timers do not fire any more.
 		for _, waits in pairs(waiting) do waits.say("not known: the module was unloaded meanwhile"); end
 	end
 

@@ -1,5 +1,5 @@
--- What the rules know of a stanza: one walk over it, for a word of bits and a few scalars. Which parts matter is said by
--- the library; see src/walk.rs.
+-- The facts of a stanza: one walk over it gives a word of bits and a few scalars. The library says which parts matter; see
+-- src/rules/walk.rs.
 
 local rostermanager = require "core.rostermanager";
 local urldecode = require "util.http".urldecode;
@@ -23,9 +23,9 @@ local forms = {
 return function (engine, sessions, rooms)
 	local known = engine:known();
 	local at_host = "@"..module.host;
-	-- What the walk under way is about and keeps.
+	-- The state of the current walk.
 	local account, is_own, archive_id, body, call, carbon_archive_id, forwarded, invited;
-	-- The entries of what there can be several of, and how many there are of each kind.
+	-- The repeatable values, and how many there are of each kind.
 	local entries, counts;
 
 	-- COMPAT Lua 5.2 has no operator for it
@@ -55,7 +55,7 @@ return function (engine, sessions, rooms)
 		if value then note(rule.kind, value); end
 	end
 
-	-- XEP-0513. A modifier says that nobody is to be woken for the mention.
+	-- XEP-0513. A modifier asks not to notify for the mention.
 	local function keep_mention(element)
 		if element.tags[1] then return; end
 		local attr = element.attr;
@@ -68,7 +68,7 @@ return function (engine, sessions, rooms)
 	local first, last = known.first_children, known.last_children;
 	local most = first + last;
 
-	-- The children of an element that are looked at, of more than that. Nobody means well who sends them.
+	-- The children of a very large element that are looked at. Only attackers send one.
 	local function looked_at(tags)
 		local ends = {};
 		for i = 1, first do ends[i] = tags[i]; end
@@ -76,7 +76,7 @@ return function (engine, sessions, rooms)
 		return ends;
 	end
 
-	-- Rules are src/walk.rs's. Every message comes by here: add() is written out where most of them pass.
+	-- Rules are those of src/rules/walk.rs. Every message passes here, so add() is written out where most of them pass.
 	local function walk(element, rule, word, xmlns)
 		local names, tags = rule.children, element.tags;
 		if names and #tags > most then tags = looked_at(tags); end
@@ -105,7 +105,7 @@ return function (engine, sessions, rooms)
 				elseif keep == "forwarded" then
 					forwarded = child;
 				elseif keep == "archive_id" and child.attr.by == account then
-					-- Senders forge it, and mod_mam lets that stand before its own.
+					-- Senders may forge it, and mod_mam leaves a forged id before its own: the last one counts.
 					archive_id = child.attr.id;
 				elseif keep == "carbon_archive_id" and child.attr.by == account then
 					carbon_archive_id = child.attr.id;
@@ -149,7 +149,7 @@ return function (engine, sessions, rooms)
 		return false;
 	end
 
-	-- What rules about the user himself ask for besides: what he is called in a room, and when his clients were active.
+	-- Facts about the user: nicknames in the room, and when the sessions were active.
 	local function note_sessions(user, stanza)
 		local room = stanza.attr.type == "groupchat" and jid_bare(stanza.attr.from);
 		for _, session in pairs(sessions(user)) do
@@ -231,7 +231,7 @@ return function (engine, sessions, rooms)
 		return false;
 	end
 
-	-- The library looks at more, or at less.
+	-- Reads again what the library looks at.
 	local function learn()
 		known = engine:known();
 	end
