@@ -7,14 +7,19 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use gungraun::prelude::*;
+use minidom::Element;
 use prosody_push::config::Config;
-use prosody_push::element::Element;
-use prosody_push::engine::{Done, Engine, Event, Push, Pushes, Queued, Verdict};
-use prosody_push::facts::{BODY, Message};
-use prosody_push::holders::Holders;
-use prosody_push::protocol::Protocol;
-use prosody_push::registration::Registration;
+use prosody_push::context::Event;
+use prosody_push::engine::{self, Done, Queued, Verdict};
+use prosody_push::registration::holders::Holders;
+use prosody_push::rules::facts::{BODY, Message};
 use prosody_push::time::Moment;
+use prosody_push::xep0357::Xep0357;
+use prosody_push::xep0357::asked::registration;
+
+type Engine = engine::Engine<Xep0357>;
+type Push = engine::Push<Xep0357>;
+type Pushes = engine::Pushes<Xep0357>;
 
 const NOW: Moment = Moment { wall: 1_800_000_000_000, mono: 1_000_000 };
 const JID: &str = "push.example";
@@ -22,7 +27,7 @@ const MESSAGE: Message = Message {
     word: BODY,
     from: Some("juliet@example.org/balcony"),
     body: None,
-    name: Some("jV9iKmzxwjyq5R0h"),
+    dedup_key: Some("jV9iKmzxwjyq5R0h"),
     call: None,
     more: None,
     stanza: None,
@@ -38,18 +43,18 @@ fn fill(bytes: &mut [u8]) {
 }
 
 fn event(now: Moment) -> Event<'static> {
-    Event { now, user: "romeo", seen: false }
+    Event { now, user: "romeo", observed: false }
 }
 
 /// A host of a thousand users, where romeo has so many devices.
 fn host(devices: usize, coalesce: bool) -> Engine {
-    let mut engine = Engine::new("example.org".into(), Protocol::Push, Config { coalesce, ..Config::default() }, fill);
-    let form = Element { name: "x".into(), attrs: Box::new([]), children: Box::new([]) };
-    let registration = |node: &str| Registration::new(&format!("{JID}<{node}"), JID, Some(node), Some(&form), 1);
+    let mut engine = Engine::new("example.org".into(), Config { coalesce, ..Config::default() }, fill);
+    let form = Element::bare("x", "jabber:x:data");
+    let device = |node: &str| registration(&format!("{JID}<{node}"), JID, Some(node), Some(&form), 1);
     for user in 0..1000 {
-        engine.load(&format!("user{user}"), vec![registration("phone")], false);
+        engine.load(&format!("user{user}"), vec![device("phone")], false);
     }
-    engine.load("romeo", (0..devices).map(|device| registration(&device.to_string())).collect(), false);
+    engine.load("romeo", (0..devices).map(|i| device(&i.to_string())).collect(), false);
     engine
 }
 
@@ -58,7 +63,7 @@ fn busy(devices: usize) -> Engine {
     let mut engine = host(devices, false);
     for message in 0..1000 {
         let name = message.to_string();
-        for push in offline(&mut engine, &Message { name: Some(&name), ..MESSAGE }).list {
+        for push in offline(&mut engine, &Message { dedup_key: Some(&name), ..MESSAGE }).list {
             answer(&mut engine, &push);
         }
     }
@@ -125,7 +130,7 @@ fn queued(mut engine: Engine) -> Engine {
 #[library_benchmark]
 #[bench::held_back(setup = bursting)]
 fn burst(mut engine: Engine) -> Engine {
-    let message = Message { name: Some("another"), ..MESSAGE };
+    let message = Message { dedup_key: Some("another"), ..MESSAGE };
     assert!(offline(black_box(&mut engine), black_box(&message)).held);
     engine
 }

@@ -1,5 +1,5 @@
--- prosody-push: what all modules share. Carries facts of Prosody to the Rust library and does what it answers; it
--- knows no rule of push. The library's side is typed in prosody_push.meta.lua.
+-- The part of prosody-push that all its modules share. It carries facts of Prosody to the Rust library and does what the library
+-- answers. It knows no rule of push. The library's side is typed in prosody_push.meta.lua.
 
 local modulemanager = require "core.modulemanager";
 local jid_host = require "util.jid".host;
@@ -27,13 +27,12 @@ local new_watchdogs = module:require "prosody_push_watchdog";
 local identifier_field, record_field = protocol.identifier, protocol.record;
 local host = module.host;
 
--- The engine keeps the logger, which must not lead back to this module: nothing would ever be collected.
+-- The engine keeps the logger. The logger must not refer to this module, or neither would ever be collected.
 local engine = library.new(host, protocol.name, function (name)
 	return module:get_option(name);
 end, getmetatable(st.stanza("iq")), jid_prep, logger.init(host..":"..module.name));
 
--- Nothing may raise out of a hook: it would cost a user the message that the event is about. `otherwise` is tried when
--- `handler` failed.
+-- No hook may raise an error: the user would lose the message that the event is about. `otherwise` runs if `handler` failed.
 local function guarded(what, handler, otherwise)
 	return function (event)
 		local ok, ret = xpcall(handler, traceback, event);
@@ -45,7 +44,7 @@ local function guarded(what, handler, otherwise)
 	end;
 end
 
--- For a timer, say, in which no store can wait.
+-- For timers and other places where a store could not wait.
 local function background(what, handler)
 	return store.waitable(guarded(what, handler));
 end
@@ -60,7 +59,7 @@ local held = sessions.held;
 
 ---- Registrations ----
 
--- Wakes a session before its end; smacks is below.
+-- Wakes the device of a session before it ends; smacks is set below.
 local smacks;
 local watchdog = new_watchdogs(engine:max_hibernation(), engine:wake_before(), background("waking a session before its end",
 	function (session) smacks.wake(session, "hibernation ends"); end));
@@ -75,7 +74,7 @@ local write_durable_last = guarded("writing what devices are owed", durable.writ
 
 ---- Pushes ----
 
--- Whether another module keeps the push back. One that fails may have been about to encrypt it or to block it.
+-- Whether another module blocks the push. If its handler fails, the push is blocked: the handler may have been about to encrypt it.
 local function is_blocked(user, iq, details, record, stanza)
 	local event = {
 		notification_stanza = iq;
@@ -103,15 +102,15 @@ local function send(iq)
 	end
 end
 
--- The library says why. It counts those that have really gone: a store may be read-only.
+-- Removes a failing registration. The library counts it only if it is really gone: a store may be read-only.
 local function remove_failing(gone)
 	if registrations.remove(gone.user, gone.identifier, gone.why) then engine:ended(gone.refused); end
 end
 
--- The engine's timer, and when it rings.
+-- The engine's timer, and when it fires.
 local timer, due;
 
--- Answers that do not come, and pushes that are held or owed, need the time.
+-- Runs on the timer: pushes may lack an answer, be held, or be owed.
 local tick;
 
 local function ring_in(delay)
@@ -127,15 +126,15 @@ local function ring_in(delay)
 	end));
 end
 
--- All handlers by event: util.events looks up afresh, each time, that an event has none.
+-- Handlers by event name. We read util.events' private map, because its public lookup rebuilds the index on every miss.
 local handlers = prosody.hosts[host].events._event_map;
 
--- A push may carry its stanza, and then other modules see none.
+-- In a protocol whose pushes carry their stanza, other modules do not see pushes.
 local carries_stanzas = protocol.carries_stanzas;
 local fires_events = not carries_stanzas;
 
--- Sends the stanzas that the engine wants sent: `iq`, and the others where there are more. `details` are there if other
--- modules want to see each, with its record: that in `given` or else in the store. Gives whether these kept all back.
+-- Sends the stanzas of an event: `iq` and `others`. If other modules observe pushes, `details` has what they see of each, and the
+-- record comes from `given` or the store. Returns whether these modules blocked all pushes.
 local function perform(user, stanza, given, details, iq, others)
 	local records = details and read_whole(user);
 	local is_kept_back = true;
@@ -160,7 +159,7 @@ function tick()
 	timer = nil;
 	local gone, stanzas, delay, details = engine:on_timer(now(), monotonic(), fires_events and handlers["cloud_notify/push"] ~= nil);
 	for i, iq in ipairs(stanzas) do
-		-- Whoever sees each push sees it when it leaves at last, too.
+		-- Modules that observe pushes see held and owed ones, too.
 		if details then perform(details[i].username, nil, nil, { details[i] }, iq); else send(iq); end
 	end
 	for _, failing in ipairs(gone) do remove_failing(failing); end
@@ -168,81 +167,85 @@ function tick()
 	return delay;
 end
 
--- Whether somebody may ask if a sender is in the roster.
+-- Whether a registration may ask if a sender is in the roster.
 local asks_for_roster = false;
 
--- Tells the engine of an event of a user, and performs; where it has not got the registrations, loads them and tells it
--- again. The arguments are those of the longest method, the first two of an event with a stanza its word of facts and its sender:
--- to count them would cost more than to pass too many. Gives whether other modules kept all back, and what else the engine said.
+-- An extension was switched: the library looks at more of a stanza, or at less.
+local function relearn(may_ask_for_roster)
+	asks_for_roster = may_ask_for_roster;
+	facts_about.learn();
+end
+
+-- Calls a method of the engine for an event of a user, and performs its answer. If the user's registrations are not in memory, loads
+-- them and calls again. a…i are the method's own arguments (`a` is the word of facts, `b` the sender): always passing nine is
+-- cheaper than select("#", ...). Returns whether other modules blocked all pushes, and what on_queued returns besides.
 local function push(method, user, stanza, given, a, b, c, d, e, f, g, h, i)
-	-- Written out, here as in push_test: every event comes by.
-	local is_seen = fires_events and handlers["cloud_notify/push"] ~= nil;
+	-- Written out, here and in push_test, because every event passes here.
+	local is_observed = fires_events and handlers["cloud_notify/push"] ~= nil;
 	if asks_for_roster and stanza and engine:asks_for_roster(user, a) then a = with_roster(user, b, a); end
 	local carried = carries_stanzas and stanza or nil;
-	local details, wait, done, alerted, iq, others = method(engine, user, now(), monotonic(), is_seen, carried, a, b, c, d, e, f, g, h, i);
+	local details, wait, done, ends_long_hibernation, iq, others =
+		method(engine, user, now(), monotonic(), is_observed, carried, a, b, c, d, e, f, g, h, i);
 	if details == false then
 		if not store.alone(load, user) then return; end
 		return push(method, user, stanza, given, a, b, c, d, e, f, g, h, i);
 	end
 	if wait then ring_in(wait); end
-	return iq and perform(user, stanza, given, details, iq, others), done, alerted;
+	return iq and perform(user, stanza, given, details, iq, others), done, ends_long_hibernation;
 end
 
 local function offline(user, stanza)
-	local word, from, text, name, call, more = facts(user, stanza);
-	-- Without an archive each session that ends gives its own copy back.
-	if not name and stanza.attr.id then name = facts_about.name(stanza); end
-	push(engine.on_offline, user, stanza, nil, word, from, text, name, call, more);
+	local word, from, text, key, call, more = facts(user, stanza);
+	-- Without an archive, each session that ends gives its own copy back.
+	if not key and stanza.attr.id then key = facts_about.dedup_key(stanza); end
+	push(engine.on_offline, user, stanza, nil, word, from, text, key, call, more);
 end
 
 -- A message from `origin` for a user who may be connected; `id` is that of the archive, if it has it.
 local function addressed(user, origin, to, stanza, id)
-	local word, from, text, name, call_id, more = facts(user, stanza, id);
+	local word, from, text, key, call_id, more = facts(user, stanza, id);
 	local sender = origin and origin.username == user and origin.host == host and origin[identifier_field] or nil;
-	push(engine.on_addressed, user, stanza, nil, word, from, text, name, call_id, more, to, held(user), sender);
+	push(engine.on_addressed, user, stanza, nil, word, from, text, key, call_id, more, to, held(user), sender);
 end
 
--- A user who asks for a subscription tells whom he asks, who may have no session at all.
+-- A request for a subscription. The user who is asked may have no session.
 local function asked(user, stanza)
-	local word, from, text, name, call, more = facts(user, stanza);
-	push(engine.on_addressed, user, stanza, nil, word, from, text, name, call, more, stanza.attr.to, sessions.available(user));
+	local word, from, text, key, call, more = facts(user, stanza);
+	push(engine.on_addressed, user, stanza, nil, word, from, text, key, call, more, stanza.attr.to, sessions.available(user));
 end
 
 local function ping(user, records)
 	push(engine.on_ping, user, nil, records, records);
 end
 
--- Wakes those whose clients do not know that the server was started anew.
+-- Wakes the devices of a user whose clients do not know that the server has restarted.
 local function wake_after_start(user)
 	push(engine.on_ping, user, nil, nil, nil, "started", held(user));
 end
 
--- Sends a ping to the records given, whatever was pushed a moment ago; on_sent(id) hears of it before. Gives whether it left.
+-- Sends a ping to the given records, whatever was pushed a moment ago; calls on_sent(id) before. Returns whether it left.
 local function push_test(user, given, on_sent)
-	local is_seen = fires_events and handlers["cloud_notify/push"] ~= nil;
+	local is_observed = fires_events and handlers["cloud_notify/push"] ~= nil;
 	if store.alone(load, user) == nil then return false; end
-	local details, _, _, _, iq = engine:on_ping(user, now(), monotonic(), is_seen, nil, given, "test");
+	local details, _, _, _, iq = engine:on_ping(user, now(), monotonic(), is_observed, nil, given, "test");
 	if not iq then return false; end
 	on_sent(iq.attr.id);
 	return not perform(user, nil, given, details, iq);
 end
 
--- Switched on by modules of their own.
-local extensions = {};
-
-local desk = module:require "prosody_push_desk"(engine, store, sessions, registrations.remove, push_test, extensions);
+local desk = module:require "prosody_push_desk"(engine, store, sessions, registrations.remove, push_test);
 
 local remove_refused = background("the end of a registration that was refused", remove_failing);
 
--- Whether this server made an error in the name of an app server elsewhere: mod_s2s, for one that is out of reach, or a module that
--- does not let the push out. Nobody elsewhere can say so.
+-- Whether this server made an error in the name of a remote app server: mod_s2s, which cannot reach it, or a module that does not
+-- let the push out. No remote server can forge this.
 local function is_made_here(origin, from)
 	if origin.dummy then return true; end
 	local came_in = origin.type == "s2sin" or origin.type == "s2sout";
 	return not came_in and from ~= nil and not prosody.hosts[jid_host(from)];
 end
 
--- True if the stanza is the answer to a push.
+-- Takes the answer to a push. Returns true if the stanza is one.
 local function answer(origin, stanza)
 	local id, from, kind, condition, text = stanza.attr.id, stanza.attr.from, nil, nil, nil;
 	local made_here = false;
@@ -263,7 +266,7 @@ end
 
 smacks = module:require "prosody_push_smacks"(engine, facts_about, sessions, registrations, watchdog, push, background);
 
--- The user has sent something with that session.
+-- The user has sent a message with that session.
 local function sent(session, stanza)
 	if session.username and engine:is_activity(facts_about.word(session.username, stanza)) then
 		session.last_activity = os.time();
@@ -271,22 +274,11 @@ local function sent(session, stanza)
 end
 
 
----- Extensions ----
-
--- Another author's module of that name encrypts what it sees of our pushes.
-local function look_for_encryption()
-	engine:extend("encrypted elsewhere", not extensions.encrypted and modulemanager.is_loaded(host, "cloud_notify_encrypted"));
-end
-module:hook("module-loaded", guarded("a module that was loaded", look_for_encryption));
-module:hook("module-unloaded", guarded("a module that was unloaded", look_for_encryption));
-look_for_encryption();
-
--- Switches an extension on or off.
-local function extend(name, is_on)
-	extensions[name] = is_on;
-	asks_for_roster = engine:extend(name, is_on);
-	facts_about.learn();
-	look_for_encryption();
+-- Announces what an account can do while `by`, a module, is loaded: the protocol, or one of its extensions.
+local function announce(by, extension)
+	by:hook("account-disco-info", guarded("the account's features", function (event)
+		for _, feature in ipairs(engine:features(extension)) do event.reply:tag("feature", { var = feature }):up(); end
+	end));
 end
 
 
@@ -294,7 +286,7 @@ end
 
 module:require "prosody_push_metrics"(engine, guarded);
 
--- The administrator's module is loaded by itself. Pushes do not depend on it, nor end with it.
+-- Loads the administrator's module. Pushes do not depend on it.
 local function load_admin()
 	if modulemanager.is_loaded(host, "push_admin") then return; end
 	if module:get_option_inherited_set("modules_disabled", {}):contains("push_admin") then return; end
@@ -310,20 +302,20 @@ background("what devices are owed from before", function ()
 	ring_in(0);
 end)();
 
--- What waits, or is held, is pushed now: it would not survive.
+-- Pushes what waits or is held: it would not survive.
 local function flush()
 	smacks.flush();
 	for _, iq in ipairs(engine:release_all(now(), monotonic())) do send(iq); end
 end
 
--- The server stops, and all sessions go.
+-- The server stops, and all sessions end.
 local function stops()
 	smacks.stops();
 	flush();
 	write_durable_last();
 end
 
--- What is in flight when it is loaded anew, the next engine knows.
+-- Whether the state was saved for a reload: the next engine knows the pushes in flight.
 local is_saved = false;
 
 local function save()
@@ -379,7 +371,8 @@ return {
 	answer = answer;
 	sent = sent;
 	load_admin = load_admin;
-	extend = extend;
+	relearn = relearn;
+	announce = announce;
 	save = save;
 	restore = restore;
 	unload = unload;

@@ -1,5 +1,5 @@
 ---@meta prosody_push
--- The contract between the shim and the library (src/lua/mod.rs). Not installed; spec/boundary_spec.lua checks it.
+-- The contract between the shim and the library (src/lua/). Not installed; spec/boundary_spec.lua checks it.
 --
 -- No method raises for what users, app servers or stores contain. Events of messages give details of the stanzas where
 -- other modules see them, or false if the user's registrations are not in memory: load() them and ask again. Then the
@@ -24,18 +24,23 @@ function prosody_push.log_debug(on) end
 ---@param stanza_metatable table                 what makes a table a stanza
 ---@param normal fun(jid: string): string?       util.jid's prep: the normal form of a JID, nil for what is none
 ---@param log fun(level: string, format: string, line: string)
----@return prosody_push.Engine
+---@return prosody_push.Engine|prosody_push.PushEngine
 function prosody_push.new(host, protocol, option, stanza_metatable, normal, log) end
 
+---What the engines of both protocols have.
 ---@class prosody_push.Engine
 local Engine = {};
+
+---The engine of XEP-0357.
+---@class prosody_push.PushEngine: prosody_push.Engine
+local PushEngine = {};
 
 ---What to look at in an element.
 ---@class prosody_push.Rule
 ---@field bit? integer               set in the word if the element is there
 ---@field text? integer              set in the word if it has text
 ---@field keep? "body"|"call"|"invite"|"forwarded"|"archive_id"|"carbon_archive_id"|"more"|"mention"  the text to pass on; the id of a
----call, in `attr`; that the message's own id is one; the message in a carbon; the id to pass on as name if `by` is the user's
+---call, in `attr`; that the message's own id is one; the message in a carbon; the id to pass on as deduplication key if `by` is the user's
 ---account, or that of the message in a carbon; what there can be several of: `kind` and `attr`, of elements of type `of_type` if that
 ---is there; with `whole`, and the text, or the text alone; whom a mention without modifiers is about (XEP-0513)
 ---@field kind? string
@@ -76,7 +81,11 @@ function Engine:known() end
 ---@param name "encrypted"|"encrypted elsewhere"|"filters"|"priority"
 ---@param on boolean
 ---@return boolean
-function Engine:extend(name, on) end
+function PushEngine:extend(name, on) end
+
+---Which of Tigase's extensions are on, by the names that extend() takes.
+---@return table<string, boolean>
+function PushEngine:extensions() end
 
 ---Whether a registration's filter asks for the user's roster, and the word does not tell yet.
 ---@param user string
@@ -107,13 +116,18 @@ function Engine:ended(refused) end
 ---@param user string
 function Engine:forget(user) end
 
----Checks the address in an <enable>. Gives identifier and normal JID, or nil and why not.
----@param jid string?
----@param node string?
+---Reads an <enable/>, and completes the record that is to be stored, which has what the session knows. Returns the identifier
+---to store it under, or nil and type, condition and text of the client's error. A form in `options` is a stanza.
 ---@param user string
+---@param client_id string?          SASL2 user agent id
+---@param resource string?
+---@param enable table
+---@param record table
 ---@return string? identifier
----@return string jid_or_error
-function Engine:address(jid, node, user) end
+---@return string? type
+---@return string? condition
+---@return string? text
+function Engine:enable(user, client_id, resource, enable, record) end
 
 ---The registration that a client made, by its SASL2 user agent id, or if it has none by its resource: the newest.
 ---@param user string
@@ -123,27 +137,10 @@ function Engine:address(jid, node, user) end
 ---@return string? identifier
 function Engine:of_client(user, records, client_id, resource) end
 
----Puts into the record what its <enable> asks of the extensions. Gives why a client cannot have it stored, if so: the
----condition and the text of its error. `options` may be a stanza.
----@param identifier string
----@param record table
----@param enable table
----@return string? condition
----@return string? text
-function Engine:refusal(identifier, record, enable) end
-
----What a client of Push 2.0 asks for in <enable>, as the store is to have it; or condition and text of the error for it.
----@param enable table
----@param user string
----@param identifier string          of the client
----@return { service: string, client: string, matches: table[] }? record
----@return string? condition
----@return string? text
-function Engine:ask(enable, user, identifier) end
-
----What an account announces for Push 2.0.
+---Returns what an account announces: the protocol and its profiles, or of XEP-0357 one of Tigase's extensions.
+---@param extension string?         a name that extend() takes
 ---@return string[]
-function Engine:features() end
+function Engine:features(extension) end
 
 ---A registration was stored: its failures so far do not count.
 ---@param now number                seconds since 1970
@@ -168,15 +165,14 @@ function Engine:admit(user, records, newest, now) end
 ---@param jid string
 ---@param node string?
 ---@return string[] identifiers
-function Engine:matching(user, records, jid, node) end
+function PushEngine:matching(user, records, jid, node) end
 
----Of a user's registrations: those that are woken, and those that are not because there are too many (push_max_devices). What
----cannot be read is in neither.
+---Returns why registrations are never woken, in words, by identifier: those that cannot be read, and those of a user who has too
+---many (push_max_devices).
 ---@param user string
 ---@param records prosody_push.Records?
----@return string[] woken            identifiers
----@return string[] too_many
-function Engine:standing(user, records) end
+---@return table<string, string>
+function Engine:never_woken(user, records) end
 
 ---What a remote disable (XEP-0357 §8) from `from` means.
 ---@param user string
@@ -186,7 +182,7 @@ function Engine:standing(user, records) end
 ---@param jid string?                of the affiliation
 ---@param affiliation string?
 ---@return string[] identifiers
-function Engine:revoked(user, records, from, node, jid, affiliation) end
+function PushEngine:revoked(user, records, from, node, jid, affiliation) end
 
 ---For each stanza what cloud_notify/push tells of it.
 ---@alias prosody_push.Details { identifier: string, important: boolean, summary: table<string, string> }[]
@@ -194,12 +190,12 @@ function Engine:revoked(user, records, from, node, jid, affiliation) end
 ---No session took a message. Where stanzas are seen, no two share a part.
 ---@param user string
 ---@param now number                 seconds since 1970
----@param seen boolean               whether other modules see each push
+---@param observed boolean           whether other modules see each push and may change it
 ---@param whole table?               the stanza, where a push may carry it
 ---@param word integer               facts, see known()
 ---@param from string?
 ---@param body string?
----@param name string?              what the message is known by on all its ways
+---@param dedup_key string?         what the message is known by on all its ways
 ---@param call string?              the call that it is about: the other end's bare JID, a space, and the id
 ---@param more string?              what there can be several of, see known()
 ---@return prosody_push.Details|false|nil details
@@ -207,7 +203,7 @@ function Engine:revoked(user, records, from, node, jid, affiliation) end
 ---@return nil, nil
 ---@return table? stanza
 ---@return table[]? others
-function Engine:on_offline(user, now, mono, seen, whole, word, from, body, name, call, more) end
+function Engine:on_offline(user, now, mono, observed, whole, word, from, body, dedup_key, call, more) end
 
 ---A message to `to` was archived for the user, or is on its way to or from him and is about a call, or asks him for a
 ---subscription. `held` says how it is with his sessions that hold registrations: for each the letter of session_states and the
@@ -215,12 +211,12 @@ function Engine:on_offline(user, now, mono, seen, whole, word, from, body, name,
 ---@param user string
 ---@param now number                seconds since 1970
 ---@param mono number               seconds by the clock that never steps
----@param seen boolean               whether other modules see each push
+---@param observed boolean           whether other modules see each push and may change it
 ---@param whole table?               the stanza, where a push may carry it
 ---@param word integer
 ---@param from string?
 ---@param body string?
----@param name string?              what the message is known by on all its ways
+---@param dedup_key string?         what the message is known by on all its ways
 ---@param call string?              the call that it is about: the other end's bare JID, a space, and the id
 ---@param more string?              what there can be several of, see known()
 ---@param to string?
@@ -231,14 +227,14 @@ function Engine:on_offline(user, now, mono, seen, whole, word, from, body, name,
 ---@return nil, nil
 ---@return table? stanza
 ---@return table[]? others
-function Engine:on_addressed(user, now, mono, seen, whole, word, from, body, name, call, more, to, held, sender) end
+function Engine:on_addressed(user, now, mono, observed, whole, word, from, body, dedup_key, call, more, to, held, sender) end
 
----What to know a stanza by that is in no archive and may be met again.
+---Makes a deduplication key for a stanza that is not archived.
 ---@param from string?
 ---@param id string
 ---@param text string?
 ---@return string
-function Engine:name(from, id, text) end
+function Engine:dedup_key(from, id, text) end
 
 ---Seconds that a stanza which waits in a session's queue may wait for others to be pushed with.
 ---@param word integer
@@ -256,12 +252,12 @@ function Engine:queue_alarm(size, woken_at) end
 ---@param user string
 ---@param now number                seconds since 1970
 ---@param mono number               seconds by the clock that never steps
----@param seen boolean               whether other modules see each push
+---@param observed boolean           whether other modules see each push and may change it
 ---@param whole table?               the stanza, where a push may carry it
 ---@param word integer
 ---@param from string?
 ---@param body string?
----@param name string?              what the message is known by on all its ways
+---@param dedup_key string?         what the message is known by on all its ways
 ---@param call string?              the call that it is about: the other end's bare JID, a space, and the id
 ---@param more string?              what there can be several of, see known()
 ---@param identifier string
@@ -270,10 +266,11 @@ function Engine:queue_alarm(size, woken_at) end
 ---@return prosody_push.Details|false|nil details
 ---@return number? wait
 ---@return integer? done
----@return boolean? alerted          whether the device knows of something important, by this push or by one before
+---@return boolean? ends_long_hibernation  whether the session, if it hibernates, must not go on for long: its device knows of
+---something important, by this push or by an earlier one
 ---@return table? stanza
 ---@return table[]? others
-function Engine:on_queued(user, now, mono, seen, whole, word, from, body, name, call, more, identifier, done, held) end
+function Engine:on_queued(user, now, mono, observed, whole, word, from, body, dedup_key, call, more, identifier, done, held) end
 
 ---The session that holds the registration is back.
 ---@param user string
@@ -293,10 +290,6 @@ function Engine:wake_before() end
 ---@return boolean
 function Engine:is_activity(word) end
 
----Whether a session may go on to hibernate for long when its device has been told of something important.
----@return boolean
-function Engine:hibernates_past_push() end
-
 ---push_max_hibernation_timeout in seconds.
 ---@return number
 function Engine:max_hibernation() end
@@ -305,7 +298,7 @@ function Engine:max_hibernation() end
 ---@param user string
 ---@param now number                seconds since 1970
 ---@param mono number               seconds by the clock that never steps
----@param seen boolean               whether other modules see each push
+---@param observed boolean           whether other modules see each push and may change it
 ---@param whole nil
 ---@param records prosody_push.Records?
 ---@param cause ("test"|"queue full"|"started"|"hibernation ends")?  why; nil if another module asks for it
@@ -315,7 +308,7 @@ function Engine:max_hibernation() end
 ---@return nil, nil
 ---@return table? stanza
 ---@return table[]? others
-function Engine:on_ping(user, now, mono, seen, whole, records, cause, held) end
+function Engine:on_ping(user, now, mono, observed, whole, records, cause, held) end
 
 ---The stanza with this id is not sent after all.
 ---@param id string
@@ -346,12 +339,12 @@ function Engine:on_answer(now, mono, id, from, made_here, kind, condition, text)
 ---nothing is in flight or held.
 ---@param now number                seconds since 1970
 ---@param mono number               seconds by the clock that never steps
----@param seen boolean               whether other modules see each push
+---@param observed boolean           whether other modules see each push and may change it
 ---@return prosody_push.Gone[] gone
 ---@return table[] stanzas
 ---@return number? delay
 ---@return table[]? details           of each stanza, with its user, where others see it
-function Engine:on_timer(now, mono, seen) end
+function Engine:on_timer(now, mono, observed) end
 
 ---The stanzas of all pushes that are held, for they would not survive a reload.
 ---@param now number                seconds since 1970

@@ -1,4 +1,4 @@
--- What the administrator can ask of a module that pushes, and have done: mod_push_admin finds it among the desks.
+-- The administrator's interface to a module that pushes: mod_push_admin finds it among the desks.
 
 local now = require "util.time".now;
 local promise = require "util.promise";
@@ -10,8 +10,8 @@ local desks = module:shared("/*/prosody_push/desks");
 local place = module.host.."/"..module.name;
 
 -- engine; store, sessions: those of the libraries of these names; remove(user, identifier, why); push_test(user, given, on_sent): sends
--- a ping to the records given, when on_sent(id) knows it, and gives whether it left; extensions: those that are on.
-return function (engine, store, sessions, remove, push_test, extensions)
+-- a ping to the records given, when on_sent(id) knows it, and gives whether it left.
+return function (engine, store, sessions, remove, push_test)
 	-- id of a push -> say(text), of the test that waits for what becomes of it, and when it began
 	local waiting = {};
 
@@ -23,24 +23,14 @@ return function (engine, store, sessions, remove, push_test, extensions)
 		waits.say(("%s after %d ms"):format(answer, math.floor((now() - waits.start) * 1000)));
 	end
 
-	-- identifier -> why it is never woken, of those in a user's table that are not.
-	local function never_woken(user, records)
-		local woken, too_many = engine:standing(user, records);
-		local found = {};
-		for identifier in pairs(records) do found[identifier] = "its record in the store cannot be read"; end
-		for _, identifier in ipairs(too_many) do found[identifier] = "the user has too many devices (push_max_devices)"; end
-		for _, identifier in ipairs(woken) do found[identifier] = nil; end
-		return found;
-	end
-
 	-- Wakes one device, and gives a promise of what became of it, in words.
 	local function test(user, identifier)
 		local records, err = store.alone(store.read, user);
 		local record = records and records[identifier];
 		if not record then return promise.resolve(err or "its registration is gone"); end
-		local trouble = never_woken(user, records)[identifier];
+		local trouble = engine:never_woken(user, records)[identifier];
 		if trouble then return promise.resolve("never woken: "..trouble); end
-		-- Somebody on this server answers at once, and a promise begins its work on the server's next turn.
+		-- An app server on this server answers at once, and a promise begins its work on the server's next turn.
 		local id, said, resolve, silence;
 		local function say(text)
 			said = said or text;
@@ -76,7 +66,7 @@ return function (engine, store, sessions, remove, push_test, extensions)
 			local state = session.hibernating and "hibernates" or sessions.is_late(session) and "does not answer" or "is connected";
 			if identifier then held_by[identifier] = ("session %s %s"):format(resource, state); end
 		end
-		local found, never = {}, never_woken(user, records);
+		local found, never = {}, engine:never_woken(user, records);
 		for identifier, record in pairs(records) do
 			if type(identifier) == "string" and type(record) == "table" then
 				local last, refusals, failing_since = engine:health(user, identifier);
@@ -100,14 +90,15 @@ return function (engine, store, sessions, remove, push_test, extensions)
 		counts = function () return engine:counts(); end;
 		sizes = function () return engine:sizes(); end;
 		app_servers = function () return engine:app_servers(); end;
-		extensions = extensions;
+		-- Those of Tigase's extensions that are on, by name.
+		extensions = function () return protocol.has_extensions and engine:extensions() or {}; end;
 		max_hibernation = engine:max_hibernation();
 		wake_before = engine:wake_before();
 	};
 
 	local function close()
 		desks[place] = nil;
-		-- No timer of ours rings any more.
+		-- Our timers do not fire any more.
 		for _, waits in pairs(waiting) do waits.say("not known: the module was unloaded meanwhile"); end
 	end
 

@@ -1,5 +1,5 @@
--- What survives the server, in a store of our own beside that of the registrations: what devices are owed, and failures so far.
--- A change is written within a second, together with others.
+-- Owed pushes and failures survive the server in a store of their own, beside that of the registrations. Changes are collected for a
+-- second and written together.
 
 local time = require "util.time";
 

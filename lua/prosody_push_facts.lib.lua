@@ -1,5 +1,5 @@
--- What the rules know of a stanza: one walk over it, for a word of bits and a few scalars. Which parts matter is said by
--- the library; see src/walk.rs.
+-- The facts of a stanza: one walk over it gives a word of bits and a few scalars. The library says which parts matter; see
+-- src/rules/walk.rs.
 
 local rostermanager = require "core.rostermanager";
 local urldecode = require "util.http".urldecode;
@@ -23,9 +23,9 @@ local forms = {
 return function (engine, sessions, rooms)
 	local known = engine:known();
 	local at_host = "@"..module.host;
-	-- What the walk under way is about and keeps.
+	-- The state of the current walk.
 	local account, is_own, archive_id, body, call, carbon_archive_id, forwarded, invited;
-	-- The entries of what there can be several of, and how many there are of each kind.
+	-- The repeatable values, and how many there are of each kind.
 	local entries, counts;
 
 	-- COMPAT Lua 5.2 has no operator for it
@@ -55,7 +55,7 @@ return function (engine, sessions, rooms)
 		if value then note(rule.kind, value); end
 	end
 
-	-- XEP-0513. A modifier says that nobody is to be woken for the mention.
+	-- XEP-0513. A modifier asks not to notify for the mention.
 	local function keep_mention(element)
 		if element.tags[1] then return; end
 		local attr = element.attr;
@@ -68,7 +68,7 @@ return function (engine, sessions, rooms)
 	local first, last = known.first_children, known.last_children;
 	local most = first + last;
 
-	-- The children of an element that are looked at, of more than that. Nobody means well who sends them.
+	-- The children of a very large element that are looked at. Only attackers send one.
 	local function looked_at(tags)
 		local ends = {};
 		for i = 1, first do ends[i] = tags[i]; end
@@ -76,7 +76,7 @@ return function (engine, sessions, rooms)
 		return ends;
 	end
 
-	-- Rules are src/walk.rs's. Every message comes by here: add() is written out where most of them pass.
+	-- Rules are those of src/rules/walk.rs. Every message passes here, so add() is written out where most of them pass.
 	local function walk(element, rule, word, xmlns)
 		local names, tags = rule.children, element.tags;
 		if names and #tags > most then tags = looked_at(tags); end
@@ -105,7 +105,7 @@ return function (engine, sessions, rooms)
 				elseif keep == "forwarded" then
 					forwarded = child;
 				elseif keep == "archive_id" and child.attr.by == account then
-					-- Senders forge it, and mod_mam lets that stand before its own.
+					-- Senders may forge it, and mod_mam leaves a forged id before its own: the last one counts.
 					archive_id = child.attr.id;
 				elseif keep == "carbon_archive_id" and child.attr.by == account then
 					carbon_archive_id = child.attr.id;
@@ -120,24 +120,24 @@ return function (engine, sessions, rooms)
 		return word;
 	end
 
-	-- Names of stanzas that were met in a session's queue and are in no archive. When the session ends they are met again,
-	-- and another session of the user has a copy of its own.
-	local names = setmetatable({}, { __mode = "k" });
-	local nameless = 0;
+	-- Deduplication keys of stanzas in a session's queue that are not archived. When the session ends, these stanzas are handled
+	-- again, and other sessions of the user have copies of their own.
+	local dedup_keys = setmetatable({}, { __mode = "k" });
+	local without_id = 0;
 
-	local function name_of(stanza)
-		local name = names[stanza];
-		if not name then
+	local function dedup_key_of(stanza)
+		local key = dedup_keys[stanza];
+		if not key then
 			local attr = stanza.attr;
 			if attr.id then
-				name = engine:name(attr.from, attr.id, stanza:get_child_text("body"));
+				key = engine:dedup_key(attr.from, attr.id, stanza:get_child_text("body"));
 			else
-				nameless = nameless + 1;
-				name = "queued-"..nameless;
+				without_id = without_id + 1;
+				key = "queued-"..without_id;
 			end
-			names[stanza] = name;
+			dedup_keys[stanza] = key;
 		end
-		return name;
+		return key;
 	end
 
 	-- Whether a room reflects what the user said in it.
@@ -149,7 +149,7 @@ return function (engine, sessions, rooms)
 		return false;
 	end
 
-	-- What rules about the user himself ask for besides: what he is called in a room, and when his clients were active.
+	-- Facts about the user: nicknames in the room, and when the sessions were active.
 	local function note_sessions(user, stanza)
 		local room = stanza.attr.type == "groupchat" and jid_bare(stanza.attr.from);
 		for _, session in pairs(sessions(user)) do
@@ -189,7 +189,7 @@ return function (engine, sessions, rooms)
 		return (jid_bare(peer) or "").." "..call;
 	end
 
-	-- word, sender, body, name, call, what there can be several of; `id` is the archive's where the message itself does not
+	-- Returns word, sender, body, deduplication key, call, repeatable values; `id` is the archive's where the message itself does not
 	-- have it yet
 	local function facts(user, stanza, id)
 		local attr, word = stanza.attr, word_of(user, stanza);
@@ -198,7 +198,7 @@ return function (engine, sessions, rooms)
 		if attr.type == "groupchat" and is_reflected(user, stanza) then word = add(word, known.reflected); end
 		if known.archived and (id or archive_id) then word = add(word, known.archived); end
 		if known.nickname then note_sessions(user, stanza); end
-		return word, from, body, id or archive_id or names[stanza], (call or invited) and call_of(forwarded or stanza, from),
+		return word, from, body, id or archive_id or dedup_keys[stanza], (call or invited) and call_of(forwarded or stanza, from),
 			entries and entries[1] and table.concat(entries, "\0");
 	end
 
@@ -231,10 +231,10 @@ return function (engine, sessions, rooms)
 		return false;
 	end
 
-	-- The library looks at more, or at less.
+	-- Reads again what the library looks at.
 	local function learn()
 		known = engine:known();
 	end
 
-	return { of = facts, word = word_of, name = name_of, with_roster = with_roster, is_about_call = is_about_call, learn = learn };
+	return { of = facts, word = word_of, dedup_key = dedup_key_of, with_roster = with_roster, is_about_call = is_about_call, learn = learn };
 end

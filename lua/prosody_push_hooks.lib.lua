@@ -1,4 +1,4 @@
--- The events of Prosody that lead to pushes, whatever the protocol.
+-- The events of Prosody that lead to pushes, in every protocol.
 
 local rostermanager = require "core.rostermanager";
 local user_exists = require "core.usermanager".user_exists;
@@ -9,8 +9,7 @@ local jid_node = require "util.jid".node;
 local host = module.host;
 local sessions = prosody.hosts[host].sessions;
 
--- Whether mod_presence will tell the user that somebody asks for a subscription: not if the answer is known, nor if he has been
--- told before.
+-- Whether mod_presence will tell the user of a request for a subscription: not if the answer is known, nor if it has told him before.
 local function is_news(user, from)
 	return not (rostermanager.is_contact_subscribed(user, host, from)
 		or rostermanager.is_contact_preapproved(user, host, from)
@@ -21,7 +20,7 @@ end
 return function (push)
 	local guarded = push.guarded;
 
-	-- A call, or its end, on its way: without an archive nothing else tells of it.
+	-- Calls are also seen here, because without mod_mam no archive event reports them.
 	local function on_its_way(event)
 		local stanza, origin = event.stanza, event.origin;
 		if not push.is_about_call(stanza) then return; end
@@ -62,7 +61,7 @@ return function (push)
 	module:hook("message/offline/handle", guarded("a push for an offline message", no_session), 1);
 	module:hook("message/bare/groupchat", guarded("a push for a groupchat message", no_session), 1);
 
-	-- A user with no session at all hears of the message when it is handled as an offline one.
+	-- For a user without a session, the offline event comes as well, and tells of the message.
 	module:hook("archive-message-added", guarded("a push for an archived message", function (event)
 		local stanza, user = event.stanza, event.for_user;
 		if not user or not sessions[user] then return; end
@@ -70,7 +69,7 @@ return function (push)
 		push.addressed(user, origin, stanza.attr.to or jid_join(origin.username, origin.host), stanza, event.id);
 	end));
 
-	-- Stream management: a session whose client does not answer is woken through the registration that it holds.
+	-- Stream management: a client that does not answer is woken through the registration that its session holds.
 	module:hook("smacks-ack-delayed", guarded("a push for a late ack", function (event)
 		push.smacks.acks_late(event.origin, event.queue, event.stanza);
 	end));
@@ -109,7 +108,7 @@ return function (push)
 	hook_account("user-disabled", "the end of pushes to a disabled account", load_again);
 	hook_account("user-enabled", "pushes to an account that is enabled again", load_again);
 
-	-- Access by a token of mod_tokenauth: what the client registers goes with the grant.
+	-- Access by a token of mod_tokenauth: registrations end with the grant that their client used.
 	module:hook("authentication-success", guarded("the grant of a session", function (event)
 		local handler = event.session.sasl_handler;
 		local token = handler and handler.token_info;

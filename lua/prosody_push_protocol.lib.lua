@@ -13,6 +13,8 @@ local protocols = {
 		service = "jid";
 		-- How long a test waits for an answer, in seconds, and what it says when there is none.
 		test_timeout = 20;
+		-- Tigase's.
+		has_extensions = true;
 		silence = "no answer within %d seconds: is the app server reachable?";
 	};
 	push2 = {

@@ -1,5 +1,5 @@
--- The registrations of users: in the store, in the engine's memory, and with the sessions that hold them. All three change
--- together, or none does.
+-- The registrations of users: in the store, in the engine's memory, and on the sessions that hold them. All three change together
+-- or not at all.
 
 local cache = require "util.cache";
 local usermanager = require "core.usermanager";
@@ -13,8 +13,7 @@ local identifier_field, record_field = protocol.identifier, protocol.record;
 -- engine; store: prosody_push_store.lib.lua's; sessions: prosody_push_sessions.lib.lua's; watchdog:
 -- prosody_push_watchdog.lib.lua's
 return function (engine, store, sessions, watchdog)
-	-- The tables of users whose pushes other modules look at, with all that these have put there: the engine does not keep
-	-- that. As many as the registrations whose forms it keeps.
+	-- Complete records, by user, for modules that observe pushes: these add keys that the engine does not keep.
 	local whole = cache.new(1000);
 
 	local function fetch_whole(user)
@@ -27,19 +26,19 @@ return function (engine, store, sessions, watchdog)
 		return whole:get(user) or store.alone(fetch_whole, user);
 	end
 
-	-- Refusals in a row by identifier, for whoever looks after devices: mod_http_admin_api reads them.
+	-- Refusals in a row, by identifier: mod_http_admin_api reads them.
 	local push_errors = module:shared("push_errors");
 
 	local function refused(identifier, refusals)
 		push_errors[identifier] = refusals > 0 and refusals or nil;
 	end
 
-	-- COMPAT 0.12 has no disabled accounts. What cannot be read is no reason to be silent.
+	-- COMPAT 0.12 has no disabled accounts. If the state cannot be read, the account counts as enabled.
 	local function is_disabled(user)
 		return usermanager.user_is_enabled ~= nil and usermanager.user_is_enabled(user, module.host) == false;
 	end
 
-	-- Takes what the store has of a user.
+	-- Gives the engine the records of a user.
 	local function take(user, records, disabled)
 		whole:set(user, nil);
 		engine:load(user, records, disabled);
@@ -66,7 +65,7 @@ return function (engine, store, sessions, watchdog)
 	local bound = setmetatable({}, { __mode = "k" });
 	local last = 0;
 
-	-- Gives when a session was bound, or after a reload takes it.
+	-- Returns when a session was bound; after a reload, sets it.
 	local function bound_at(session, at)
 		if at then bound[session], last = at, math.max(last, at); end
 		return bound[session] or 0;
@@ -84,7 +83,7 @@ return function (engine, store, sessions, watchdog)
 		end
 	end
 
-	-- The session holds the registration from now on. Another that does not answer lets go of it: its client is here.
+	-- Binds the registration to the session. Another session of the registration that does not answer loses it: its client is here.
 	local function bind(session, identifier, record)
 		for _, other in pairs(sessions.of(session.username)) do
 			local is_silent = other.hibernating or sessions.is_late(other);
@@ -95,7 +94,7 @@ return function (engine, store, sessions, watchdog)
 		bound[session] = last;
 	end
 
-	-- The session falls asleep. If its client has come back with another one meanwhile, it lets go of the registration.
+	-- The session hibernates. If its client has come back with another session meanwhile, it loses the registration.
 	local function sleeps(session)
 		for _, other in pairs(sessions.of(session.username)) do
 			if other[identifier_field] == session[identifier_field] and bound_at(other) > bound_at(session) then
@@ -104,9 +103,8 @@ return function (engine, store, sessions, watchdog)
 		end
 	end
 
-	-- Lets `change` edit the user's table of the store; it gives the identifiers that it took out, or nil if all is as it was.
-	-- Memory follows only when the store has it. The log has `why` they went. Gives whether anything changed, or nil and an
-	-- error.
+	-- Lets `change` edit the user's table of the store. `change` returns the identifiers that it took out, or nil for no change. Memory
+	-- changes only after the store. The log says `why`. Returns whether anything changed, or nil and an error.
 	local function change_table(user, change, why)
 		local records, err = store.read(user);
 		if not records then return nil, err; end
@@ -150,7 +148,7 @@ return function (engine, store, sessions, watchdog)
 		end, why);
 	end
 
-	-- Stores a registration, and what it supersedes goes.
+	-- Stores a registration and removes those that it replaces.
 	local function enable(user, identifier, record)
 		local ok, err = update(user, function (records)
 			records[identifier] = record;
@@ -172,14 +170,22 @@ return function (engine, store, sessions, watchdog)
 		end, "its client disabled push");
 	end
 
-	-- What an app server means by taking an affiliation away.
+	-- What <disable> means where a registration belongs to its client.
+	local function disable_client(session)
+		local user = session.username;
+		return remove_chosen(user, function (records)
+			return { engine:of_client(user, records, session.client_id, session.resource) };
+		end, "its client disabled push");
+	end
+
+	-- What an app server means by revoking an affiliation.
 	local function revoke(user, from, node, jid, affiliation)
 		return remove_chosen(user, function (records)
 			return engine:revoked(user, records, from, node, jid, affiliation);
 		end, "its app server wants no more pushes for it");
 	end
 
-	-- What a client made that got in by a grant that is revoked (mod_tokenauth).
+	-- Removes the registrations of clients that used a grant that is revoked (mod_tokenauth).
 	local function remove_granted(user, grant)
 		return remove_chosen(user, function (records)
 			local identifiers = {};
@@ -190,7 +196,7 @@ return function (engine, store, sessions, watchdog)
 		end, "the access of its client was revoked");
 	end
 
-	-- A client that comes with a session of its own holds its registration without enabling it again.
+	-- Binds a client's registration to its new session, without a new <enable/>.
 	local function binds(session)
 		if session[identifier_field] then return; end
 		local records = store.alone(store.read, session.username);
@@ -216,6 +222,7 @@ return function (engine, store, sessions, watchdog)
 		enable = enable;
 		remove = remove;
 		disable = disable;
+		disable_client = disable_client;
 		revoke = revoke;
 		remove_granted = remove_granted;
 		bind = bind;

@@ -14,7 +14,7 @@ local function of(user)
 	return of_user and of_user.sessions or {};
 end
 
--- Whether an ack is overdue. mod_smacks tells so once, asks for no other meanwhile, and gives the session up minutes later.
+-- Whether an ack is overdue. mod_smacks reports this once, requests no other ack meanwhile, and gives the session up minutes later.
 local function is_late(session)
 	return reports_late_acks and session.awaiting_ack and not session.delayed_ack_timer and not session.hibernating or false;
 end
@@ -26,8 +26,8 @@ local function state_of(session)
 	return queue and queue:count_unacked() == 0 and states.in_use or states.connected;
 end
 
--- As the library reads it: for each session that holds a registration, whoever wrote that there, how it is with it. state(session)
--- tells; of those for which it gives nothing there is nothing.
+-- Writes the state of each session that holds a registration, as the library reads it. Sessions for which state(session) returns
+-- nothing are left out.
 local function write(user, state)
 	local of_user, written = host_sessions[user], nil;
 	if not of_user then return nil; end
@@ -42,12 +42,12 @@ local function write(user, state)
 	return written;
 end
 
--- How it is with the sessions that hold registrations; `except` is left out.
+-- The state of the sessions that hold registrations, without `except`.
 local function held(user, except)
 	return write(user, except and function (session) return session ~= except and state_of(session); end or state_of);
 end
 
--- The same, of those that a presence for the user is sent to: where an ack is late, it is met in what the session is sent.
+-- The same, of the sessions that get a presence for the user. Where an ack is late, a filter sees the presence.
 local function available(user)
 	return write(user, function (session)
 		return session.presence and (is_late(session) and states.hibernates or state_of(session));

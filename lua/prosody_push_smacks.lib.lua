@@ -1,5 +1,5 @@
--- Stream management (XEP-0198): a session whose client does not answer is woken through the registration that it holds, by what
--- waits in its queue.
+-- Stream management (XEP-0198): a client that does not answer is woken, through the registration that its session holds, for the
+-- stanzas in its queue.
 
 local filters = require "util.filters";
 local st = require "util.stanza";
@@ -15,13 +15,11 @@ local queue_size = module:get_option_number("smacks_max_queue_size", 500);
 -- engine; facts_about, sessions, registrations, watchdog: those of the libraries of these names; push and background:
 -- prosody_push.lib.lua's
 return function (engine, facts_about, sessions, registrations, watchdog, push, background)
-	local facts, name_of, is_late = facts_about.of, facts_about.name, sessions.is_late;
+	local facts, dedup_key_of, is_late = facts_about.of, facts_about.dedup_key, sessions.is_late;
 
-	-- session -> stanzas that wait with it for others, and the timer that ends the wait. Each is seven values, itself and its
-	-- facts, false for none: with a table for each, a long queue would take twice the time (`make bench`).
+	-- session -> stanzas that wait for others, and the timer that ends the wait. Each stanza is seven values, itself and its facts,
+	-- false for none: with a table for each, a long queue would take twice the time (`make bench`).
 	local waiting = setmetatable({}, { __mode = "k" });
-
-	local hibernates_past_push = engine:hibernates_past_push();
 
 	local function stop_waiting(session)
 		local batch = waiting[session];
@@ -30,19 +28,18 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 		return batch;
 	end
 
-	-- Pushes a stanza that waits in the queue of a session to the registration that it holds. `done` has what was pushed of
-	-- those that waited together so far, and what it is after this one comes back. `given` is the record, `held` says how it is
-	-- with the user's other sessions.
-	local function push_queued(session, given, held, done, stanza, word, from, text, name, call, more)
+	-- Pushes a stanza in the queue of a session to the registration that the session holds. `done` says what was pushed of the
+	-- stanzas that waited together; its new value is returned. `given` is the record, `held` the state of the user's other sessions.
+	local function push_queued(session, given, held, done, stanza, word, from, text, key, call, more)
 		local identifier = session[identifier_field];
 		if not identifier then return done; end
-		local is_kept_back, done_then, alerted = push(engine.on_queued, session.username, stanza, given,
-			word, from, text, name or name_of(stanza), call, more, identifier, done, held);
+		local is_kept_back, done_then, ends_long_hibernation = push(engine.on_queued, session.username, stanza, given,
+			word, from, text, key or dedup_key_of(stanza), call, more, identifier, done, held);
 		if is_kept_back then return done; end
-		if alerted and session.hibernating and not hibernates_past_push and not session.first_hibernated_push then
-			session.first_hibernated_push = os.time();
+		if ends_long_hibernation then
+			if session.hibernating and not session.first_hibernated_push then session.first_hibernated_push = os.time(); end
+			watchdog.restore(session);
 		end
-		if alerted and not hibernates_past_push then watchdog.restore(session); end
 		return done_then or done;
 	end
 
@@ -57,12 +54,12 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 	local function push_batch(session, batch)
 		local given, held, done = record_of(session), held_besides(session), 0;
 		for i = 1, #batch, 7 do
-			local stanza, word, from, text, name, call, more = unpack(batch, i, i + 6);
-			done = push_queued(session, given, held, done, stanza, word, from or nil, text or nil, name or nil, call or nil, more or nil);
+			local stanza, word, from, text, key, call, more = unpack(batch, i, i + 6);
+			done = push_queued(session, given, held, done, stanza, word, from or nil, text or nil, key or nil, call or nil, more or nil);
 		end
 	end
 
-	-- Wakes the client of a session though nothing has come for it; `cause` is as the library has it.
+	-- Wakes the client of a session without a stanza; `cause` is one that the library knows.
 	local function wake(session, cause)
 		if not session[identifier_field] then return; end
 		session.log("debug", "Waking %s: %s", session[identifier_field], cause);
@@ -70,20 +67,20 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 		push(engine.on_ping, session.username, nil, given, given, cause, held_besides(session));
 	end
 
-	-- session -> with how many stanzas in its queue its device is woken to take them
+	-- session -> the number of queued stanzas at which its device is woken to take them
 	local alarms = setmetatable({}, { __mode = "k" });
 	local first_alarm = engine:queue_alarm(queue_size);
 
 	local function watch_queue(session)
 		local unacked = session.outgoing_stanza_queue and session.outgoing_stanza_queue:count_unacked() or 0;
-		-- The client has taken what there was.
+		-- The client has taken the stanzas.
 		if unacked < first_alarm then alarms[session] = nil; end
 		if unacked < (alarms[session] or first_alarm) then return; end
 		alarms[session] = engine:queue_alarm(queue_size, unacked);
 		wake(session, "queue full");
 	end
 
-	-- Word of facts -> how long such a stanza waits for others; begun anew when it has grown, for senders choose the words.
+	-- Word of facts -> how long such a stanza waits for others. Emptied when it has grown, because senders choose the words.
 	local delays, known_delays = {}, 0;
 
 	local function delay_of(word)
@@ -97,10 +94,10 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 	local function queued(session, stanza)
 		if not session[identifier_field] then return; end
 		watch_queue(session);
-		local word, from, text, name, call, more = facts(session.username, stanza);
+		local word, from, text, key, call, more = facts(session.username, stanza);
 		local delay = delays[word] or delay_of(word);
 		if delay == 0 then
-			return push_queued(session, record_of(session), held_besides(session), 0, stanza, word, from, text, name, call, more);
+			return push_queued(session, record_of(session), held_besides(session), 0, stanza, word, from, text, key, call, more);
 		end
 		local batch = waiting[session];
 		if not batch then
@@ -108,23 +105,23 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 			waiting[session] = batch;
 			batch.timer = module:add_timer(delay, background("a push for queued stanzas", function ()
 				waiting[session] = nil;
-				-- A client that has answered meanwhile has them.
+				-- If the client has answered meanwhile, it has the stanzas.
 				if session.hibernating or is_late(session) then push_batch(session, batch); end
 			end));
 		end
 		local n = #batch;
 		batch[n + 1], batch[n + 2], batch[n + 3] = stanza, word, from or false;
-		batch[n + 4], batch[n + 5], batch[n + 6], batch[n + 7] = text or false, name or false, call or false, more or false;
+		batch[n + 4], batch[n + 5], batch[n + 6], batch[n + 7] = text or false, key or false, call or false, more or false;
 	end
 
 	local is_back = background("a client that answers again", function (session)
 		if session[identifier_field] then engine:on_resumed(session.username, session[identifier_field]); end
 	end);
 
-	-- session -> what hears of each stanza that is sent to it, and from it
+	-- session -> filters that see each stanza to and from it
 	local listeners = setmetatable({}, { __mode = "k" });
 
-	-- mod_smacks says once that acks are late: from then on each new stanza is met here, behind its own filter, as it is in its
+	-- mod_smacks reports late acks only once. From then on a filter behind mod_smacks's own sees each new stanza, as it is in the
 	-- queue, until the client answers or hibernates.
 	local function listen(session)
 		if listeners[session] or not session.filters then return; end
@@ -137,7 +134,7 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 			end
 			return stanza;
 		end
-		-- Whatever the client says first, it is back, and needs no push that it is owed.
+		-- With its first stanza the client is back, and needs no owed push.
 		local function hearer(stanza)
 			if is_late(session) then is_back(session); end
 			return stanza;
@@ -150,23 +147,23 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 	local function acks_late(session, queue, stanza)
 		if not session[identifier_field] then return; end
 		listen(session);
-		-- `stanza` is the one that waits for its ack, if mod_smacks tells.
+		-- `stanza` is the one whose ack is late, if mod_smacks tells.
 		for _, unacked in ipairs(stanza and { stanza } or queue) do
 			queued(session, unacked);
 		end
 	end
 
-	-- Pushes what waits in the queue; of a session that `ends`, what the archive has and nobody gives back.
+	-- Pushes the stanzas of a queue; if the session `ends`, only archived ones, which mod_smacks does not give back.
 	local function push_queue(session, queue, ends)
 		local given, held, done = record_of(session), held_besides(session), 0;
 		for _, stanza in ipairs(queue) do
-			local word, from, text, name, call, more = facts(session.username, stanza);
-			if name or not ends then done = push_queued(session, given, held, done, stanza, word, from, text, name, call, more); end
+			local word, from, text, key, call, more = facts(session.username, stanza);
+			if key or not ends then done = push_queued(session, given, held, done, stanza, word, from, text, key, call, more); end
 		end
 	end
 
 	local function hibernates(session, queue)
-		-- What waited is in the queue, too.
+		-- The stanzas that waited are in the queue, too.
 		stop_waiting(session);
 		if session[identifier_field] then registrations.sleeps(session); end
 		if not session[identifier_field] then return; end
@@ -183,7 +180,7 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 		if session[identifier_field] then engine:on_resumed(session.username, session[identifier_field]); end
 	end
 
-	-- The session goes, and what it has with it.
+	-- The session ends, and its queue with it.
 	local function goes(session)
 		local batch = stop_waiting(session);
 		if batch then push_batch(session, batch); end
@@ -192,17 +189,17 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 		end
 	end
 
-	-- A session is about to go. One that can be resumed hibernates instead.
+	-- A session is about to end. A session that can be resumed hibernates instead.
 	local function ends(session)
 		if not session.resumption_token or session.hibernating then goes(session); end
 	end
 
-	-- The server stops, and all sessions go.
+	-- The server stops, and all sessions end.
 	local function stops()
 		for session in sessions.each() do goes(session); end
 	end
 
-	-- What waits is pushed, for it would not survive a reload.
+	-- Pushes the stanzas that wait: they would not survive a reload.
 	local function flush()
 		for session in pairs(waiting) do push_batch(session, stop_waiting(session)); end
 	end

@@ -1,5 +1,5 @@
--- The store, which has for each user a table of registrations. A store may let others run while it waits for a database:
--- whoever is at work on a user's table is alone with it, so that nobody writes over what another has written meanwhile.
+-- The store has a table of registrations for each user. A store may let other code run while it waits for a database, so a lock for
+-- each user keeps two changes apart.
 
 local async = require "util.async";
 
@@ -8,7 +8,7 @@ local traceback, xpcall = debug.traceback, xpcall;
 local store = module:open_store(module:require "prosody_push_protocol".store);
 local guard = async.guarder();
 
--- What was wrong when a user's table was read last: each message would say it again.
+-- The last read error, so that it is logged once and not for each message.
 local trouble;
 
 -- The user's table, or an empty one; nil and an error if that is not known.
@@ -56,14 +56,14 @@ local function leave(exit, ok, ...)
 	return ...;
 end
 
--- Gives what action(user, …) gives, which nobody is at the same time for that user.
+-- Returns the results of action(user, …), with the user's lock held.
 local function alone(action, user, ...)
-	-- Elsewhere no store can wait, so that nothing comes in between.
+	-- Outside of a coroutine no store can wait, and nothing comes in between.
 	if not async.ready() then return action(user, ...); end
 	return leave(guard(user), xpcall(action, traceback, user, ...));
 end
 
--- A function that runs `handler` where a store may wait: for what does not begin with a client's stanza.
+-- Returns a function that runs `handler` in a coroutine, where a store may wait.
 local function waitable(handler)
 	return function (arg)
 		async.runner(handler):run(arg or true);

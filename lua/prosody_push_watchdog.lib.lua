@@ -1,6 +1,6 @@
--- The watchdog that mod_smacks sets on a hibernating session: a patient one while a push may still bring the client
--- back, and an event that wakes the client before the session ends. Whoever is patient, by whichever protocol, there is
--- one: it takes its place when the first holds the session, and gives it back when the last lets it go.
+-- The watchdog that mod_smacks sets on a hibernating session. While a push may still bring the client back, an extended watchdog
+-- takes its place, and fires an event that wakes the client before the session ends. All modules share one extended watchdog per
+-- session: the first holder installs it, the last one removes it.
 
 local timer = require "util.timer";
 
@@ -13,8 +13,8 @@ local watches = setmetatable(module:shared("/"..module.host.."/prosody_push/watc
 return function (max_hibernation, wake_before, wake)
 	local me = module.name;
 
-	-- As util.watchdog's, which on 0.12 keeps the timer of a dog that was cancelled, and with it the session, until it rings:
-	-- days, and for each nap another.
+	-- Like util.watchdog. That of 0.12 keeps the timer of a cancelled watchdog, and with it the session, until it fires days later,
+	-- once for each hibernation.
 	local function new_dog(session, timeout, callback)
 		local dog = { timeout = timeout, callback = callback };
 		local function stop()
@@ -23,7 +23,7 @@ return function (max_hibernation, wake_before, wake)
 		end
 		function dog:cancel() -- luacheck: ignore 212/self
 			stop();
-			-- mod_smacks lets it go before it finds that the session cannot be resumed, and nothing would ever end the session.
+			-- mod_smacks cancels the watchdog before it finds that the session cannot be resumed; then nothing would end the session.
 			timer.add_task(0, function ()
 				if session.hibernating and not session.destroyed and not session.hibernating_watchdog then
 					session.hibernating_watchdog = dog;
@@ -68,7 +68,7 @@ return function (max_hibernation, wake_before, wake)
 			watch.own = own;
 			watches[session] = watch;
 			set(session, watch, math.max(max_hibernation, own.timeout), function ()
-				-- 13.0 listens only to the dog that the session has now.
+				-- 13.0 accepts only the watchdog that the session has now.
 				return own.callback(session.hibernating_watchdog);
 			end);
 		end
@@ -80,7 +80,7 @@ return function (max_hibernation, wake_before, wake)
 		return watch and watch.holders[me] or false;
 	end
 
-	-- mod_smacks's own timeout, from now, if nobody else holds the session.
+	-- Restores mod_smacks's own timeout, from now on, if no other module holds the session.
 	local function restore(session)
 		if not holds(session) then return; end
 		local watch = watches[session];
@@ -92,7 +92,7 @@ return function (max_hibernation, wake_before, wake)
 		if session.hibernating and not session.destroyed then set(session, watch, own.timeout, own.callback); end
 	end
 
-	-- mod_smacks has let the dog go.
+	-- mod_smacks has cancelled the watchdog.
 	local function forget(session)
 		if watches[session] then silence(watches[session]); end
 		watches[session] = nil;

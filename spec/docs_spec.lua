@@ -89,22 +89,20 @@ describe("the documents", function ()
 		for name in metrics:gmatch('module:metric%("%a+", "([%w_]+)"') do
 			assert.is_truthy(operators:find("__"..name, 1, true), name);
 		end
-		local said, n = {}, 0;
-		for reason, text in read("src/reason.rs"):gmatch('Reason::(%a+) => "([^"]+)"') do
-			if said[reason] then
-				n = n + 1;
-				assert.is_truthy(operators:find(("\n| `%s` | %s |\n"):format(said[reason], text), 1, true), reason);
-			end
-			said[reason] = text;
+		local n = 0;
+		for text, reason in read("src/reason.rs"):gmatch('message = "([^"]+)".-(%u%a+),') do
+			n = n + 1;
+			local label = reason:gsub("%u", "_%0"):sub(2):lower();
+			assert.is_truthy(operators:find(("\n| `%s` | %s |\n"):format(label, text), 1, true), reason);
 		end
 		assert.is_true(n > 15);
 	end);
 
 	it("have every event that `push explain` names", function ()
 		local operators, n = read("docs/operators.md"), 0;
-		for cause, text in read("src/journal.rs"):gmatch('Cause::(%a+) => "([^"]+)"') do
+		for text in read("src/memory/journal.rs"):gmatch('message = "([^"]+)"') do
 			n = n + 1;
-			assert.is_truthy(operators:find(("\n| %s | "):format(text), 1, true), cause);
+			assert.is_truthy(operators:find(("\n| %s | "):format(text), 1, true), text);
 		end
 		assert.is_true(n > 8);
 	end);

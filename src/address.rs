@@ -1,6 +1,6 @@
-//! JIDs as stanzas have them: in normal form (RFC 7622), and looked at as text.
+//! JIDs as stanzas have them: in normal form (RFC 7622), handled as text.
 
-/// The JID without its resource.
+/// Returns the JID without its resource.
 pub fn bare(jid: &str) -> &str {
     jid.split_once('/').map_or(jid, |(bare, _)| bare)
 }

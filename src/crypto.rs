@@ -1,4 +1,4 @@
-//! Cryptography, and randomness: the only file that knows the library that does it.
+//! Cryptography and randomness: the only file that knows aws-lc-rs.
 
 use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::agreement::{ECDH_P256, ParsedPublicKey, PrivateKey, UnparsedPublicKey, agree};
@@ -99,7 +99,7 @@ pub enum Unsuitable {
     Key,
 }
 
-/// A key, with what is done with it.
+/// A key that signs.
 pub enum Signer {
     Ecdsa(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),

@@ -1,78 +1,117 @@
-//! An XML element that is kept and written again as it came: the client's `publish-options` form.
+//! XML elements that are carried whole: a stanza in its envelope, and the client's `publish-options` form.
 //!
-//! The form belongs to the client and its app server (XEP-0357 §5): attributes, field types and their order are
-//! echoed verbatim, so it is not read through a type that knows data forms.
+//! They are minidom's. minidom refuses to write what XML cannot hold, so names are checked and text is cleaned where it enters.
+//! The form belongs to the client and its app server (XEP-0357 §5): attributes and field types are echoed verbatim, so it is not
+//! read through a type that knows data forms.
 
-use serde::{Deserialize, Serialize};
+use minidom::rxml::{Namespace, NcName};
+use minidom::{Element, Node};
+
+use crate::ns;
+use crate::xml::clean;
+
+/// Prosody's parser joins namespace and name of an attribute with U+0001, and writes `xml:lang` so.
+const QUALIFIED: char = '\u{1}';
+const LANG: &str = "xml:lang";
 
 /// Writes elements, whatever they are made of: Lua tables in Prosody, minidom in tests.
 ///
 /// `open` takes attributes as they stand in Prosody's `attr` table, `xmlns` among them.
 pub trait Sink {
     type Error;
-    /// An element begins, in the one that is open.
+    /// Begins an element in the one that is open.
     fn open(&mut self, name: &str, attrs: &[(&str, &str)]) -> Result<(), Self::Error>;
-    /// Text in the element that is open.
+    /// Adds text to the element that is open.
     fn text(&mut self, text: &str) -> Result<(), Self::Error>;
-    /// The element that is open ends.
+    /// Ends the element that is open.
     fn close(&mut self) -> Result<(), Self::Error>;
 }
 
-/// An element with all that is in it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Element {
-    pub name: Box<str>,
-    pub attrs: Box<[(Box<str>, Box<str>)]>,
-    pub children: Box<[Node]>,
+/// Makes an element; `None` if XML has no such name.
+pub fn named(name: &str, xmlns: &str) -> Option<Element> {
+    NcName::try_from(name).ok()?;
+    Some(Element::bare(name, clean(xmlns)))
 }
 
-/// What an element holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Node {
-    Element(Element),
-    Text(Box<str>),
+/// Sets an attribute by the name that Prosody has for it. `None` if XML has no such name.
+pub fn set_attr(element: &mut Element, name: &str, value: &str) -> Option<()> {
+    let (namespace, name) = match name.split_once(QUALIFIED) {
+        Some((namespace, name)) => (Namespace::from(clean(namespace).into_owned()), name),
+        None if name == LANG => (Namespace::XML, "lang"),
+        None => (Namespace::NONE, name),
+    };
+    element.set_attr(namespace, NcName::try_from(name).ok()?, clean(value).into_owned());
+    Some(())
 }
 
-impl Element {
-    /// Writes the element.
-    pub fn write<S: Sink>(&self, sink: &mut S) -> Result<(), S::Error> {
-        let attrs: Vec<(&str, &str)> = self.attrs.iter().map(|(name, value)| (&**name, &**value)).collect();
-        sink.open(&self.name, &attrs)?;
-        for child in &self.children {
-            match child {
-                Node::Element(element) => element.write(sink)?,
-                Node::Text(text) => sink.text(text)?,
-            }
+/// Adds text.
+pub fn add_text(element: &mut Element, text: &str) {
+    element.append_text(clean(text));
+}
+
+/// Writes an element with all that is in it. Every element names its namespace, as if a stream had brought it.
+pub fn write<S: Sink>(element: &Element, sink: &mut S) -> Result<(), S::Error> {
+    let xmlns = element.ns();
+    let qualified = |namespace: &Namespace, name: &str| match &**namespace {
+        "" => name.to_owned(),
+        ns::XML => format!("xml:{name}"),
+        namespace => format!("{namespace}{QUALIFIED}{name}"),
+    };
+    let attrs = element.attrs().iter().map(|((namespace, name), value)| (qualified(namespace, name), &**value));
+    let attrs: Vec<_> = [("xmlns".to_owned(), &*xmlns)].into_iter().chain(attrs).collect();
+    let attrs: Vec<_> = attrs.iter().map(|(name, value)| (&**name, *value)).collect();
+    sink.open(element.name(), &attrs)?;
+    for node in element.nodes() {
+        match node {
+            Node::Element(child) => write(child, sink)?,
+            Node::Text(text) => sink.text(text)?,
         }
-        sink.close()
     }
+    sink.close()
 }
 
-/// An element in a third of the memory: most forms are kept for long and seldom written.
+/// An element as text: most forms are kept for long and seldom written.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Packed(Box<str>);
 
 impl Packed {
     pub fn new(element: &Element) -> Packed {
-        // Fails for types that JSON has not, and there is none here.
-        Packed(serde_json::to_string(element).unwrap_or_default().into())
+        Packed(String::from(element).into())
     }
 
-    /// In bytes.
+    /// Returns its size in bytes, which is also that on the wire.
     pub fn size(&self) -> usize {
         self.0.len()
     }
 
-    /// The element, as it was.
+    /// Returns the element as it was.
     pub fn unpack(&self) -> Option<Element> {
-        serde_json::from_str(&self.0).ok()
+        self.0.parse().ok()
     }
 }
 
-/// The form may have a secret of the app server in it.
+/// The form may hold a secret of the app server.
 impl std::fmt::Debug for Packed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Packed({} bytes)", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_xml_cannot_hold_is_left_out_and_names_are_checked() {
+        assert!(named("a b", "urn:x").is_none() && named("", "urn:x").is_none());
+        let mut element = named("x", "urn:x").expect("a name");
+        assert!(set_attr(&mut element, "a b", "1").is_none());
+        for (name, value) in [("urn:y\u{1}a", "1\u{0}"), (LANG, "en"), ("b", "2")] {
+            set_attr(&mut element, name, value).expect("a name");
+        }
+        add_text(&mut element, "1 < 2 &\r\u{0}\u{ffff}é");
+        let expected = "<x xmlns='urn:x' xmlns:y='urn:y' y:a='1' b='2' xml:lang='en'>1 &lt; 2 &amp;&#13;é</x>";
+        assert_eq!(element, expected.parse().expect("XML"));
+        assert_eq!(Packed::new(&element).unpack(), Some(element));
     }
 }

@@ -4,8 +4,8 @@ use uuid::{Builder, Uuid};
 
 const LENGTH: usize = 16;
 
-/// A random UUID (RFC 9562, version 4), in lower case: nobody guesses one and answers in another's place. A gateway may hand it
-/// on to Apple's service, which takes nothing else for an `apns-id`.
+/// A random UUID (RFC 9562, version 4), in lower case. Nobody can guess it and answer in an app server's place. A gateway may pass
+/// it on to Apple's service, which takes nothing else for an `apns-id`.
 pub type Id = Uuid;
 
 /// Reads an id in the form that ours have.
@@ -21,12 +21,12 @@ pub struct Ids {
 }
 
 impl Ids {
-    /// `fill` gives random bytes.
+    /// `fill` fills a slice with random bytes.
     pub fn new(fill: fn(&mut [u8])) -> Self {
         Ids { fill, pool: [0; 64 * LENGTH], used: 64 * LENGTH }
     }
 
-    /// One that nobody has seen.
+    /// Returns a new id.
     pub fn make(&mut self) -> Id {
         if self.used == self.pool.len() {
             (self.fill)(&mut self.pool);

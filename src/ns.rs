@@ -2,6 +2,8 @@
 
 /// RFC 6120: stanzas of a client stream; Prosody leaves it out of `attr.xmlns`.
 pub const CLIENT: &str = "jabber:client";
+/// XML 1.0: the attributes `xml:lang` and others.
+pub const XML: &str = "http://www.w3.org/XML/1998/namespace";
 /// XEP-0357: Push Notifications.
 pub const PUSH: &str = "urn:xmpp:push:0";
 /// XEP-0357 §7: `FORM_TYPE` of the summary in a notification.
@@ -36,6 +38,10 @@ pub const JINGLE_RTP: &str = "urn:xmpp:jingle:apps:rtp:1";
 pub const REFERENCE: &str = "urn:xmpp:reference:0";
 /// Tigase: Encrypted Push Notifications.
 pub const TIGASE_ENCRYPT: &str = "tigase:push:encrypt:0";
+/// Tigase: Encrypted Push Notifications, the algorithm that we know.
+pub const TIGASE_AES_128_GCM: &str = "tigase:push:encrypt:aes-128-gcm";
+/// Tigase: Push Notifications - Jingle: calls are told as such.
+pub const TIGASE_JINGLE: &str = "tigase:push:jingle:0";
 /// Tigase: Encrypted Push Notifications - OMEMO.
 pub const TIGASE_OMEMO: &str = "tigase:push:encrypt:omemo:0";
 /// Tigase: Push Notifications - Priority.

@@ -1,5 +1,7 @@
 //! Errors that come back for a push, RFC 6120 §8.3.
 
+use strum::{EnumCount, EnumIter, EnumString, IntoEnumIterator, IntoStaticStr};
+
 /// A stanza error.
 #[derive(Clone, Copy, Debug)]
 pub struct StanzaError<'a> {
@@ -18,48 +20,45 @@ pub const NO_ANSWER: StanzaError =
 const TRANSPORT_FAILURES: [&str; 4] =
     ["remote-server-not-found", "remote-server-timeout", "resource-constraint", "internal-server-error"];
 
-/// Conditions of RFC 6120 §8.3.3, of which one stands for all others.
-pub const CONDITIONS: [&str; 22] = [
-    "bad-request",
-    "conflict",
-    "feature-not-implemented",
-    "forbidden",
-    "gone",
-    "internal-server-error",
-    "item-not-found",
-    "jid-malformed",
-    "not-acceptable",
-    "not-allowed",
-    "not-authorized",
-    "policy-violation",
-    "recipient-unavailable",
-    "redirect",
-    "registration-required",
-    "remote-server-not-found",
-    "remote-server-timeout",
-    "resource-constraint",
-    "service-unavailable",
-    "subscription-required",
-    "undefined-condition",
-    "unexpected-request",
-];
-
-/// `undefined-condition`
-const UNDEFINED: usize = 20;
-
-/// One of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Condition(u8);
+/// The conditions of RFC 6120 §8.3.3.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumCount, EnumIter, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Condition {
+    BadRequest,
+    Conflict,
+    FeatureNotImplemented,
+    Forbidden,
+    Gone,
+    InternalServerError,
+    ItemNotFound,
+    JidMalformed,
+    NotAcceptable,
+    NotAllowed,
+    NotAuthorized,
+    PolicyViolation,
+    RecipientUnavailable,
+    Redirect,
+    RegistrationRequired,
+    RemoteServerNotFound,
+    RemoteServerTimeout,
+    ResourceConstraint,
+    ServiceUnavailable,
+    SubscriptionRequired,
+    /// Also stands for every condition that is not known.
+    #[default]
+    UndefinedCondition,
+    UnexpectedRequest,
+}
 
 impl Condition {
-    /// Its place in [`CONDITIONS`].
-    pub fn index(self) -> usize {
-        usize::from(self.0)
+    /// Returns all conditions, in the order of their numbers.
+    pub fn all() -> impl Iterator<Item = Condition> {
+        Condition::iter()
     }
 
-    /// As it stands in a stanza (RFC 6120 §8.3.3).
+    /// Returns its name in a stanza.
     pub fn name(self) -> &'static str {
-        CONDITIONS[self.index()]
+        self.into()
     }
 }
 
@@ -69,9 +68,8 @@ impl StanzaError<'_> {
         self.made_here || self.kind == "wait" || TRANSPORT_FAILURES.contains(&self.condition)
     }
 
-    /// What may be kept of it, and counted: others choose the words.
+    /// Returns the condition as it may be kept and counted: others choose the words.
     pub fn known_condition(&self) -> Condition {
-        let known = CONDITIONS.iter().position(|known| *known == self.condition);
-        Condition(known.unwrap_or(UNDEFINED) as u8)
+        self.condition.parse().unwrap_or_default()
     }
 }

@@ -1,13 +1,13 @@
-//! Texts that are cut to a size, between what a reader takes for characters (UAX #29: grapheme clusters).
+//! Cuts texts to a size between grapheme clusters, which readers take for characters (UAX #29).
 
 use unicode_segmentation::GraphemeCursor;
 
-/// As much of the beginning as fits into `size` bytes.
+/// Returns as much of the beginning as fits into `size` bytes.
 pub fn cut(text: &str, size: usize) -> &str {
     cut_by(text, size, char::len_utf8)
 }
 
-/// As much of the beginning as fits into `size`, where each character takes what `width` says.
+/// Returns as much of the beginning as fits into `size`, where `width` says how much a character takes.
 pub fn cut_by(text: &str, size: usize, width: impl Fn(char) -> usize) -> &str {
     let mut used = 0;
     let over = text.char_indices().find(|(_, c)| {
@@ -21,7 +21,7 @@ pub fn cut_by(text: &str, size: usize, width: impl Fn(char) -> usize) -> &str {
         Ok(true) => end,
         _ => cursor.prev_boundary(text, 0).ok().flatten().unwrap_or(0),
     };
-    // Somebody may heap marks on one letter without an end: then the letter is cut after all.
+    // A letter may have any number of combining marks: a cluster that fills the whole room is cut.
     &text[..if start == 0 { end } else { start }]
 }
 

@@ -1,4 +1,5 @@
-//! Two clocks. What waits, waits by the one that never steps; days, and what people read, are by the one on the wall.
+//! Two clocks. Waits are measured by the monotonic clock, which never steps. Days, and times that people read, are by the wall
+//! clock.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,18 +13,17 @@ pub const SECOND: Millis = 1000;
 pub const HOUR: Millis = 3600 * SECOND;
 pub const DAY: Millis = 24 * HOUR;
 
-/// A moment, by both clocks.
+/// A moment by both clocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moment {
-    /// Since 1970. It may step, by hours (an administrator) or by decades (a board without a clock of its own that hears of the
-    /// time).
+    /// The wall clock, since 1970. It may step: by hours when an administrator sets it, by decades on a board without a battery.
     pub wall: Millis,
-    /// Since some time before the server started.
+    /// The monotonic clock, since some time before the server started.
     pub mono: Millis,
 }
 
 impl Moment {
-    /// So much later.
+    /// Returns the moment so much later.
     pub fn after(self, time: Millis) -> Moment {
         Moment { wall: self.wall.saturating_add(time), mono: self.mono.saturating_add(time) }
     }

@@ -2,9 +2,9 @@
 
 mod support;
 
-use prosody_push::importance::Importance::{self, CallEnds, Important, Low, None, Urgent};
-use prosody_push::importance::judge;
 use prosody_push::reason::Reason;
+use prosody_push::rules::importance::Importance::{self, CallEnds, Important, Low, None, Urgent};
+use prosody_push::rules::importance::judge;
 use support::{parse, word_of};
 
 fn worth(stanza: &str) -> Result<Importance, Reason> {

@@ -7,74 +7,130 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use prosody_push::config::Config;
-use prosody_push::delivery::owed::Kind;
-use prosody_push::delivery::{ANSWER_TIMEOUT, ERROR_TIMEOUT, LATE};
+use prosody_push::context::Event;
+use prosody_push::delivery::LATE;
 use prosody_push::engine::durable::Records;
-use prosody_push::engine::{Content, Done, Engine, Event, Push, Verdict};
-use prosody_push::facts::{self, BODY, Call, Message, RECEIPT, RETRACT};
-use prosody_push::holders::Holders;
+use prosody_push::engine::{Done, Engine, Push, Verdict};
 use prosody_push::protocol::Protocol;
+use prosody_push::push2::Push2;
+use prosody_push::push2::asked::{Asked, Match, Profile, Send};
 use prosody_push::push2::notification::Priority;
-use prosody_push::push2::registration::{Match, Profile, Send, Settings};
 use prosody_push::registration::Registration;
+use prosody_push::registration::holders::Holders;
+use prosody_push::rules::facts::{self, BODY, Call, Message, RECEIPT, RETRACT};
+use prosody_push::rules::importance::Kind;
 use prosody_push::stanza_error::StanzaError;
 use prosody_push::time::Millis;
+use prosody_push::xep0357::Xep0357;
 use support::{CHAT, DAY, HOST, HOUR, Host, SECOND, assert_goes, assert_stays, is_stranger, not_random, one_by_one};
 
-const BOTH: [Protocol; 2] = [Protocol::Push, Protocol::Push2];
+const ANSWER_TIMEOUT: Millis = Xep0357::POLICY.answer_timeout;
+const ERROR_TIMEOUT: Millis = Push2::POLICY.answer_timeout;
 const JID: &str = "push.example";
 /// Nothing to show, but the client has to know.
 const SILENT: Message = Message { word: RECEIPT, ..CHAT };
 const MINUTE: Millis = 60 * SECOND;
 const YEAR: i64 = 365 * DAY as i64;
 
-fn device(protocol: Protocol, jid: &str, identifier: &str) -> Registration {
-    if protocol == Protocol::Push {
-        return support::registration(jid, identifier, 1);
-    }
-    let mut registration = Registration::new(identifier, jid, None, None, 1);
-    let all = Match { profile: Profile::All, grace: None, chats: [].into(), send: Send::NotifyOnly };
-    registration.push2 = Some(Settings { client: "https://push.example/abc".into(), matches: [all].into() }.into());
-    registration
+/// A protocol, with what the tests need to know of it.
+trait Tested: Protocol {
+    fn device(jid: &str, device: &str) -> Registration<Self::Asked>;
+    /// The identifier of a device at [`JID`].
+    fn identifier(device: &str) -> String;
+    fn name_of(push: &Push<Self>) -> &str;
+    /// Whether the push tells that a call rings, in a protocol that can.
+    fn is_urgent(push: &Push<Self>) -> bool;
 }
 
-fn identifier(protocol: Protocol, device: &str) -> String {
-    match protocol {
-        Protocol::Push => format!("{JID}<{device}"),
-        Protocol::Push2 => device.into(),
+impl Tested for Xep0357 {
+    fn device(jid: &str, device: &str) -> Registration<Self::Asked> {
+        support::registration(jid, device, 1)
+    }
+
+    fn identifier(device: &str) -> String {
+        format!("{JID}<{device}")
+    }
+
+    fn name_of(push: &Push<Self>) -> &str {
+        push.registration.node().expect("a node")
+    }
+
+    fn is_urgent(_: &Push<Self>) -> bool {
+        true
     }
 }
 
-fn phone(protocol: Protocol) -> Host {
-    Host::speaking(protocol, one_by_one(), vec![device(protocol, JID, "phone")])
+impl Tested for Push2 {
+    fn device(jid: &str, device: &str) -> Registration<Self::Asked> {
+        let all = Match { profile: Profile::All, grace: None, chats: [].into(), send: Send::NotifyOnly };
+        let asked = Asked { client: "https://push.example/abc".into(), matches: [all].into() };
+        Registration::new(device, jid, asked, 1)
+    }
+
+    fn identifier(device: &str) -> String {
+        device.into()
+    }
+
+    fn name_of(push: &Push<Self>) -> &str {
+        &push.registration.identifier
+    }
+
+    fn is_urgent(push: &Push<Self>) -> bool {
+        push.payload.priority == Priority::High
+    }
+}
+
+/// Runs a test with each protocol.
+macro_rules! with_each_protocol {
+    ($($test:ident),* $(,)?) => {
+        $(mod $test {
+            #[test]
+            fn xep0357() {
+                super::$test::<super::Xep0357>();
+            }
+
+            #[test]
+            fn push2() {
+                super::$test::<super::Push2>();
+            }
+        })*
+    };
+}
+
+fn phone<P: Tested>() -> Host<P> {
+    Host::speaking(one_by_one(), vec![P::device(JID, "phone")])
 }
 
 fn named(name: &str) -> Message<'_> {
-    Message { name: Some(name), ..CHAT }
+    Message { dedup_key: Some(name), ..CHAT }
 }
 
 /// The push fails on its way to the app server.
 #[track_caller]
-fn fails(host: &mut Host, push: &Push) {
+fn fails<P: Tested>(host: &mut Host<P>, push: &Push<P>) {
     assert_stays(host.answer_here(push, "remote-server-not-found"));
 }
 
 /// The app server says that it cannot take the push now.
 #[track_caller]
-fn is_put_off(host: &mut Host, push: &Push) {
+fn is_put_off<P: Tested>(host: &mut Host<P>, push: &Push<P>) {
     assert_stays(host.answer(push, push.registration.jid(), Some(("wait", "resource-constraint"))));
 }
 
 /// The app server takes the push; with Push 2.0 it says nothing.
 #[track_caller]
-fn is_taken(host: &mut Host, push: &Push) {
-    if host.engine.protocol() == Protocol::Push {
+fn is_taken<P: Tested>(host: &mut Host<P>, push: &Push<P>) {
+    if P::POLICY.answers {
         assert_stays(host.answer(push, push.registration.jid(), None));
     }
 }
 
 /// All that leave until so much later, each at its time.
-fn leave_within(host: &mut Host, time: Millis, mut each: impl FnMut(&mut Host, &Push)) -> Vec<(Millis, Push)> {
+fn leave_within<P: Tested>(
+    host: &mut Host<P>,
+    time: Millis,
+    mut each: impl FnMut(&mut Host<P>, &Push<P>),
+) -> Vec<(Millis, Push<P>)> {
     let end = host.now.mono + time;
     let mut left = Vec::new();
     while let Some(delay) = host.next().filter(|delay| host.now.mono + delay <= end) {
@@ -91,96 +147,113 @@ fn leave_within(host: &mut Host, time: Millis, mut each: impl FnMut(&mut Host, &
 }
 
 /// Ten devices of others fail: the app server is away.
-fn goes_away(host: &mut Host) {
-    let protocol = host.engine.protocol();
+fn goes_away<P: Tested>(host: &mut Host<P>) {
     for i in 0..10 {
         let user = format!("other{i}");
-        host.engine.load(&user, vec![device(protocol, JID, "other")], false);
+        host.engine.load(&user, vec![P::device(JID, "other")], false);
         let event = Event { user: &user, ..host.event() };
         let push = host.engine.on_offline(event, &SILENT).expect("loaded").list.remove(0);
         fails(host, &push);
-        host.engine.on_resumed(&user, &identifier(protocol, "other"));
+        host.engine.on_resumed(&user, &P::identifier("other"));
     }
     assert!(host.engine.app_servers()[0].1.away_since.is_some());
 }
 
-fn owed(host: &Host) -> usize {
+fn owed<P: Tested>(host: &Host<P>) -> usize {
     host.engine.app_servers().iter().map(|(_, _, owed)| owed).sum()
+}
+
+with_each_protocol! {
+    a_push_that_fails_is_sent_again_until_it_is_taken_and_then_no_more,
+    a_device_is_owed_one_push_of_each_kind,
+    nothing_is_owed_to_whom_has_come_back_or_is_no_more,
+    a_message_whose_push_failed_is_unknown_again_and_one_that_was_told_is_not,
+    a_refusal_is_not_repeated,
+    what_this_server_says_is_of_transport_whatever_it_says,
+    what_was_taken_before_says_nothing_of_a_message_that_came_later,
+    a_call_is_sent_again_for_half_a_minute,
+    a_call_that_is_over_is_not_sent_again,
+    a_call_is_not_kept_for_an_app_server_that_is_away,
+    after_ten_failures_in_a_row_nobody_is_pushed_but_everybody_is_owed,
+    one_device_that_an_app_server_cannot_reach_is_no_outage,
+    few_pushes_are_tried_in_an_outage_and_all_are_sent_after_it,
+    important_pushes_leave_first_and_each_device_has_one,
+    one_at_a_time_is_tried_by_the_schedule,
+    one_device_that_stays_out_of_reach_does_not_keep_the_others_waiting,
+    a_clock_that_steps_neither_holds_a_push_back_nor_sends_it_early,
+    a_clock_that_steps_ends_no_registration,
+    two_failures_with_silence_between_are_two_and_failures_on_many_days_end_a_registration,
+    what_is_owed_survives_the_server,
+    what_is_tried_when_the_server_stops_is_still_owed,
+    a_registration_that_is_no_more_is_not_recalled,
+    a_reload_keeps_what_was_told_and_what_is_in_flight,
 }
 
 // One device.
 
-#[test]
-fn a_push_that_fails_is_sent_again_until_it_is_taken_and_then_no_more() {
-    for protocol in BOTH {
-        let mut host = phone(protocol);
-        let mut push = host.offline(&CHAT).remove(0);
-        let mut delays = Vec::new();
-        for _ in 0..11 {
-            is_put_off(&mut host, &push);
-            let delay = host.next().expect("it is owed");
-            assert!(host.after(delay - 1).leaving().is_empty(), "not before its time");
-            let mut pushes = host.after(1).leaving();
-            assert_eq!(pushes.len(), 1);
-            push = pushes.remove(0);
-            delays.push(delay / SECOND);
-        }
-        assert_eq!(delays, [4, 8, 16, 32, 64, 128, 256, 512, 600, 600, 600], "{protocol:?}");
-        is_taken(&mut host, &push);
-        assert!(leave_within(&mut host, DAY, |_, _| ()).is_empty());
-        assert_eq!((host.next(), owed(&host)), (None, 0));
+fn a_push_that_fails_is_sent_again_until_it_is_taken_and_then_no_more<P: Tested>() {
+    let mut host = phone::<P>();
+    let mut push = host.offline(&CHAT).remove(0);
+    let mut delays = Vec::new();
+    for _ in 0..11 {
+        is_put_off(&mut host, &push);
+        let delay = host.next().expect("it is owed");
+        assert!(host.after(delay - 1).leaving().is_empty(), "not before its time");
+        let mut pushes = host.after(1).leaving();
+        assert_eq!(pushes.len(), 1);
+        push = pushes.remove(0);
+        delays.push(delay / SECOND);
     }
+    assert_eq!(delays, [4, 8, 16, 32, 64, 128, 256, 512, 600, 600, 600]);
+    is_taken(&mut host, &push);
+    assert!(leave_within(&mut host, DAY, |_, _| ()).is_empty());
+    assert_eq!((host.next(), owed(&host)), (None, 0));
 }
 
-#[test]
-fn a_device_is_owed_one_push_of_each_kind() {
-    for protocol in BOTH {
-        let mut host = phone(protocol);
-        for message in [&CHAT, &SILENT, &CHAT, &SILENT] {
-            let push = host.offline(message).remove(0);
-            is_put_off(&mut host, &push);
-        }
-        let left = leave_within(&mut host, HOUR, is_taken);
-        assert_eq!((left.len(), owed(&host)), (2, 0), "{protocol:?}");
+fn a_device_is_owed_one_push_of_each_kind<P: Tested>() {
+    let mut host = phone::<P>();
+    for message in [&CHAT, &SILENT, &CHAT, &SILENT] {
+        let push = host.offline(message).remove(0);
+        is_put_off(&mut host, &push);
     }
+    let left = leave_within(&mut host, HOUR, is_taken);
+    assert_eq!((left.len(), owed(&host)), (2, 0));
 }
 
-#[test]
-fn nothing_is_owed_to_whom_has_come_back_or_is_no_more() {
-    type Change = fn(&mut Host, Protocol);
-    let changes: [(&str, Change); 5] = [
-        ("resumed", |host, protocol| host.engine.on_resumed("romeo", &identifier(protocol, "phone"))),
-        ("enabled", |host, protocol| host.engine.enabled(host.now, "romeo", &identifier(protocol, "phone"))),
-        ("ended", |host, _| host.engine.load("romeo", Vec::new(), false)),
-        ("disabled", |host, protocol| host.engine.load("romeo", vec![device(protocol, JID, "phone")], true)),
-        ("deleted", |host, _| host.engine.forget("romeo")),
+type Change<P> = fn(&mut Host<P>);
+
+fn nothing_is_owed_to_whom_has_come_back_or_is_no_more<P: Tested>() {
+    let changes: [(&str, Change<P>); 5] = [
+        ("resumed", |host| host.engine.on_resumed("romeo", &P::identifier("phone"))),
+        ("enabled", |host| host.engine.enabled(host.now, "romeo", &P::identifier("phone"))),
+        ("ended", |host| host.engine.load("romeo", Vec::new(), false)),
+        ("disabled", |host| host.engine.load("romeo", vec![P::device(JID, "phone")], true)),
+        ("deleted", |host| host.engine.forget("romeo")),
     ];
-    for protocol in BOTH {
-        for is_away in [false, true] {
-            for (name, change) in &changes {
-                let mut host = phone(protocol);
-                if is_away {
-                    goes_away(&mut host);
-                    assert!(host.offline(&CHAT).is_empty());
-                } else {
-                    let push = host.offline(&CHAT).remove(0);
-                    is_put_off(&mut host, &push);
-                }
-                assert_eq!(owed(&host), 1);
-                change(&mut host, protocol);
-                assert_eq!(owed(&host), 0, "{name}, {protocol:?}");
-                assert!(host.after(DAY).leaving().is_empty(), "{name}, {protocol:?}");
-                let records: BTreeMap<_, Records> = host.engine.unwritten().into_iter().collect();
-                let is_owed = |records: &Records| records.values().any(|record| record.owed.is_some());
-                assert!(!records.get("romeo").is_some_and(is_owed), "{name}, {protocol:?}");
+    for is_away in [false, true] {
+        for (name, change) in &changes {
+            let mut host = phone::<P>();
+            if is_away {
+                goes_away(&mut host);
+                assert!(host.offline(&CHAT).is_empty());
+            } else {
+                let push = host.offline(&CHAT).remove(0);
+                is_put_off(&mut host, &push);
             }
+            assert_eq!(owed(&host), 1);
+            change(&mut host);
+            assert_eq!(owed(&host), 0, "{name}");
+            assert!(host.after(DAY).leaving().is_empty(), "{name}");
+            let records: BTreeMap<_, Records> = host.engine.unwritten().into_iter().collect();
+            let is_owed = |records: &Records| records.values().any(|record| record.owed.is_some());
+            assert!(!records.get("romeo").is_some_and(is_owed), "{name}");
         }
     }
 }
 
 #[test]
 fn a_registration_that_was_made_anew_is_not_owed_what_left_before() {
-    let mut host = phone(Protocol::Push);
+    let mut host = phone::<Xep0357>();
     let push = host.offline(&CHAT).remove(0);
     host.after(1);
     host.engine.enabled(host.now, "romeo", "push.example<phone");
@@ -188,26 +261,23 @@ fn a_registration_that_was_made_anew_is_not_owed_what_left_before() {
     assert_eq!(owed(&host), 0, "it was made anew since");
 }
 
-#[test]
-fn a_message_whose_push_failed_is_unknown_again_and_one_that_was_told_is_not() {
-    for protocol in BOTH {
-        let mut host = phone(protocol);
-        let push = host.archived(&named("a1"), &[]).remove(0);
-        assert!(host.offline(&named("a1")).is_empty(), "in flight");
-        fails(&mut host, &push);
-        let again = host.after(1).offline(&named("a1")).remove(0);
-        assert!(host.archived(&named("a1"), &[]).is_empty(), "in flight");
-        is_taken(&mut host, &again);
-        assert!(host.offline(&named("a1")).is_empty(), "told");
-        let left = leave_within(&mut host, HOUR, is_taken).len();
-        // With Push 2.0 nobody knows that the second has arrived.
-        assert_eq!(left, usize::from(protocol == Protocol::Push2));
-    }
+fn a_message_whose_push_failed_is_unknown_again_and_one_that_was_told_is_not<P: Tested>() {
+    let mut host = phone::<P>();
+    let push = host.archived(&named("a1"), &[]).remove(0);
+    assert!(host.offline(&named("a1")).is_empty(), "in flight");
+    fails(&mut host, &push);
+    let again = host.after(1).offline(&named("a1")).remove(0);
+    assert!(host.archived(&named("a1"), &[]).is_empty(), "in flight");
+    is_taken(&mut host, &again);
+    assert!(host.offline(&named("a1")).is_empty(), "told");
+    let left = leave_within(&mut host, HOUR, is_taken).len();
+    // With Push 2.0 nobody knows that the second has arrived.
+    assert_eq!(left, usize::from(!P::POLICY.answers));
 }
 
 #[test]
 fn a_message_that_waited_with_one_whose_push_failed_is_unknown_again() {
-    let mut host = phone(Protocol::Push);
+    let mut host = phone::<Xep0357>();
     let identifier = "push.example<phone";
     let first = host.engine.on_queued(host.event(), identifier, Done::default(), &named("a1"), Holders::default());
     let first = first.expect("loaded");
@@ -219,7 +289,7 @@ fn a_message_that_waited_with_one_whose_push_failed_is_unknown_again() {
 
 #[test]
 fn a_burst_whose_push_failed_is_unknown_again() {
-    let mut host = Host::new(Config::default(), vec![device(Protocol::Push, JID, "phone")]);
+    let mut host = Host::new(Config::default(), vec![Xep0357::device(JID, "phone")]);
     let first = host.offline(&named("a1")).remove(0);
     assert!(host.offline(&named("a2")).is_empty() && host.offline(&named("a3")).is_empty());
     is_taken(&mut host, &first);
@@ -232,45 +302,34 @@ fn a_burst_whose_push_failed_is_unknown_again() {
     assert_eq!(host.offline(&named("a3")).len(), 1);
 }
 
-#[test]
-fn a_refusal_is_not_repeated() {
-    for protocol in BOTH {
-        for (kind, condition) in [("cancel", "item-not-found"), ("auth", "forbidden"), ("modify", "bad-request")] {
-            let mut host = phone(protocol);
-            let push = host.offline(&named("a1")).remove(0);
-            assert_stays(host.answer(&push, JID, Some((kind, condition))));
-            assert!(host.offline(&named("a1")).is_empty(), "nor by another way");
-            assert!(host.after(DAY).leaving().is_empty());
-            assert_eq!((host.next(), owed(&host)), (None, 0));
-        }
+fn a_refusal_is_not_repeated<P: Tested>() {
+    for (kind, condition) in [("cancel", "item-not-found"), ("auth", "forbidden"), ("modify", "bad-request")] {
+        let mut host = phone::<P>();
+        let push = host.offline(&named("a1")).remove(0);
+        assert_stays(host.answer(&push, JID, Some((kind, condition))));
+        assert!(host.offline(&named("a1")).is_empty(), "nor by another way");
+        assert!(host.after(DAY).leaving().is_empty());
+        assert_eq!((host.next(), owed(&host)), (None, 0));
     }
 }
 
-#[test]
-fn what_this_server_says_is_of_transport_whatever_it_says() {
-    for protocol in BOTH {
-        let mut host = phone(protocol);
-        let push = host.offline(&CHAT).remove(0);
-        assert_stays(host.answer_here(&push, "forbidden"));
-        assert_eq!(owed(&host), 1, "{protocol:?}");
-    }
+fn what_this_server_says_is_of_transport_whatever_it_says<P: Tested>() {
+    let mut host = phone::<P>();
+    let push = host.offline(&CHAT).remove(0);
+    assert_stays(host.answer_here(&push, "forbidden"));
+    assert_eq!(owed(&host), 1);
 }
 
-#[test]
-fn what_was_taken_before_says_nothing_of_a_message_that_came_later() {
-    for protocol in BOTH {
-        let mut host = phone(protocol);
-        let early = host.offline(&named("a1")).remove(0);
-        let time = if protocol == Protocol::Push { 100 * SECOND } else { ERROR_TIMEOUT - 2 * SECOND };
-        let late = host.after(time).offline(&named("a2")).remove(0);
-        fails(&mut host, &late);
-        host.after(2 * SECOND);
-        match protocol {
-            Protocol::Push => is_taken(&mut host, &early),
-            Protocol::Push2 => assert!(host.timer().is_empty(), "no error came"),
-        }
-        assert_eq!((owed(&host), host.after(2 * SECOND).leaving().len()), (1, 1), "{protocol:?}");
-    }
+fn what_was_taken_before_says_nothing_of_a_message_that_came_later<P: Tested>() {
+    let mut host = phone::<P>();
+    let early = host.offline(&named("a1")).remove(0);
+    let time = if P::POLICY.answers { 100 * SECOND } else { ERROR_TIMEOUT - 2 * SECOND };
+    let late = host.after(time).offline(&named("a2")).remove(0);
+    fails(&mut host, &late);
+    host.after(2 * SECOND);
+    is_taken(&mut host, &early);
+    assert!(host.timer().is_empty(), "no error came");
+    assert_eq!((owed(&host), host.after(2 * SECOND).leaving().len()), (1, 1));
 }
 
 // Calls.
@@ -279,195 +338,167 @@ fn call(word: u64, id: &str) -> Message<'_> {
     Message { word, call: Some(Call { peer: Some("juliet@example.org"), id }), ..CHAT }
 }
 
-#[test]
-fn a_call_is_sent_again_for_half_a_minute() {
-    for protocol in BOTH {
-        let mut host = phone(protocol);
-        let start = host.now.mono;
-        let push = host.offline(&call(facts::CALL, "c1")).remove(0);
-        fails(&mut host, &push);
-        let left = leave_within(&mut host, DAY, fails);
-        let times: Vec<_> = left.iter().map(|(at, _)| (at - start) / SECOND).collect();
-        assert_eq!(times, [4, 12, 28], "{protocol:?}");
-        for (_, push) in left {
-            if let Content::Notice(notice) = push.content {
-                assert_eq!(notice.priority, Priority::High);
-            }
-        }
-    }
+fn a_call_is_sent_again_for_half_a_minute<P: Tested>() {
+    let mut host = phone::<P>();
+    let start = host.now.mono;
+    let push = host.offline(&call(facts::CALL, "c1")).remove(0);
+    fails(&mut host, &push);
+    let left = leave_within(&mut host, DAY, fails);
+    let times: Vec<_> = left.iter().map(|(at, _)| (at - start) / SECOND).collect();
+    assert_eq!(times, [4, 12, 28]);
+    assert!(left.iter().all(|(_, push)| P::is_urgent(push)));
 }
 
 #[test]
 fn a_call_without_an_answer_is_too_old_when_that_is_known() {
-    let mut host = phone(Protocol::Push);
+    let mut host = phone::<Xep0357>();
     host.offline(&call(facts::CALL, "c1"));
     assert!(host.after(ANSWER_TIMEOUT).timer().is_empty());
     assert!(leave_within(&mut host, HOUR, fails).is_empty());
 }
 
-#[test]
-fn a_call_that_is_over_is_not_sent_again() {
-    for protocol in BOTH {
-        for fails_first in [true, false] {
-            let mut host = phone(protocol);
-            let ring = host.offline(&call(facts::CALL, "c1")).remove(0);
-            if fails_first {
-                fails(&mut host, &ring);
-            }
-            let end = host.archived(&call(RETRACT, "c1"), &[]).remove(0);
-            is_taken(&mut host, &end);
-            if !fails_first {
-                fails(&mut host, &ring);
-            }
-            assert!(leave_within(&mut host, DAY, fails).is_empty(), "{protocol:?}");
+fn a_call_that_is_over_is_not_sent_again<P: Tested>() {
+    for fails_first in [true, false] {
+        let mut host = phone::<P>();
+        let ring = host.offline(&call(facts::CALL, "c1")).remove(0);
+        if fails_first {
+            fails(&mut host, &ring);
         }
+        let end = host.archived(&call(RETRACT, "c1"), &[]).remove(0);
+        is_taken(&mut host, &end);
+        if !fails_first {
+            fails(&mut host, &ring);
+        }
+        assert!(leave_within(&mut host, DAY, fails).is_empty());
     }
 }
 
-#[test]
-fn a_call_is_not_kept_for_an_app_server_that_is_away() {
-    for protocol in BOTH {
-        let mut host = phone(protocol);
-        goes_away(&mut host);
-        assert!(host.offline(&call(facts::CALL, "c1")).is_empty());
-        assert_eq!(owed(&host), 0);
-        assert!(leave_within(&mut host, HOUR, fails).is_empty(), "{protocol:?}");
-    }
+fn a_call_is_not_kept_for_an_app_server_that_is_away<P: Tested>() {
+    let mut host = phone::<P>();
+    goes_away(&mut host);
+    assert!(host.offline(&call(facts::CALL, "c1")).is_empty());
+    assert_eq!(owed(&host), 0);
+    assert!(leave_within(&mut host, HOUR, fails).is_empty());
 }
 
 // App servers.
 
 /// A host of so many users, each with one device.
-fn crowd(protocol: Protocol, users: usize) -> Host {
-    let mut host = Host::speaking(protocol, one_by_one(), Vec::new());
+fn crowd<P: Tested>(users: usize) -> Host<P> {
+    let mut host = Host::<P>::speaking(one_by_one(), Vec::new());
     for user in 0..users {
-        host.engine.load(&format!("user{user}"), vec![device(protocol, JID, "phone")], false);
+        host.engine.load(&format!("user{user}"), vec![P::device(JID, "phone")], false);
     }
     host
 }
 
-fn message_for(host: &mut Host, user: usize, message: &Message) -> Vec<Push> {
+fn message_for<P: Tested>(host: &mut Host<P>, user: usize, message: &Message) -> Vec<Push<P>> {
     let user = format!("user{user}");
     host.engine.on_offline(Event { user: &user, ..host.event() }, message).expect("loaded").list
 }
 
-#[test]
-fn after_ten_failures_in_a_row_nobody_is_pushed_but_everybody_is_owed() {
-    for protocol in BOTH {
-        let mut host = crowd(protocol, 30);
-        let mut pushes: Vec<_> = (0..10).flat_map(|user| message_for(&mut host, user, &CHAT)).collect();
-        for push in pushes.drain(..9) {
-            fails(&mut host, &push);
-        }
-        assert_eq!(message_for(&mut host, 10, &CHAT).len(), 1, "nine are not enough");
-        fails(&mut host, &pushes[0]);
-        for user in 11..30 {
-            assert!(message_for(&mut host, user, &CHAT).is_empty(), "{user}, {protocol:?}");
-        }
-        assert_eq!(owed(&host), 29);
+fn after_ten_failures_in_a_row_nobody_is_pushed_but_everybody_is_owed<P: Tested>() {
+    let mut host = crowd::<P>(30);
+    let mut pushes: Vec<_> = (0..10).flat_map(|user| message_for(&mut host, user, &CHAT)).collect();
+    for push in pushes.drain(..9) {
+        fails(&mut host, &push);
     }
+    assert_eq!(message_for(&mut host, 10, &CHAT).len(), 1, "nine are not enough");
+    fails(&mut host, &pushes[0]);
+    for user in 11..30 {
+        assert!(message_for(&mut host, user, &CHAT).is_empty(), "{user}");
+    }
+    assert_eq!(owed(&host), 29);
 }
 
-#[test]
-fn one_device_that_an_app_server_cannot_reach_is_no_outage() {
-    for protocol in BOTH {
-        let mut host = crowd(protocol, 2);
-        for _ in 0..50 {
-            let push = message_for(&mut host, 0, &CHAT).remove(0);
-            is_put_off(host.after(MINUTE), &push);
-        }
-        assert_eq!(message_for(&mut host, 1, &CHAT).len(), 1, "{protocol:?}");
+fn one_device_that_an_app_server_cannot_reach_is_no_outage<P: Tested>() {
+    let mut host = crowd::<P>(2);
+    for _ in 0..50 {
+        let push = message_for(&mut host, 0, &CHAT).remove(0);
+        is_put_off(host.after(MINUTE), &push);
     }
+    assert_eq!(message_for(&mut host, 1, &CHAT).len(), 1);
 }
 
-#[test]
-fn few_pushes_are_tried_in_an_outage_and_all_are_sent_after_it() {
+fn few_pushes_are_tried_in_an_outage_and_all_are_sent_after_it<P: Tested>() {
     const USERS: usize = 2000;
-    for protocol in BOTH {
-        let mut host = crowd(protocol, USERS);
-        // Before it, all is well.
-        for user in 0..USERS {
-            for push in message_for(&mut host, user, &SILENT) {
-                is_taken(&mut host, &push);
-            }
+    let mut host = crowd::<P>(USERS);
+    // Before it, all is well.
+    for user in 0..USERS {
+        for push in message_for(&mut host, user, &SILENT) {
+            is_taken(&mut host, &push);
         }
-        let start = host.after(MINUTE).now.mono;
-        let (mut tried, mut last_try) = (0, 0);
-        for minute in 0..600 {
-            for user in (0..USERS).filter(|user| user % 600 == minute || minute == 0) {
-                // Every third has something important.
-                for push in message_for(&mut host, user, if user % 3 == 0 { &CHAT } else { &SILENT }) {
-                    tried += 1;
-                    fails(&mut host, &push);
-                }
-            }
-            let left = leave_within(&mut host, MINUTE, fails);
-            assert!(left.len() <= 4 + tried, "{} in a minute", left.len());
-            for (at, _) in left {
-                assert!(at - start < 20 * SECOND || at > last_try, "one at a time");
-                last_try = at;
+    }
+    let start = host.after(MINUTE).now.mono;
+    let (mut tried, mut last_try) = (0, 0);
+    for minute in 0..600 {
+        for user in (0..USERS).filter(|user| user % 600 == minute || minute == 0) {
+            // Every third has something important.
+            for push in message_for(&mut host, user, if user % 3 == 0 { &CHAT } else { &SILENT }) {
                 tried += 1;
+                fails(&mut host, &push);
             }
         }
-        assert!(tried < 100, "{tried} pushes, {protocol:?}");
-        assert_eq!(owed(&host), USERS);
-
-        // The next that is tried is taken.
-        let left = leave_within(&mut host, 20 * MINUTE, is_taken);
-        let devices: BTreeSet<_> = left.iter().map(|(_, push)| push.id.to_string()).collect();
-        assert_eq!((left.len(), devices.len(), owed(&host)), (USERS, USERS, 0), "each once, {protocol:?}");
-        let drained = &left[1..];
-        for (at, _) in drained {
-            let in_a_second = drained.iter().filter(|(other, _)| (*at..at + SECOND).contains(other)).count();
-            assert!(in_a_second <= 50, "{in_a_second} in a second");
+        let left = leave_within(&mut host, MINUTE, fails);
+        assert!(left.len() <= 4 + tried, "{} in a minute", left.len());
+        for (at, _) in left {
+            assert!(at - start < 20 * SECOND || at > last_try, "one at a time");
+            last_try = at;
+            tried += 1;
         }
-        assert!(drained[USERS - 2].0 - drained[0].0 <= 40 * SECOND);
     }
+    assert!(tried < 100, "{tried} pushes");
+    assert_eq!(owed(&host), USERS);
+
+    // The next that is tried is taken.
+    let left = leave_within(&mut host, 20 * MINUTE, is_taken);
+    let devices: BTreeSet<_> = left.iter().map(|(_, push)| push.id.to_string()).collect();
+    assert_eq!((left.len(), devices.len(), owed(&host)), (USERS, USERS, 0), "each once");
+    let drained = &left[1..];
+    for (at, _) in drained {
+        let in_a_second = drained.iter().filter(|(other, _)| (*at..at + SECOND).contains(other)).count();
+        assert!(in_a_second <= 50, "{in_a_second} in a second");
+    }
+    assert!(drained[USERS - 2].0 - drained[0].0 <= 40 * SECOND);
 }
 
-#[test]
-fn important_pushes_leave_first_and_each_device_has_one() {
-    for protocol in BOTH {
-        let mut host = crowd(protocol, 200);
-        goes_away(&mut host);
-        for user in 0..200 {
-            assert!(message_for(&mut host, user, if user % 2 == 0 { &SILENT } else { &CHAT }).is_empty());
-        }
-        let mut left = Vec::new();
-        let end = host.now.mono + 10 * MINUTE;
-        while let Some(delay) = host.next().filter(|delay| host.now.mono + delay <= end) {
-            host.after(delay);
-            host.timer();
-            for held in host.engine.release(host.now) {
-                is_taken(&mut host, &held.push);
-                left.push(held.important);
-            }
-        }
-        assert_eq!(left.len(), 200);
-        assert!(left[..100].iter().all(|important| *important), "{protocol:?}");
-        assert!(!left[100..].iter().any(|important| *important), "{protocol:?}");
+fn important_pushes_leave_first_and_each_device_has_one<P: Tested>() {
+    let mut host = crowd::<P>(200);
+    goes_away(&mut host);
+    for user in 0..200 {
+        assert!(message_for(&mut host, user, if user % 2 == 0 { &SILENT } else { &CHAT }).is_empty());
     }
+    let mut left = Vec::new();
+    let end = host.now.mono + 10 * MINUTE;
+    while let Some(delay) = host.next().filter(|delay| host.now.mono + delay <= end) {
+        host.after(delay);
+        host.timer();
+        for held in host.engine.release(host.now) {
+            is_taken(&mut host, &held.push);
+            left.push(held.important);
+        }
+    }
+    assert_eq!(left.len(), 200);
+    assert!(left[..100].iter().all(|important| *important));
+    assert!(!left[100..].iter().any(|important| *important));
 }
 
-#[test]
-fn one_at_a_time_is_tried_by_the_schedule() {
-    for protocol in BOTH {
-        let mut host = crowd(protocol, 20);
-        goes_away(&mut host);
-        let start = host.now.mono;
-        for user in 0..20 {
-            assert!(message_for(&mut host, user, &CHAT).is_empty());
-        }
-        let left = leave_within(&mut host, 40 * MINUTE, fails);
-        let times: Vec<_> = left.iter().map(|(at, _)| (at - start) / SECOND).collect();
-        assert_eq!(times, [4, 12, 28, 60, 124, 252, 508, 1020, 1620, 2220], "{protocol:?}");
-        assert_eq!(owed(&host), 20);
+fn one_at_a_time_is_tried_by_the_schedule<P: Tested>() {
+    let mut host = crowd::<P>(20);
+    goes_away(&mut host);
+    let start = host.now.mono;
+    for user in 0..20 {
+        assert!(message_for(&mut host, user, &CHAT).is_empty());
     }
+    let left = leave_within(&mut host, 40 * MINUTE, fails);
+    let times: Vec<_> = left.iter().map(|(at, _)| (at - start) / SECOND).collect();
+    assert_eq!(times, [4, 12, 28, 60, 124, 252, 508, 1020, 1620, 2220]);
+    assert_eq!(owed(&host), 20);
 }
 
 #[test]
 fn while_one_is_tried_no_other_is() {
-    let mut host = crowd(Protocol::Push, 20);
+    let mut host = crowd::<Xep0357>(20);
     goes_away(&mut host);
     host.after(4 * SECOND);
     assert_eq!(message_for(&mut host, 0, &CHAT).len(), 1, "whoever comes first");
@@ -477,26 +508,23 @@ fn while_one_is_tried_no_other_is() {
     }
 }
 
-#[test]
-fn one_device_that_stays_out_of_reach_does_not_keep_the_others_waiting() {
-    for protocol in BOTH {
-        let mut host = crowd(protocol, 20);
-        goes_away(&mut host);
-        for user in 0..20 {
-            assert!(message_for(&mut host, user, if user == 0 { &CHAT } else { &SILENT }).is_empty());
-        }
-        let mut is_first = None;
-        leave_within(&mut host, HOUR, |host, push| {
-            let first = is_first.get_or_insert_with(|| push.registration.clone());
-            if std::rc::Rc::ptr_eq(first, &push.registration) { is_put_off(host, push) } else { is_taken(host, push) }
-        });
-        assert_eq!(owed(&host), 1, "{protocol:?}");
+fn one_device_that_stays_out_of_reach_does_not_keep_the_others_waiting<P: Tested>() {
+    let mut host = crowd::<P>(20);
+    goes_away(&mut host);
+    for user in 0..20 {
+        assert!(message_for(&mut host, user, if user == 0 { &CHAT } else { &SILENT }).is_empty());
     }
+    let mut is_first = None;
+    leave_within(&mut host, HOUR, |host, push| {
+        let first = is_first.get_or_insert_with(|| push.registration.clone());
+        if std::rc::Rc::ptr_eq(first, &push.registration) { is_put_off(host, push) } else { is_taken(host, push) }
+    });
+    assert_eq!(owed(&host), 1);
 }
 
 #[test]
 fn an_app_server_that_says_nothing_is_away_after_twenty_seconds() {
-    let mut host = crowd(Protocol::Push, 20);
+    let mut host = crowd::<Xep0357>(20);
     for user in 0..10 {
         assert_eq!(message_for(&mut host, user, &CHAT).len(), 1);
     }
@@ -504,7 +532,7 @@ fn an_app_server_that_says_nothing_is_away_after_twenty_seconds() {
     assert!(message_for(host.after(1), 11, &CHAT).is_empty());
     assert_eq!(owed(&host), 1);
 
-    let mut host = crowd(Protocol::Push2, 20);
+    let mut host = crowd::<Push2>(20);
     for user in 0..10 {
         assert_eq!(message_for(&mut host, user, &CHAT).len(), 1);
     }
@@ -513,7 +541,7 @@ fn an_app_server_that_says_nothing_is_away_after_twenty_seconds() {
 
 #[test]
 fn an_app_server_that_answers_now_and_then_is_not_away() {
-    let mut host = crowd(Protocol::Push, 1);
+    let mut host = crowd::<Xep0357>(1);
     for i in 0..200 {
         let push = message_for(host.after(SECOND), 0, &CHAT).remove(0);
         if i % 9 == 0 {
@@ -524,7 +552,7 @@ fn an_app_server_that_answers_now_and_then_is_not_away() {
 
 #[test]
 fn what_left_before_does_not_move_the_schedule() {
-    let mut host = crowd(Protocol::Push, 60);
+    let mut host = crowd::<Xep0357>(60);
     let before: Vec<_> = (0..40).flat_map(|user| message_for(&mut host, user, &CHAT)).collect();
     goes_away(host.after(SECOND));
     let start = host.now.mono;
@@ -546,7 +574,7 @@ fn what_left_before_does_not_move_the_schedule() {
 
 #[test]
 fn errors_that_did_not_come_for_what_left_before_an_outage_do_not_end_it() {
-    let mut host = crowd(Protocol::Push2, 20);
+    let mut host = crowd::<Push2>(20);
     for user in 0..10 {
         assert_eq!(message_for(host.after(SECOND), user, &CHAT).len(), 1);
     }
@@ -561,7 +589,7 @@ fn errors_that_did_not_come_for_what_left_before_an_outage_do_not_end_it() {
 
 #[test]
 fn a_push_that_is_held_is_not_the_one_that_is_tried() {
-    let mut host = Host::new(Config::default(), vec![device(Protocol::Push, JID, "phone")]);
+    let mut host = Host::new(Config::default(), vec![Xep0357::device(JID, "phone")]);
     let start = host.now.mono;
     assert_eq!(host.offline(&named("a0")).len(), 1);
     goes_away(&mut host);
@@ -574,119 +602,104 @@ fn a_push_that_is_held_is_not_the_one_that_is_tried() {
 
 // The clock.
 
-#[test]
-fn a_clock_that_steps_neither_holds_a_push_back_nor_sends_it_early() {
-    for protocol in BOTH {
-        for step in [-50 * YEAR, -(HOUR as i64), HOUR as i64, 50 * YEAR] {
-            let mut host = phone(protocol);
-            let push = host.offline(&CHAT).remove(0);
-            is_put_off(host.step(step), &push);
-            assert!(host.step(step).after(4 * SECOND - 1).leaving().is_empty(), "{step}");
-            assert_eq!(host.step(-step).after(1).leaving().len(), 1, "{step}");
+fn a_clock_that_steps_neither_holds_a_push_back_nor_sends_it_early<P: Tested>() {
+    for step in [-50 * YEAR, -(HOUR as i64), HOUR as i64, 50 * YEAR] {
+        let mut host = phone::<P>();
+        let push = host.offline(&CHAT).remove(0);
+        is_put_off(host.step(step), &push);
+        assert!(host.step(step).after(4 * SECOND - 1).leaving().is_empty(), "{step}");
+        assert_eq!(host.step(-step).after(1).leaving().len(), 1, "{step}");
 
-            let mut host = crowd(protocol, 3);
-            goes_away(&mut host);
-            assert!(message_for(&mut host, 0, &CHAT).is_empty());
-            assert!(host.step(step).after(4 * SECOND - 1).leaving().is_empty(), "{step}");
-            assert_eq!(host.after(1).leaving().len(), 1, "{step}");
-        }
+        let mut host = crowd::<P>(3);
+        goes_away(&mut host);
+        assert!(message_for(&mut host, 0, &CHAT).is_empty());
+        assert!(host.step(step).after(4 * SECOND - 1).leaving().is_empty(), "{step}");
+        assert_eq!(host.after(1).leaving().len(), 1, "{step}");
     }
 }
 
-#[test]
-fn a_clock_that_steps_ends_no_registration() {
-    for protocol in BOTH {
-        for step in [HOUR as i64, 50 * YEAR, -50 * YEAR, -(HOUR as i64)] {
-            let mut host = phone(protocol);
-            let push = host.offline(&CHAT).remove(0);
-            fails(&mut host, &push);
-            for there in [step, -step].repeat(50) {
-                for push in host.step(there).after(SECOND).offline(&CHAT) {
-                    fails(&mut host, &push);
-                }
+fn a_clock_that_steps_ends_no_registration<P: Tested>() {
+    for step in [HOUR as i64, 50 * YEAR, -50 * YEAR, -(HOUR as i64)] {
+        let mut host = phone::<P>();
+        let push = host.offline(&CHAT).remove(0);
+        fails(&mut host, &push);
+        for there in [step, -step].repeat(50) {
+            for push in host.step(there).after(SECOND).offline(&CHAT) {
+                fails(&mut host, &push);
             }
         }
     }
 }
 
-#[test]
-fn two_failures_with_silence_between_are_two_and_failures_on_many_days_end_a_registration() {
-    for protocol in BOTH {
-        let once = |host: &mut Host| {
-            let push = host.offline(&CHAT).remove(0);
-            let verdict = host.answer_here(&push, "remote-server-not-found");
-            // The client comes, and takes what there is.
-            host.engine.on_resumed("romeo", &identifier(protocol, "phone"));
-            verdict
-        };
-        let mut host = phone(protocol);
+fn two_failures_with_silence_between_are_two_and_failures_on_many_days_end_a_registration<P: Tested>() {
+    let once = |host: &mut Host<P>| {
+        let push = host.offline(&CHAT).remove(0);
+        let verdict = host.answer_here(&push, "remote-server-not-found");
+        // The client comes, and takes what there is.
+        host.engine.on_resumed("romeo", &P::identifier("phone"));
+        verdict
+    };
+    let mut host = phone::<P>();
+    assert_stays(once(&mut host));
+    assert_stays(once(host.after(31 * DAY)));
+    let mut host = phone::<P>();
+    let days = if P::POLICY.answers { 30 } else { 3 };
+    for _ in 0..days {
         assert_stays(once(&mut host));
-        assert_stays(once(host.after(31 * DAY)));
-        let mut host = phone(protocol);
-        let days = if protocol == Protocol::Push { 30 } else { 3 };
-        for _ in 0..days {
-            assert_stays(once(&mut host));
-            host.after(DAY);
-        }
-        assert_goes(once(&mut host), &identifier(protocol, "phone"));
+        host.after(DAY);
     }
+    assert_goes(once(&mut host), &P::identifier("phone"));
 }
 
 // Restarts.
 
-fn engine(protocol: Protocol) -> Engine {
-    Engine::new(HOST.into(), protocol, one_by_one(), not_random)
+fn engine<P: Tested>() -> Engine<P> {
+    Engine::new(HOST.into(), one_by_one(), not_random)
 }
 
-#[test]
-fn what_is_owed_survives_the_server() {
+fn what_is_owed_survives_the_server<P: Tested>() {
     const USERS: usize = 100;
-    for protocol in BOTH {
-        let mut host = crowd(protocol, USERS);
-        goes_away(&mut host);
-        for user in 0..USERS {
-            assert!(message_for(&mut host, user, if user == 50 { &CHAT } else { &SILENT }).is_empty());
-        }
-        let mut written: BTreeMap<_, Records> = host.engine.unwritten().into_iter().collect();
-        assert!(host.engine.unwritten().is_empty(), "once");
-        written.extend(host.engine.last_unwritten(host.now));
-
-        host.engine = engine(protocol);
-        // Another boot: the clock that never steps begins anew.
-        host.now.mono = 1000;
-        for (user, records) in written {
-            host.engine.load(&user, vec![device(protocol, JID, "phone")], false);
-            host.engine.recall(host.now, &user, records);
-        }
-        assert_eq!(owed(&host), USERS);
-        let first = host.leaving();
-        assert_eq!(first.len(), 1, "one finds out");
-        assert!(leave_within(&mut host, 3 * SECOND, |_, _| ()).is_empty());
-        is_taken(&mut host, &first[0]);
-        let left = leave_within(&mut host, 2 * MINUTE, is_taken);
-        assert_eq!((left.len(), owed(&host)), (USERS - 1, 0), "{protocol:?}");
-        let nothing_left = |(_, records): &(_, Records)| records.values().all(|record| record.owed.is_none());
-        leave_within(&mut host, ERROR_TIMEOUT, |_, _| ());
-        assert!(host.engine.unwritten().iter().all(nothing_left));
+    let mut host = crowd::<P>(USERS);
+    goes_away(&mut host);
+    for user in 0..USERS {
+        assert!(message_for(&mut host, user, if user == 50 { &CHAT } else { &SILENT }).is_empty());
     }
+    let mut written: BTreeMap<_, Records> = host.engine.unwritten().into_iter().collect();
+    assert!(host.engine.unwritten().is_empty(), "once");
+    written.extend(host.engine.last_unwritten(host.now));
+
+    host.engine = engine::<P>();
+    // Another boot: the clock that never steps begins anew.
+    host.now.mono = 1000;
+    for (user, records) in written {
+        host.engine.load(&user, vec![P::device(JID, "phone")], false);
+        host.engine.recall(host.now, &user, records);
+    }
+    assert_eq!(owed(&host), USERS);
+    let first = host.leaving();
+    assert_eq!(first.len(), 1, "one finds out");
+    assert!(leave_within(&mut host, 3 * SECOND, |_, _| ()).is_empty());
+    is_taken(&mut host, &first[0]);
+    let left = leave_within(&mut host, 2 * MINUTE, is_taken);
+    assert_eq!((left.len(), owed(&host)), (USERS - 1, 0));
+    let nothing_left = |(_, records): &(_, Records)| records.values().all(|record| record.owed.is_none());
+    leave_within(&mut host, ERROR_TIMEOUT, |_, _| ());
+    assert!(host.engine.unwritten().iter().all(nothing_left));
 }
 
-#[test]
-fn what_is_tried_when_the_server_stops_is_still_owed() {
-    for protocol in BOTH {
-        let mut host = phone(protocol);
-        let push = host.offline(&CHAT).remove(0);
-        fails(&mut host, &push);
-        assert_eq!(host.after(4 * SECOND).leaving().len(), 1);
-        let written = host.engine.unwritten();
-        let is_owed = written[0].1.values().any(|record| record.owed.is_some());
-        assert_eq!(is_owed, protocol == Protocol::Push, "a push service never says that it has taken a push");
-    }
+fn what_is_tried_when_the_server_stops_is_still_owed<P: Tested>() {
+    let mut host = phone::<P>();
+    let push = host.offline(&CHAT).remove(0);
+    fails(&mut host, &push);
+    assert_eq!(host.after(4 * SECOND).leaving().len(), 1);
+    let written = host.engine.unwritten();
+    let is_owed = written[0].1.values().any(|record| record.owed.is_some());
+    assert_eq!(is_owed, P::POLICY.answers, "a push service never says that it has taken a push");
 }
 
 #[test]
 fn what_has_had_no_answer_when_the_server_stops_is_owed() {
-    let mut host = phone(Protocol::Push);
+    let mut host = phone::<Xep0357>();
     host.offline(&CHAT);
     assert!(host.engine.last_unwritten(host.now).is_empty(), "it has only just left");
     host.after(2 * SECOND);
@@ -699,7 +712,7 @@ fn what_has_had_no_answer_when_the_server_stops_is_owed() {
 #[test]
 fn what_has_had_no_answer_for_a_second_is_owed_whatever_ends_the_server() {
     for is_answered in [true, false] {
-        let mut host = phone(Protocol::Push);
+        let mut host = phone::<Xep0357>();
         let push = host.offline(&CHAT).remove(0);
         assert_eq!(host.engine.timer(host.now), Some(LATE));
         assert!(host.engine.unwritten().is_empty(), "it has only just left");
@@ -720,12 +733,12 @@ fn what_has_had_no_answer_for_a_second_is_owed_whatever_ends_the_server() {
 
 #[test]
 fn what_is_under_way_when_the_module_is_loaded_anew_is_not_sent_beside_it() {
-    let mut old = phone(Protocol::Push);
+    let mut old = phone::<Xep0357>();
     let push = old.offline(&CHAT).remove(0);
     assert!(old.after(LATE).timer().is_empty());
     let written = old.engine.unwritten();
     let state = old.engine.save();
-    let mut new = phone(Protocol::Push);
+    let mut new = phone::<Xep0357>();
     new.now = old.now;
     for (user, records) in written {
         new.engine.recall(new.now, &user, records);
@@ -738,8 +751,7 @@ fn what_is_under_way_when_the_module_is_loaded_anew_is_not_sent_beside_it() {
 
 #[test]
 fn failures_survive_the_server() {
-    let protocol = Protocol::Push;
-    let mut host = phone(protocol);
+    let mut host = phone::<Xep0357>();
     for day in 0..=30 {
         let push = host.offline(&CHAT).remove(0);
         let verdict = host.answer_here(&push, "remote-server-not-found");
@@ -750,59 +762,53 @@ fn failures_survive_the_server() {
         assert_stays(verdict);
         host.engine.on_resumed("romeo", "push.example<phone");
         let written = host.engine.unwritten();
-        host.engine = engine(protocol);
-        host.after(DAY).engine.load("romeo", vec![device(protocol, JID, "phone")], false);
+        host.engine = engine();
+        host.after(DAY).engine.load("romeo", vec![Xep0357::device(JID, "phone")], false);
         for (user, records) in written {
             host.engine.recall(host.now, &user, records);
         }
     }
 }
 
-#[test]
-fn a_registration_that_is_no_more_is_not_recalled() {
-    for protocol in BOTH {
-        let mut host = phone(protocol);
-        let push = host.offline(&CHAT).remove(0);
-        fails(&mut host, &push);
-        let written = host.engine.unwritten();
-        for (devices, is_disabled) in [(vec![], false), (vec![device(protocol, JID, "phone")], true)] {
-            host.engine = engine(protocol);
-            host.engine.load("romeo", devices, is_disabled);
-            for (user, records) in &written {
-                host.engine.recall(host.now, user, records.clone());
-            }
-            assert_eq!(owed(&host), 0);
-            assert!(host.after(DAY).leaving().is_empty());
+fn a_registration_that_is_no_more_is_not_recalled<P: Tested>() {
+    let mut host = phone::<P>();
+    let push = host.offline(&CHAT).remove(0);
+    fails(&mut host, &push);
+    let written = host.engine.unwritten();
+    for (devices, is_disabled) in [(vec![], false), (vec![P::device(JID, "phone")], true)] {
+        host.engine = engine::<P>();
+        host.engine.load("romeo", devices, is_disabled);
+        for (user, records) in &written {
+            host.engine.recall(host.now, user, records.clone());
         }
+        assert_eq!(owed(&host), 0);
+        assert!(host.after(DAY).leaving().is_empty());
     }
 }
 
-#[test]
-fn a_reload_keeps_what_was_told_and_what_is_in_flight() {
-    for protocol in BOTH {
-        let mut host = phone(protocol);
-        let told = host.offline(&named("told")).remove(0);
-        is_taken(&mut host, &told);
-        let flying = host.offline(&named("flying")).remove(0);
-        let failed = host.offline(&named("failed")).remove(0);
-        fails(&mut host, &failed);
-        let written = host.engine.last_unwritten(host.now);
-        let saved = serde_json::to_string(&host.engine.save()).expect("the state is JSON");
+fn a_reload_keeps_what_was_told_and_what_is_in_flight<P: Tested>() {
+    let mut host = phone::<P>();
+    let told = host.offline(&named("told")).remove(0);
+    is_taken(&mut host, &told);
+    let flying = host.offline(&named("flying")).remove(0);
+    let failed = host.offline(&named("failed")).remove(0);
+    fails(&mut host, &failed);
+    let written = host.engine.last_unwritten(host.now);
+    let saved = serde_json::to_string(&host.engine.save()).expect("the state is JSON");
 
-        host.engine = engine(protocol);
-        host.engine.restore(serde_json::from_str(&saved).expect("as it was saved"));
-        host.engine.load("romeo", vec![device(protocol, JID, "phone")], false);
-        for (user, records) in written {
-            host.engine.recall(host.now, &user, records);
-        }
-        assert!(host.offline(&named("told")).is_empty());
-        assert!(host.offline(&named("flying")).is_empty());
-        assert_eq!(owed(&host), 1, "{protocol:?}");
-        assert_eq!(host.leaving().len(), 1);
-        fails(&mut host, &flying);
-        assert!(is_stranger(&host.answer_here(&flying, "forbidden")));
-        assert!(host.offline(&named("told")).is_empty());
+    host.engine = engine::<P>();
+    host.engine.restore(serde_json::from_str(&saved).expect("as it was saved"));
+    host.engine.load("romeo", vec![P::device(JID, "phone")], false);
+    for (user, records) in written {
+        host.engine.recall(host.now, &user, records);
     }
+    assert!(host.offline(&named("told")).is_empty());
+    assert!(host.offline(&named("flying")).is_empty());
+    assert_eq!(owed(&host), 1);
+    assert_eq!(host.leaving().len(), 1);
+    fails(&mut host, &flying);
+    assert!(is_stranger(&host.answer_here(&flying, "forbidden")));
+    assert!(host.offline(&named("told")).is_empty());
 }
 
 // Whatever happens.
@@ -841,8 +847,8 @@ fn step() -> impl Strategy<Value = Step> {
 const DEVICES: [(&str, &str); 3] = [("phone", "push.example"), ("tablet", "push.example"), ("laptop", "other.example")];
 
 /// A push, as the world sees it.
-struct Seen {
-    push: Push,
+struct Seen<P: Tested> {
+    push: Push<P>,
     device: usize,
     left: u64,
     important: bool,
@@ -858,24 +864,23 @@ enum State {
     Failed,
 }
 
-struct World {
-    host: Host,
-    protocol: Protocol,
+struct World<P: Tested> {
+    host: Host<P>,
     /// Counts what happens.
     moment: u64,
     messages: Vec<bool>,
     /// By device: when the last message came that it had to hear of since it was seen, any and an important one.
     needs: [[Option<u64>; 2]; DEVICES.len()],
-    pushes: Vec<Seen>,
+    pushes: Vec<Seen<P>>,
     is_good: bool,
 }
 
-impl World {
-    fn new(protocol: Protocol, coalesce: bool) -> World {
-        let devices = DEVICES.iter().map(|(name, jid)| device(protocol, jid, name)).collect();
+impl<P: Tested> World<P> {
+    fn new(coalesce: bool) -> Self {
+        let devices = DEVICES.iter().map(|(name, jid)| P::device(jid, name)).collect();
         let config = Config { coalesce, max_errors: u32::MAX, ..Config::default() };
-        let host = Host::speaking(protocol, config, devices);
-        World { host, protocol, moment: 0, messages: vec![], needs: [[None; 2]; 3], pushes: vec![], is_good: false }
+        let host = Host::speaking(config, devices);
+        World { host, moment: 0, messages: vec![], needs: [[None; 2]; 3], pushes: vec![], is_good: false }
     }
 
     fn live(mut self, steps: Vec<Step>) -> Result<(), TestCaseError> {
@@ -892,7 +897,7 @@ impl World {
         for (device, needs) in self.needs.iter().enumerate() {
             for (important, needed) in [false, true].into_iter().zip(needs) {
                 let Some(needed) = needed else { continue };
-                let is_told = |seen: &&Seen| {
+                let is_told = |seen: &&Seen<P>| {
                     seen.device == device
                         && seen.left >= *needed
                         && seen.state == State::Taken
@@ -916,7 +921,7 @@ impl World {
             Step::Again(which) if !self.messages.is_empty() => {
                 self.message(which.index(self.messages.len()))?;
             }
-            Step::Take(which) if self.protocol == Protocol::Push => self.answer(which, State::InFlight, None)?,
+            Step::Take(which) if P::POLICY.answers => self.answer(which, State::InFlight, None)?,
             Step::Fail(which, error, here) => self.answer(which, State::InFlight, Some((error, here)))?,
             Step::Twice(which, fails) => {
                 let error = fails.then_some(("remote-server-timeout", false));
@@ -924,11 +929,8 @@ impl World {
                 self.answer(which, State::Failed, error)?;
             }
             Step::Resume(device) => {
-                let identifier = match self.protocol {
-                    Protocol::Push => format!("{}<{}", DEVICES[device].1, DEVICES[device].0),
-                    Protocol::Push2 => DEVICES[device].0.into(),
-                };
-                self.host.engine.on_resumed("romeo", &identifier);
+                let (device_name, jid) = DEVICES[device];
+                self.host.engine.on_resumed("romeo", &P::device(jid, device_name).identifier);
                 self.needs[device] = [None; 2];
             }
             Step::Clock(step) => {
@@ -943,19 +945,19 @@ impl World {
     fn message(&mut self, message: usize) -> Result<(), TestCaseError> {
         let name = message.to_string();
         let word = if self.messages[message] { BODY } else { RECEIPT };
-        for push in self.host.offline(&Message { word, name: Some(&name), ..CHAT }) {
+        for push in self.host.offline(&Message { word, dedup_key: Some(&name), ..CHAT }) {
             let device = which_device(&push);
             let known =
-                |seen: &&Seen| seen.device == device && seen.message == Some(message) && seen.state != State::Failed;
+                |seen: &&Seen<P>| seen.device == device && seen.message == Some(message) && seen.state != State::Failed;
             prop_assert!(!self.pushes.iter().any(|seen| known(&seen)), "{} is told twice of {}", device, message);
             self.left(push, self.messages[message], Some(message));
         }
         Ok(())
     }
 
-    fn left(&mut self, push: Push, important: bool, message: Option<usize>) {
+    fn left(&mut self, push: Push<P>, important: bool, message: Option<usize>) {
         let device = which_device(&push);
-        if self.is_good && self.protocol == Protocol::Push {
+        if self.is_good && P::POLICY.answers {
             is_taken(&mut self.host, &push);
         }
         let state = if self.is_good { State::Taken } else { State::InFlight };
@@ -1011,7 +1013,7 @@ impl World {
 
     /// Some have had no answer in time: the oldest.
     fn overdue(&mut self) {
-        let silent = if self.protocol == Protocol::Push { State::Failed } else { State::Taken };
+        let silent = if P::POLICY.answers { State::Failed } else { State::Taken };
         let left = self.host.engine.sizes().0;
         let in_flight = self.pushes.iter_mut().filter(|seen| seen.state == State::InFlight);
         let mut in_flight: Vec<_> = in_flight.collect();
@@ -1022,8 +1024,8 @@ impl World {
     }
 }
 
-fn which_device(push: &Push) -> usize {
-    let name = push.registration.node().unwrap_or(&push.registration.identifier);
+fn which_device<P: Tested>(push: &Push<P>) -> usize {
+    let name = P::name_of(push);
     DEVICES.iter().position(|(device, _)| *device == name).expect("it is one of them")
 }
 
@@ -1036,6 +1038,10 @@ proptest! {
         is_push2 in any::<bool>(),
         coalesce in any::<bool>(),
     ) {
-        World::new(BOTH[usize::from(is_push2)], coalesce).live(steps)?;
+        if is_push2 {
+            World::<Push2>::new(coalesce).live(steps)?;
+        } else {
+            World::<Xep0357>::new(coalesce).live(steps)?;
+        }
     }
 }

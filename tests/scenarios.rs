@@ -3,24 +3,30 @@
 mod support;
 
 use prosody_push::config::Config;
-use prosody_push::delivery::failures::TRANSPORT_PATIENCE;
-use prosody_push::delivery::{ANSWER_TIMEOUT, LATE};
-use prosody_push::engine::{Done, Engine, Event, NotLoaded, Verdict};
-use prosody_push::facts::{
+use prosody_push::context::Event;
+use prosody_push::delivery::LATE;
+use prosody_push::engine::{Done, NotLoaded, Verdict};
+use prosody_push::memory::journal::Cause;
+use prosody_push::protocol::Protocol;
+use prosody_push::reason::Reason;
+use prosody_push::registration::devices::admit;
+use prosody_push::registration::holders::Holders;
+use prosody_push::rules::facts::{
     self, BODY, CALL_OVER, CHAT_STATE, Call, Message, PROCEED, RECEIPT, RECEIVED, RETRACT, SENT,
 };
-use prosody_push::holders::Holders;
-use prosody_push::journal::Cause;
-use prosody_push::reason::Reason;
-use prosody_push::registration::admit;
+use prosody_push::rules::queue;
+use prosody_push::time::Millis;
+use prosody_push::xep0357::Xep0357;
 use support::{CHAT, DAY, HOUR, Host, SECOND, assert_goes, assert_stays, is_stranger, nodes, one_by_one, registration};
 
+const ANSWER_TIMEOUT: Millis = Xep0357::POLICY.answer_timeout;
+const PATIENCE: Millis = Xep0357::POLICY.patience;
 const CALL: Message = Message { word: facts::CALL, ..CHAT };
 /// Nothing to show, but the client has to know.
 const SILENT: Message = Message { word: RECEIPT, ..CHAT };
 
 fn archived_as(id: &str) -> Message<'_> {
-    Message { name: Some(id), ..CHAT }
+    Message { dedup_key: Some(id), ..CHAT }
 }
 
 #[test]
@@ -167,7 +173,7 @@ fn the_end_of_a_call_reaches_who_rang_at_once() {
         let mut host = Host::with_devices(&["phone", "tablet"]);
         host.archived(&call(facts::CALL, "c1", "juliet@example.org/x"), &[]);
         let end = call(word, "c1", "juliet@example.org/x");
-        assert_eq!(Engine::queue_delay(word), 0);
+        assert_eq!(queue::delay(word), 0);
         assert_eq!(nodes(&host.archived(&end, &["push.example<phone", "push.example<tablet"])), ["phone", "tablet"]);
         assert!(host.archived(&end, &[]).is_empty(), "once");
         assert!(host.queued(&[&end]).is_empty(), "whichever way it comes");
@@ -210,7 +216,7 @@ fn who_took_a_call_and_who_is_in_use_are_not_told() {
     let finish = call(CALL_OVER, "c1", "juliet@example.org/x");
     assert!(host.archived(&finish, &[]).is_empty(), "and the end of the talk concerns nobody");
     let reasons: Vec<_> = host.engine.decisions("romeo").map(|decision| decision.outcome).take(6).collect();
-    let because = |reason| prosody_push::journal::Outcome::NotSent(reason);
+    let because = |reason| prosody_push::memory::journal::Outcome::NotSent(reason);
     assert!(reasons.contains(&because(Reason::TookCall)) && reasons.contains(&because(Reason::InUse)), "{reasons:?}");
 }
 
@@ -291,7 +297,7 @@ fn what_was_met_in_the_queue_is_not_pushed_again_to_that_device() {
 #[test]
 fn a_call_that_was_pushed_at_once_is_not_pushed_from_the_queue() {
     let mut host = Host::with_devices(&["phone"]);
-    let call = Message { name: Some("a1"), ..CALL };
+    let call = Message { dedup_key: Some("a1"), ..CALL };
     assert_eq!(nodes(&host.archived(&call, &["push.example<phone"])), ["phone"]);
     assert_eq!(host.queued(&[&call, &archived_as("a2")]), [1]);
 }
@@ -299,9 +305,9 @@ fn a_call_that_was_pushed_at_once_is_not_pushed_from_the_queue() {
 #[test]
 fn a_call_does_not_wait() {
     for word in [facts::CALL, RETRACT, CALL_OVER, PROCEED] {
-        assert_eq!(Engine::queue_delay(word), 0);
+        assert_eq!(queue::delay(word), 0);
     }
-    assert_eq!(Engine::queue_delay(BODY), SECOND);
+    assert_eq!(queue::delay(BODY), SECOND);
 }
 
 #[test]
@@ -332,11 +338,11 @@ fn nobody_s_queue_pushes_a_client_that_answers_elsewhere() {
 
 #[test]
 fn a_queue_that_fills_wakes_at_four_fifths_and_when_it_has_doubled() {
-    assert_eq!(Engine::queue_alarm(500, None), 400);
-    assert_eq!(Engine::queue_alarm(500, Some(400)), 800);
-    assert_eq!(Engine::queue_alarm(1, None), 1);
-    assert_eq!(Engine::queue_alarm(9, None), 8);
-    assert_eq!(Engine::queue_alarm(u32::MAX, Some(u32::MAX)), u32::MAX);
+    assert_eq!(queue::alarm(500, None), 400);
+    assert_eq!(queue::alarm(500, Some(400)), 800);
+    assert_eq!(queue::alarm(1, None), 1);
+    assert_eq!(queue::alarm(9, None), 8);
+    assert_eq!(queue::alarm(u32::MAX, Some(u32::MAX)), u32::MAX);
 }
 
 #[test]
@@ -359,7 +365,7 @@ fn who_has_come_back_is_not_woken_for_a_start_or_a_queue() {
 fn a_new_token_of_a_client_takes_the_place_of_its_old_one() {
     let of = |node: &str, timestamp, client: Option<&str>, resource: Option<&str>| {
         let mut device = registration("push.example", node, timestamp);
-        (device.client_id, device.resource) = (client.map(Into::into), resource.map(Into::into));
+        (device.asked.client_id, device.asked.resource) = (client.map(Into::into), resource.map(Into::into));
         device
     };
     let gone = |devices, newest: &str, limit| {
@@ -462,7 +468,7 @@ fn calls_and_content_never_wait() {
 fn nothing_waits_where_other_modules_see_the_pushes() {
     let mut host = coalescing();
     for _ in 0..3 {
-        let event = Event { seen: true, ..host.event() };
+        let event = Event { observed: true, ..host.event() };
         assert_eq!(host.engine.on_offline(event, &CHAT).expect("loaded").list.len(), 2);
     }
 }
@@ -586,7 +592,7 @@ fn fail(host: &mut Host) -> Verdict {
 fn transport_that_fails_for_a_month_ends_a_registration() {
     let mut host = Host::with_devices(&["phone"]);
     assert_stays(fail(&mut host));
-    for _ in 1..TRANSPORT_PATIENCE / DAY {
+    for _ in 1..PATIENCE / DAY {
         assert_stays(fail(host.after(DAY)));
     }
     // The app server is away, and is tried every ten minutes.
@@ -598,7 +604,7 @@ fn transport_that_fails_for_a_month_ends_a_registration() {
 fn one_success_and_the_month_starts_afresh() {
     let mut host = Host::with_devices(&["phone"]);
     for _ in 0..2 {
-        for _ in 0..TRANSPORT_PATIENCE / DAY {
+        for _ in 0..PATIENCE / DAY {
             assert_stays(fail(host.after(DAY)));
         }
         let push = host.after(HOUR).offline(&CHAT).remove(0);
@@ -620,7 +626,7 @@ fn no_answer_in_time_is_a_transport_failure() {
     let late = host.answer(&push, "push.example", Some(("cancel", "item-not-found")));
     assert!(is_stranger(&late));
 
-    for _ in 1..TRANSPORT_PATIENCE / DAY {
+    for _ in 1..PATIENCE / DAY {
         host.engine.on_resumed("romeo", "push.example<phone");
         host.after(DAY - ANSWER_TIMEOUT).offline(&CHAT);
         assert_eq!(host.after(ANSWER_TIMEOUT).timer(), [""; 0]);

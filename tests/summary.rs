@@ -2,11 +2,11 @@
 
 mod support;
 
+use minidom::{Element, Node};
 use prosody_push::config::Config;
-use prosody_push::element::{Element, Node};
-use prosody_push::facts::{BODY, Message};
-use prosody_push::importance::judge;
-use prosody_push::summary::{Publish, Summary};
+use prosody_push::rules::facts::{BODY, Message};
+use prosody_push::rules::importance::judge;
+use prosody_push::xep0357::summary::{Publish, Summary};
 use support::{compose, element, parse};
 use xmpp_parsers::data_forms::{DataForm, DataFormType};
 use xmpp_parsers::iq::Iq;
@@ -20,7 +20,7 @@ const CHAT: Message = Message {
     word: BODY,
     from: Some("juliet@example.org/x"),
     body: Some("Romeo?"),
-    name: None,
+    dedup_key: None,
     call: None,
     more: None,
     stanza: None,
@@ -40,7 +40,7 @@ fn options() -> Element {
 }
 
 /// The publish, strictly parsed, and the form in its notification.
-fn strictly(stanza: minidom::Element) -> (PubSub, DataForm) {
+fn strictly(stanza: Element) -> (PubSub, DataForm) {
     let Iq::Set { from, to, id, payload } = Iq::try_from(stanza).expect("an IQ") else { panic!("not a set") };
     assert_eq!(from.expect("from").as_str(), "example.org");
     assert_eq!(to.expect("to").as_str(), "push-5.client.example");
@@ -113,7 +113,7 @@ fn the_options_decide_what_an_app_server_learns() {
     };
     let some = |text: &str| Some(text.to_owned());
     let empty = Message { word: 0, body: None, ..CHAT };
-    let encrypted = Message { word: prosody_push::facts::ENCRYPTED, body: None, ..CHAT };
+    let encrypted = Message { word: prosody_push::rules::facts::ENCRYPTED, body: None, ..CHAT };
 
     let config = Config::default();
     assert_eq!(summary(&config, CHAT), (None, some("New Message!")));

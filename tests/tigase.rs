@@ -7,15 +7,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use minidom::Element;
 use proptest::prelude::*;
-use prosody_push::engine::Content;
-use prosody_push::engine::Event;
-use prosody_push::facts::{BODY, CALL, CONTACT, Call, EME, GROUPCHAT, INVITATION, Message, STRANGER, SUBSCRIBE};
-use prosody_push::holders::Holders;
+use prosody_push::context::Event;
 use prosody_push::ns;
 use prosody_push::registration::Registration;
+use prosody_push::registration::holders::Holders;
+use prosody_push::rules::facts::{BODY, CALL, CONTACT, Call, EME, GROUPCHAT, INVITATION, Message, STRANGER, SUBSCRIBE};
 use prosody_push::tigase::encrypt::{Aes128Gcm, Encryption, key};
 use prosody_push::tigase::filter::{Allow, Filter, Room};
 use prosody_push::tigase::{Extensions, Settings};
+use prosody_push::xep0357::Payload;
+use prosody_push::xep0357::asked::Asked;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use support::{Dom, Host, nodes, not_random, one_by_one, registration};
@@ -23,15 +24,15 @@ use support::{Dom, Host, nodes, not_random, one_by_one, registration};
 const KEY: [u8; 16] = *b"sixteen bytes ok";
 const ON: Extensions = Extensions { encrypted: true, encrypted_elsewhere: false, filters: true, priority: true };
 
-fn with(settings: Settings) -> Registration {
+fn with(settings: Settings) -> Registration<Asked> {
     let mut registration = registration("push.example", "phone", 1);
-    registration.tigase = Some(settings.into());
+    registration.asked.tigase = Some(settings.into());
     registration
 }
 
 fn filtering(filter: Filter) -> Host {
     let mut host = Host::new(one_by_one(), vec![with(Settings { filter, encryption: None })]);
-    host.engine.extend(ON);
+    host.engine.protocol_mut().extensions = ON;
     host
 }
 
@@ -137,17 +138,17 @@ fn who_asks_for_encryption_never_gets_a_plain_push() {
         let encryption = Some(Encryption::Aes128Gcm(encrypting(None)));
         vec![with(Settings { filter: Filter::default(), encryption })]
     };
-    let content = |extensions: Extensions, seen: bool| {
+    let content = |extensions: Extensions, observed: bool| {
         let mut host = Host::new(one_by_one(), device());
-        host.engine.extend(extensions);
-        let event = Event { seen, ..host.event() };
+        host.engine.protocol_mut().extensions = extensions;
+        let event = Event { observed, ..host.event() };
         let pushes = host.engine.on_offline(event, &from("juliet@example.org/x", 0)).expect("loaded").list;
-        matches!(pushes[0].content, Content::Encrypted(_))
+        matches!(pushes[0].payload, Payload::Encrypted(_))
     };
     let elsewhere = Extensions { encrypted_elsewhere: true, ..Extensions::default() };
-    for seen in [false, true] {
-        assert!(content(Extensions::default(), seen), "though the extension be off");
-        assert!(content(ON, seen));
+    for observed in [false, true] {
+        assert!(content(Extensions::default(), observed), "though the extension be off");
+        assert!(content(ON, observed));
     }
     assert!(!content(elsewhere, true), "unless another module encrypts what it sees");
     assert!(content(elsewhere, false), "which it does not, if it sees nothing");
@@ -205,7 +206,7 @@ fn omemo_s_ciphertext_goes_along_where_it_is_for_the_device_and_fits() {
 fn a_device_whose_encryption_is_not_known_gets_nothing_that_others_can_read() {
     let mut host =
         Host::new(one_by_one(), vec![with(Settings { encryption: Some(Encryption::Unusable), ..Settings::default() })]);
-    host.engine.extend(ON);
+    host.engine.protocol_mut().extensions = ON;
     assert!(host.offline(&from("juliet@example.org/x", 0)).is_empty());
 }
 

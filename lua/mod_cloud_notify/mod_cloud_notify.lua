@@ -1,5 +1,6 @@
 -- XEP-0357: Push Notifications. Hooks Prosody's events; the rules are in Rust, see prosody_push.lib.lua.
 
+local is_loaded = require "core.modulemanager".is_loaded;
 local user_exists = require "core.usermanager".user_exists;
 local jid_node = require "util.jid".node;
 local st = require "util.stanza";
@@ -21,39 +22,20 @@ local function hook_iq(name, handler)
 	module:hook("iq-set/self/"..xmlns_push..":"..name, guarded("push "..name, handler, try_again));
 end
 
-module:hook("account-disco-info", guarded("the account's features", function (event)
-	event.reply:tag("feature", { var = xmlns_push }):up();
-end));
+push.announce(module);
 
 hook_iq("enable", function (event)
 	local origin, stanza = event.origin, event.stanza;
-	local tag = stanza.tags[1];
 	local user = origin.username;
-	local identifier, jid = engine:address(tag.attr.jid, tag.attr.node, user);
+	-- The reference's record: both read each other's store.
+	local record = { timestamp = os.time(); language = stanza.attr["xml:lang"]; grant_id = origin.push_grant_id };
+	local identifier, kind, condition, text = engine:enable(user, origin.client_id, origin.resource, stanza.tags[1], record);
 	if not identifier then
-		origin.send(st.error_reply(stanza, "modify", "bad-request", jid));
+		origin.send(st.error_reply(stanza, kind, condition, text));
 		return true;
 	end
 
-	local options = tag:get_child("x", "jabber:x:data");
-	-- The reference's record: both read each other's store.
-	local record = {
-		jid = jid;
-		node = tag.attr.node;
-		include_payload = tag.attr.include_payload;
-		options = options;
-		timestamp = os.time();
-		client_id = origin.client_id;
-		resource = not origin.client_id and origin.resource or nil;
-		language = stanza.attr["xml:lang"];
-		grant_id = origin.push_grant_id;
-	};
-	local condition, text = engine:refusal(identifier, record, tag);
-	if condition then
-		origin.send(st.error_reply(stanza, "modify", condition, text));
-		return true;
-	end
-	record.options = options and st.preserialize(options);
+	record.options = record.options and st.preserialize(record.options);
 	local allowed = module:fire_event("cloud_notify/registration", { origin = origin, stanza = stanza, push_info = record });
 	if allowed == false then return true; end -- the handler has answered
 	if not push.registrations.enable(user, identifier, record) then return try_again(event); end
@@ -101,17 +83,32 @@ module:hook("iq/host", guarded("the answer to a push", function (event)
 	end
 end), 10);
 
--- For the modules of Tigase's extensions: switches one on while `extension`, a module, is loaded, and announces it.
+
+---- Tigase's extensions ----
+
+-- Another author's module of that name encrypts what it sees of our pushes.
+local function look_for_encryption()
+	engine:extend("encrypted elsewhere", not engine:extensions().encrypted and is_loaded(module.host, "cloud_notify_encrypted"));
+end
+module:hook("module-loaded", guarded("a module that was loaded", look_for_encryption));
+module:hook("module-unloaded", guarded("a module that was unloaded", look_for_encryption));
+look_for_encryption();
+
+local function switch(name, is_on)
+	push.relearn(engine:extend(name, is_on));
+	look_for_encryption();
+end
+
+-- For the modules of the extensions: switches one on while `extension`, a module, is loaded, and announces it.
 -- luacheck: globals extend
-function extend(extension, name, features)
-	push.extend(name, true);
-	extension:hook("account-disco-info", function (event)
-		for _, feature in ipairs(features) do event.reply:tag("feature", { var = feature }):up(); end
-	end);
+function extend(extension, name)
+	switch(name, true);
+	push.announce(extension, name);
 	function extension.unload()
-		push.extend(name, false);
+		switch(name, false);
 	end
 end
+
 
 push.load_admin();
 

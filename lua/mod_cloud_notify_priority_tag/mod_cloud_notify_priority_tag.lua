@@ -1,4 +1,2 @@
 -- Tigase's priority: an important push says so. The rules are in Rust.
-module:depends("cloud_notify").extend(module, "priority", {
-	"tigase:push:priority:0";
-});
+module:depends("cloud_notify").extend(module, "priority");

@@ -9,29 +9,17 @@ module:require "prosody_push_hooks"(push);
 local xmlns_push = "urn:xmpp:push2:0";
 local xmlns_sasl2 = "urn:xmpp:sasl:2";
 
-module:hook("account-disco-info", guarded("the account's features", function (event)
-	for _, feature in ipairs(engine:features()) do
-		event.reply:tag("feature", { var = feature }):up();
-	end
-end));
+push.announce(module);
 
 
 ---- Registrations ----
 
--- Of a client, or where it does not say who it is, of whoever has its resource.
-local function identifier_of(session)
-	return session.client_id or session.resource;
-end
-
--- Makes the registration that <enable> asks for. Gives true, or nil and type, condition and text of an error.
+-- Makes the registration that <enable/> asks for. Returns true, or nil and type, condition and text of an error.
 local function enable(session, tag)
-	local user, identifier = session.username, identifier_of(session);
-	if not identifier then
-		return nil, "cancel", "not-allowed", "Bind a resource, or say who the client is (XEP-0388, user-agent)";
-	end
-	local record, condition, text = engine:ask(tag, user, identifier);
-	if not record then return nil, "modify", condition, text; end
-	record.timestamp, record.grant_id = os.time(), session.push_grant_id;
+	local user = session.username;
+	local record = { timestamp = os.time(); grant_id = session.push_grant_id };
+	local identifier, kind, condition, text = engine:enable(user, session.client_id, session.resource, tag, record);
+	if not identifier then return nil, kind, condition, text; end
 	if not push.registrations.enable(user, identifier, record) then return nil, "wait", "internal-server-error"; end
 	push.registrations.bind(session, identifier, record);
 	session.log("info", "Push notifications enabled: %s, %s at %s", user, identifier, record.service);
@@ -53,7 +41,7 @@ end
 hook_iq("enable", enable);
 
 hook_iq("disable", function (session)
-	local removed = push.registrations.remove(session.username, identifier_of(session), "its client disabled push");
+	local removed = push.registrations.disable_client(session);
 	if removed == nil then return nil, "wait", "internal-server-error"; end
 	return true;
 end);

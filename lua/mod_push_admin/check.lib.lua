@@ -66,8 +66,9 @@ local function check_modules(host, desk, say)
 		say("mod_s2s is not loaded: app servers elsewhere cannot be reached, and pushes to them fail. Take \"s2s\" out of "
 			.."modules_disabled, unless all app servers are components of this server.");
 	end
+	local extensions = desk.extensions();
 	for extension, name in pairs(EXTENSIONS) do
-		if is_loaded(host, "cloud_notify") and is_loaded(host, name) and not desk.extensions[extension] then
+		if is_loaded(host, "cloud_notify") and is_loaded(host, name) and not extensions[extension] then
 			say("mod_%s is not the one of prosody-push: pushes go through two modules. Put prosody-push's folder before the "
 				.."other in plugin_paths.", name);
 		end

@@ -6,11 +6,10 @@ use std::collections::HashMap;
 use std::io::{BufRead, Write};
 
 use minidom::Element;
-use prosody_push::facts::{
-    LONGEST_ENTRY, MENTION, MENTIONED_GROUP, MENTIONED_OCCUPANT, MORE_PUSH2, MORE_TIGASE, MOST_OF_A_KIND, Word,
-};
+use prosody_push::limits::{LONGEST_ENTRY, MOST_OF_A_KIND};
 use prosody_push::ns;
-use prosody_push::walk::{Form, IQ, Keep, MESSAGE, MESSAGE_PUSH2, More, PRESENCE, Rule};
+use prosody_push::rules::facts::{MENTION, MENTIONED_GROUP, MENTIONED_OCCUPANT, MORE_PUSH2, MORE_TIGASE, Word};
+use prosody_push::rules::walk::{Form, IQ, Keep, MESSAGE, MESSAGE_PUSH2, More, PRESENCE, Rule};
 use serde_json::{Map, Value, json};
 use xmpp_parsers::jid::Jid;
 

@@ -1,11 +1,11 @@
 //! What failures mean for a registration.
 //!
-//! XEP-0357: an app server that refuses often enough in a row loses the registration. Trouble on the way to it is not the
-//! registration's fault and never counts towards that; only failures on many days, with no success between them, end a
-//! registration. With Push 2.0 each error counts as both.
+//! XEP-0357 tells refusals from transport failures. A number of refusals in a row ends a registration. Transport failures end it
+//! only when they happen on many days with no success between them. Push 2.0 does not tell refusals from transport failures: each
+//! error counts as both.
 //!
-//! Days are counted from failure to failure, by the clock on the wall, and no gap counts for more than a day: two failures with
-//! silence between them are two failures, and a clock that steps ends nothing.
+//! The time from failure to failure is added up by the wall clock, and no gap counts for more than a day: two failures with silence
+//! between them are only two failures, and a clock that steps ends no registration.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -14,18 +14,13 @@ use std::rc::Rc;
 use lru::LruCache;
 use tracing::debug;
 
-use crate::protocol::Protocol;
-use crate::registration::Registration;
+use crate::protocol::Policy;
 use crate::stanza_error::StanzaError;
 use crate::time::{DAY, HOUR, Millis, Moment};
 
-/// How long transport may fail before an XEP-0357 registration goes.
-pub const TRANSPORT_PATIENCE: Millis = 30 * DAY;
-/// How long a push service of Push 2.0 may fail: the draft's least.
-pub const SERVICE_PATIENCE: Millis = 72 * HOUR;
-/// What a gap between two failures counts for at most.
+/// A gap between two failures counts for this time at most.
 const LONGEST_GAP: Millis = DAY;
-/// Users whose failures are remembered; the one whose failed least recently is forgotten first.
+/// Users whose failures are remembered; the user whose pushes failed least recently is forgotten first.
 const USERS: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
 /// A registration that has to go, because pushes to it fail.
@@ -33,7 +28,7 @@ const USERS: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 pub struct Gone {
     pub user: Rc<str>,
     pub identifier: Rc<str>,
-    /// The app server refused the pushes; otherwise it could not be reached.
+    /// Whether the app server refused the pushes; otherwise it could not be reached.
     pub refused: bool,
     /// In words, for the log.
     pub why: String,
@@ -44,12 +39,12 @@ pub struct Gone {
 pub struct History {
     /// Refusals in a row.
     pub refusals: u32,
-    /// Since when transport has failed; by the clock on the wall, like the next.
+    /// Since when transport has failed; by the wall clock, like the next.
     pub since: Option<Millis>,
     pub last: Millis,
-    /// For how long, as far as gaps count.
+    /// For how long transport has failed, as far as gaps count.
     pub failed_for: Millis,
-    /// The last by the clock that never steps, if it was since the engine was made: a gap is no longer than by that.
+    /// The last failure by the monotonic clock, if it was since the engine was made: a gap is no longer than by this clock.
     last_mono: Option<Millis>,
 }
 
@@ -58,18 +53,18 @@ pub type Histories = BTreeMap<Rc<str>, History>;
 
 /// The failures of all registrations.
 pub struct Failures {
-    protocol: Protocol,
+    policy: &'static Policy,
     max_errors: u32,
     users: LruCache<Rc<str>, Histories>,
 }
 
 impl History {
-    /// As it was written.
+    /// Makes a history from what the store has.
     pub fn new(refusals: u32, since: Option<Millis>, last: Millis, failed_for: Millis) -> Self {
         History { refusals, since, last, failed_for, last_mono: None }
     }
 
-    /// Transport has failed once more: for how long now.
+    /// Counts a transport failure and returns for how long transport has failed.
     fn failed(&mut self, now: Moment) -> Millis {
         match self.since {
             None => (self.since, self.failed_for) = (Some(now.wall), 0),
@@ -85,78 +80,75 @@ impl History {
 }
 
 impl Failures {
-    pub fn new(protocol: Protocol, max_errors: u32) -> Self {
-        Failures { protocol, max_errors, users: LruCache::new(USERS) }
+    pub fn new(policy: &'static Policy, max_errors: u32) -> Self {
+        Failures { policy, max_errors, users: LruCache::new(USERS) }
     }
 
-    /// Of a registration.
+    /// Returns the failures of a registration.
     pub fn of(&self, user: &str, identifier: &str) -> Option<&History> {
         self.users.peek(user)?.get(identifier)
     }
 
-    /// Of a user's registrations.
+    /// Returns the failures of a user's registrations.
     pub fn of_user(&self, user: &str) -> Option<&Histories> {
         self.users.peek(user)
     }
 
-    /// Counts an error; gives the registration if it has to go.
+    /// Counts an error that came for a push to `device` at `app_server`. Returns the registration if it has to go.
     pub fn count(
         &mut self,
         now: Moment,
         user: &Rc<str>,
-        registration: &Registration,
+        device: &Rc<str>,
+        app_server: &str,
         error: StanzaError,
     ) -> Option<Gone> {
-        let device = &registration.identifier;
         let history = self.users.get_or_insert_mut(user.clone(), Histories::new).entry(device.clone()).or_default();
         let StanzaError { kind, condition, text, .. } = error;
         let (refused, text) = (!error.is_of_transport(), text.unwrap_or("no text"));
-        let why = match self.protocol {
-            Protocol::Push if !refused => {
-                debug!("Push for {user} to {device} failed on its way ({kind}/{condition}, {text})");
-                if history.failed(now) < TRANSPORT_PATIENCE {
-                    return None;
-                }
-                let days = TRANSPORT_PATIENCE / DAY;
-                format!("no push has reached it on {days} days, the last error was {kind}/{condition}: {text}")
+        let Policy { tells_refusals, patience, .. } = *self.policy;
+        let why = if !tells_refusals {
+            history.refusals = history.refusals.saturating_add(1);
+            let failures = history.refusals;
+            debug!(
+                "Push for {user} to {device} at {app_server} failed ({kind}/{condition}, {text}): {failures} in a row"
+            );
+            if history.failed(now) < patience {
+                return None;
             }
-            Protocol::Push => {
-                history.since = None;
-                history.refusals = history.refusals.saturating_add(1);
-                let (refusals, max) = (history.refusals, self.max_errors);
-                debug!(
-                    "Push for {user} to {device} was refused ({kind}/{condition}, {text}): {refusals} of {max} in a row"
-                );
-                if refusals < max {
-                    return None;
-                }
-                format!("it refused {refusals} pushes in a row, the last with {kind}/{condition}: {text}")
+            let hours = patience / HOUR;
+            format!(
+                "all pushes to {app_server} have failed for {hours} hours, {failures} in a row, the last with \
+                 {kind}/{condition}: {text}"
+            )
+        } else if refused {
+            history.since = None;
+            history.refusals = history.refusals.saturating_add(1);
+            let (refusals, max) = (history.refusals, self.max_errors);
+            debug!(
+                "Push for {user} to {device} was refused ({kind}/{condition}, {text}): {refusals} of {max} in a row"
+            );
+            if refusals < max {
+                return None;
             }
-            Protocol::Push2 => {
-                history.refusals = history.refusals.saturating_add(1);
-                let (failures, service) = (history.refusals, registration.jid());
-                debug!(
-                    "Push for {user} to {device} at {service} failed ({kind}/{condition}, {text}): {failures} in a row"
-                );
-                if history.failed(now) < SERVICE_PATIENCE {
-                    return None;
-                }
-                let hours = SERVICE_PATIENCE / HOUR;
-                format!(
-                    "all pushes to {service} have failed for {hours} hours, {failures} in a row, the last with \
-                     {kind}/{condition}: {text}"
-                )
+            format!("it refused {refusals} pushes in a row, the last with {kind}/{condition}: {text}")
+        } else {
+            debug!("Push for {user} to {device} failed on its way ({kind}/{condition}, {text})");
+            if history.failed(now) < patience {
+                return None;
             }
+            let days = patience / DAY;
+            format!("no push has reached it on {days} days, the last error was {kind}/{condition}: {text}")
         };
         Some(Gone { user: user.clone(), identifier: device.clone(), refused, why })
     }
 
-    /// A push has arrived, or the registration was made anew: nothing counts that happened before. Gives whether anything did.
+    /// Forgets the failures of a registration whose push was taken, or that was enabled again. Returns whether there were any.
     pub fn forget(&mut self, user: &str, identifier: &str) -> bool {
         self.retain(user, |failed| failed != identifier)
     }
 
-    /// Forgets the failures of registrations that are no more. Gives whether there were any.
+    /// Forgets the failures of registrations that do not exist any more. Returns whether there were any.
     pub fn retain(&mut self, user: &str, exists: impl Fn(&str) -> bool) -> bool {
         let Some(histories) = self.users.peek_mut(user) else { return false };
         let before = histories.len();
@@ -168,12 +160,12 @@ impl Failures {
         after < before
     }
 
-    /// The account is no more.
+    /// Forgets a user whose account was deleted.
     pub fn forget_user(&mut self, user: &str) {
         self.users.pop(user);
     }
 
-    /// What was known of a user's registrations before the server started.
+    /// Takes the failures that were stored before the server started.
     pub fn set(&mut self, user: Rc<str>, histories: Histories) {
         if !histories.is_empty() {
             self.users.put(user, histories);

@@ -1,4 +1,4 @@
-//! From a push that leaves to a device that has been told.
+//! What becomes of a push, from the moment it leaves until its device has been told.
 //!
 //! A device has been told of a message when its app server has taken the push, not before. For each device and message:
 //!
@@ -8,11 +8,13 @@
 //!    └────────────┴───────▶ owed        it failed on its way, or its app server is away
 //! ```
 //!
-//! What is in flight or told is not pushed again ([`dedup`](crate::dedup)); what failed is unknown again, so that the next chance
-//! (hibernation, a queue given back, the archive) is not missed, and the device is [`owed`] one push, which is tried again until it
-//! is taken. When an app server is away ([`outages`]), nobody is tried there but one. Refusals are not repeated: they count
-//! ([`failures`]).
+//! A message that is in flight or told is not pushed again ([`dedup`](crate::memory::dedup)). A message whose push failed is
+//! unknown again, so that the next event (hibernation, a queue that is given back, the archive) pushes it, and the device is
+//! [`owed`] one push, which is sent again until the app server takes it. While an app server is away ([`outages`]), one push at a
+//! time tries it and all others are owed. A refused push is not sent again: refusals count ([`failures`]). In a burst, one push
+//! stands for many ([`bursts`]).
 
+pub mod bursts;
 pub mod failures;
 pub mod outages;
 pub mod owed;
@@ -24,61 +26,55 @@ use serde::{Deserialize, Serialize};
 use tracing::debug;
 
 use self::failures::{Failures, Gone};
-use self::owed::{Debt, Kind, Tries};
+use self::owed::{Debt, Tries};
 use crate::address::bare;
-use crate::calls::CallKey;
 use crate::ids::Id;
+use crate::memory::calls::CallKey;
 use crate::protocol::Protocol;
-use crate::push2::notification::Notice;
 use crate::registration::Registration;
-use crate::stanza_error::{NO_ANSWER, StanzaError};
+use crate::rules::importance::Kind;
+use crate::stanza_error::StanzaError;
 use crate::time::{Millis, Moment, SECOND};
 
-/// How long an answer may take.
-pub const ANSWER_TIMEOUT: Millis = 120 * SECOND;
-/// After how long an app server at work has answered.
+/// An app server that works has answered after this time.
 pub const LATE: Millis = SECOND;
-/// How long an error of Push 2.0 may take. Prosody tries several addresses of a server before it gives up.
-pub const ERROR_TIMEOUT: Millis = 600 * SECOND;
-/// Bytes of content that are kept while errors may come, of the newest pushes.
+/// Bytes of payloads that are kept while answers may come, those of the newest pushes.
 const CONTENT: usize = 4 * 1024 * 1024;
-/// Pushes of Push 2.0 whose errors are waited for. Of more, the oldest have arrived, as far as anybody knows.
-const UNANSWERED: usize = 50_000;
 
-/// A push that is not answered yet.
-#[derive(Clone, Debug)]
-pub struct Flight {
+/// A push in flight: it is not answered yet.
+#[derive(Debug)]
+pub struct InFlight<P: Protocol> {
     pub user: Rc<str>,
-    pub registration: Rc<Registration>,
+    pub registration: Rc<Registration<P::Asked>>,
     pub sent: Moment,
     pub kind: Kind,
-    /// Whether it was important, if it had no content: the lane that it keeps.
+    /// The lane that the push keeps if it says only that there is something: whether it is important.
     pub plain: Option<bool>,
-    /// The messages that it tells of, by their deduplication keys.
+    /// The deduplication keys of the messages that it tells of.
     pub messages: Vec<u64>,
     /// The call that it is about.
     pub call: Option<CallKey>,
-    /// How often it was tried before, if it was owed.
+    /// The earlier tries, if it was owed.
     pub tries: Option<Tries>,
-    /// Whether an app server at work would have answered it: what happens to this server now may cost it.
+    /// Whether an app server that works would have answered by now: if this server stops, the push is owed.
     pub is_late: bool,
-    /// What it was, if that can be sent again.
-    pub notice: Option<Rc<Notice>>,
+    /// What it carried, if that can be sent again.
+    pub payload: Option<P::Payload>,
 }
 
 /// What became of a push.
 #[derive(Debug)]
-pub enum Settled {
+pub enum Settled<P: Protocol> {
     Taken,
-    /// The app server does not want it: it is not sent again.
+    /// The app server does not want the push: it is not sent again.
     Refused,
-    /// It did not get there, or not just now: the device is owed another.
-    Failed(Debt),
+    /// The push did not arrive, or the app server could not take it now: the device is owed another.
+    Failed(Debt<P>),
     /// The registration has to go.
     Ends(Gone),
 }
 
-/// What is saved of a [`Flight`]: enough to know its answer.
+/// The part of an [`InFlight`] that is saved: enough to recognise its answer.
 #[derive(Serialize, Deserialize)]
 struct Saved {
     id: Id,
@@ -97,204 +93,185 @@ pub struct State {
     in_flight: Vec<Saved>,
 }
 
-/// All pushes of a host that are under way, and the failures of those before.
-pub struct Delivery {
-    protocol: Protocol,
-    in_flight: HashMap<Id, Flight>,
-    /// When each was sent, in that order; what has been answered is skipped.
+/// All pushes of a host that are in flight, and the failures of earlier ones.
+pub struct Delivery<P: Protocol> {
+    in_flight: HashMap<Id, InFlight<P>>,
+    /// When each push was sent, in that order; entries of answered pushes are skipped.
     order: VecDeque<(Millis, Id)>,
-    /// Until when those were sent of which it is known whether they are late.
+    /// Pushes that were sent until then have been checked for being late.
     known_late: Millis,
-    /// Those whose content is kept, or was, with their bytes, and the sum of these.
+    /// The pushes whose payload is kept, or was, with its bytes; and the sum of these.
     contents: VecDeque<(Id, usize)>,
     bytes: usize,
     pub failures: Failures,
 }
 
-impl Delivery {
-    /// After `max_errors` refusals in a row an XEP-0357 registration goes.
-    pub fn new(protocol: Protocol, max_errors: u32) -> Self {
+impl<P: Protocol> Delivery<P> {
+    /// `max_errors` is how many refusals in a row end a registration.
+    pub fn new(max_errors: u32) -> Self {
         Delivery {
-            protocol,
             in_flight: HashMap::new(),
             order: VecDeque::new(),
             known_late: 0,
             contents: VecDeque::new(),
             bytes: 0,
-            failures: Failures::new(protocol, max_errors),
+            failures: Failures::new(P::POLICY, max_errors),
         }
     }
 
-    /// A push leaves.
-    pub fn sent(&mut self, id: Id, flight: Flight) {
+    /// Notes a push that leaves.
+    pub fn sent(&mut self, id: Id, push: InFlight<P>) {
         self.skip_answered();
-        if self.protocol == Protocol::Push2
-            && self.order.len() >= UNANSWERED
+        if self.order.len() >= P::POLICY.max_in_flight
             && let Some((_, oldest)) = self.order.pop_front()
-            && let Some(flight) = self.in_flight.remove(&oldest)
+            && let Some(oldest) = self.in_flight.remove(&oldest)
         {
-            self.failures.forget(&flight.user, &flight.registration.identifier);
+            self.failures.forget(&oldest.user, &oldest.registration.identifier);
         }
-        self.order.push_back((flight.sent.mono, id));
-        self.in_flight.insert(id, flight);
+        self.order.push_back((push.sent.mono, id));
+        self.in_flight.insert(id, push);
     }
 
-    /// What is sent under that id, which is in flight.
-    pub fn keep(&mut self, id: Id, notice: Rc<Notice>) {
-        let Some(flight) = self.in_flight.get_mut(&id) else { return };
-        let size = notice.size();
-        flight.notice = Some(notice);
+    /// Keeps what a push in flight carries, if that can be sent again.
+    pub fn keep(&mut self, id: Id, payload: &P::Payload) {
+        let Some(size) = P::kept(payload) else { return };
+        let Some(push) = self.in_flight.get_mut(&id) else { return };
+        push.payload = Some(payload.clone());
         self.contents.push_back((id, size));
         self.bytes += size;
         while self.bytes > CONTENT
             && let Some((oldest, size)) = self.contents.pop_front()
         {
             self.bytes -= size;
-            if let Some(flight) = self.in_flight.get_mut(&oldest) {
-                flight.notice = None;
+            if let Some(push) = self.in_flight.get_mut(&oldest) {
+                push.payload = None;
             }
         }
     }
 
-    /// The last push of a kind to a device tells of another message as well, if it is still in flight.
+    /// Adds a message to the last push of a kind to a device, if that is still in flight.
     pub fn tells_also(&mut self, user: &str, identifier: &str, kind: Kind, message: u64) {
-        /// What has waited together was pushed a moment ago.
+        /// Stanzas that waited together were pushed a moment ago.
         const LOOK_BACK: usize = 64;
         for (_, id) in self.order.iter().rev().take(LOOK_BACK) {
-            let Some(flight) = self.in_flight.get_mut(id) else { continue };
-            if *flight.user == *user && *flight.registration.identifier == *identifier && flight.kind >= kind {
-                flight.messages.push(message);
+            let Some(push) = self.in_flight.get_mut(id) else { continue };
+            if *push.user == *user && *push.registration.identifier == *identifier && push.kind >= kind {
+                push.messages.push(message);
                 return;
             }
         }
     }
 
-    /// A push was taken back before it left.
-    pub fn withdrawn(&mut self, id: Id) -> Option<Flight> {
+    /// Takes out a push that was withdrawn before it left.
+    pub fn withdrawn(&mut self, id: Id) -> Option<InFlight<P>> {
         self.in_flight.remove(&id)
     }
 
-    /// Those that are not answered yet.
-    pub fn flights(&self) -> impl Iterator<Item = &Flight> {
+    /// Returns the pushes that are not answered yet.
+    pub fn in_flight(&self) -> impl ExactSizeIterator<Item = &InFlight<P>> {
         self.in_flight.values()
     }
 
-    /// Pushes that are not answered yet.
-    pub fn in_flight(&self) -> usize {
-        self.in_flight.len()
-    }
-
-    /// An answer came from `from`: the push that it answers, which is in flight no longer.
-    pub fn land(&mut self, id: Id, from: &str) -> Option<Flight> {
-        let flight = self.in_flight.get(&id)?;
-        if !self.is_from(from, flight.registration.jid()) {
-            debug!("{from} answered a push that went to {}: ignored", flight.registration.jid());
+    /// Takes out the push that an answer from `from` is for.
+    pub fn land(&mut self, id: Id, from: &str) -> Option<InFlight<P>> {
+        let to = self.in_flight.get(&id)?.registration.jid();
+        if !is_from::<P>(from, to) {
+            debug!("{from} answered a push that went to {to}: ignored");
             return None;
         }
         self.in_flight.remove(&id)
     }
 
-    /// Whether `from` speaks for the app server that a push went to. What is sent to a bare JID of Push 2.0 is answered by one
-    /// of its resources: the service may be a client like any other.
-    fn is_from(&self, from: &str, to: &str) -> bool {
-        from == to || self.protocol == Protocol::Push2 && bare(from) == to
-    }
-
-    /// The pushes that got no answer in time.
-    pub fn overdue(&mut self, now: Moment) -> Vec<(Id, Flight)> {
+    /// Takes out the pushes that got no answer in time.
+    pub fn overdue(&mut self, now: Moment) -> Vec<(Id, InFlight<P>)> {
         let mut overdue = Vec::new();
         while let Some(&(sent, id)) = self.order.front()
-            && sent + self.timeout() <= now.mono
+            && sent + P::POLICY.answer_timeout <= now.mono
         {
             self.order.pop_front();
-            overdue.extend(self.in_flight.remove(&id).map(|flight| (id, flight)));
+            overdue.extend(self.in_flight.remove(&id).map(|push| (id, push)));
         }
         overdue
     }
 
-    /// The users of pushes that are late since the last call.
+    /// Returns the users whose pushes have become late since the last call.
     pub fn late(&mut self, now: Moment) -> Vec<Rc<str>> {
         let (from, until) = (self.known_late, now.mono.saturating_sub(LATE));
         self.known_late = until.max(from);
         let newest = self.order.iter().rev().take_while(|(sent, _)| *sent > from).filter(|(sent, _)| *sent <= until);
         let mut users = Vec::new();
         for (_, id) in newest {
-            let Some(flight) = self.in_flight.get_mut(id) else { continue };
-            flight.is_late = true;
-            users.push(flight.user.clone());
+            let Some(push) = self.in_flight.get_mut(id) else { continue };
+            push.is_late = true;
+            users.push(push.user.clone());
         }
         users
     }
 
-    /// When [`late`](Delivery::late) has something to give, at the earliest.
+    /// Returns when [`late`](Delivery::late) has something to return, at the earliest.
     pub fn next_late(&self) -> Option<Millis> {
         let newest = self.order.iter().rev().take_while(|(sent, _)| *sent > self.known_late);
         newest.filter(|(_, id)| self.in_flight.contains_key(id)).last().map(|(sent, _)| sent + LATE)
     }
 
-    /// How long to wait for an answer.
-    pub fn timeout(&self) -> Millis {
-        match self.protocol {
-            Protocol::Push => ANSWER_TIMEOUT,
-            Protocol::Push2 => ERROR_TIMEOUT,
-        }
-    }
-
-    /// What it means that no answer has come.
-    pub fn silence(&self) -> Option<StanzaError<'static>> {
-        (self.protocol == Protocol::Push).then_some(NO_ANSWER)
-    }
-
-    /// What became of a push to a registration that is still there.
-    pub fn settle(&mut self, now: Moment, flight: Flight, error: Option<StanzaError>) -> Settled {
-        let (user, device) = (&flight.user, &flight.registration.identifier);
+    /// Decides what an answer, or its absence, means for a push whose registration is still there.
+    pub fn settle(&mut self, now: Moment, push: InFlight<P>, error: Option<StanzaError>) -> Settled<P> {
+        let (user, device) = (&push.user, &push.registration.identifier);
         let Some(error) = error else {
-            debug!("{} took the push for {user}", flight.registration.jid());
+            debug!("{} took the push for {user}", push.registration.jid());
             self.failures.forget(user, device);
             return Settled::Taken;
         };
-        if let Some(gone) = self.failures.count(now, user, &flight.registration, error) {
+        if let Some(gone) = self.failures.count(now, user, device, push.registration.jid(), error) {
             return Settled::Ends(gone);
         }
         if !error.is_of_transport() {
             return Settled::Refused;
         }
-        let tries = match flight.tries {
+        let tries = match push.tries {
             Some(tries) => Tries { failed: tries.failed.saturating_add(1), ..tries },
-            None => Tries { failed: 0, since: flight.sent.mono, newest: flight.sent.mono },
+            None => Tries { failed: 0, since: push.sent.mono, newest: push.sent.mono },
         };
-        let Flight { user, registration, kind, notice, call, .. } = flight;
-        Settled::Failed(Debt { user, registration, kind, notice, call, tries })
+        let InFlight { user, registration, kind, payload, call, .. } = push;
+        Settled::Failed(Debt { user, registration, kind, payload, call, tries })
     }
 
-    /// When [`overdue`](Delivery::overdue) has something to give, at the earliest.
+    /// Returns when [`overdue`](Delivery::overdue) has something to return, at the earliest.
     pub fn next_due(&mut self) -> Option<Millis> {
         self.skip_answered();
-        self.order.front().map(|(sent, _)| sent + self.timeout())
+        self.order.front().map(|(sent, _)| sent + P::POLICY.answer_timeout)
     }
 
-    /// The account is no more, and what was sent for it concerns nobody.
+    /// Forgets the pushes of a user whose account was deleted.
     pub fn forget(&mut self, user: &str) {
-        self.in_flight.retain(|_, flight| *flight.user != *user);
+        self.in_flight.retain(|_, push| *push.user != *user);
         self.failures.forget_user(user);
     }
 
-    /// What has to survive a reload.
+    /// Returns the state that survives a reload.
     pub fn save(&self) -> State {
         let in_flight = self.order.iter().filter_map(|(_, id)| {
-            let Flight { user, registration, sent, kind, plain, messages, .. } = self.in_flight.get(id)?.clone();
-            let (identifier, jid) = (registration.identifier.clone(), registration.jid().into());
-            Some(Saved { id: *id, user, identifier, jid, sent, kind, plain, messages })
+            let push = self.in_flight.get(id)?;
+            Some(Saved {
+                id: *id,
+                user: push.user.clone(),
+                identifier: push.registration.identifier.clone(),
+                jid: push.registration.jid().into(),
+                sent: push.sent,
+                kind: push.kind,
+                plain: push.plain,
+                messages: push.messages.clone(),
+            })
         });
         State { in_flight: in_flight.collect() }
     }
 
-    /// Takes what [`save`](Delivery::save) gave.
+    /// Restores what [`save`](Delivery::save) returned.
     pub fn restore(&mut self, state: State) {
         for Saved { id, user, identifier, jid, sent, kind, plain, messages } in state.in_flight {
-            let registration = Rc::new(Registration::new(&identifier, &jid, None, None, 0));
+            let registration = Rc::new(Registration::new(&identifier, &jid, P::Asked::default(), 0));
             self.order.push_back((sent.mono, id));
-            self.in_flight.insert(id, Flight { plain, messages, ..Flight::new(user, registration, sent, kind) });
+            self.in_flight.insert(id, InFlight { plain, messages, ..InFlight::new(user, registration, sent, kind) });
         }
     }
 
@@ -305,9 +282,9 @@ impl Delivery {
     }
 }
 
-impl Flight {
-    pub fn new(user: Rc<str>, registration: Rc<Registration>, sent: Moment, kind: Kind) -> Self {
-        Flight {
+impl<P: Protocol> InFlight<P> {
+    pub fn new(user: Rc<str>, registration: Rc<Registration<P::Asked>>, sent: Moment, kind: Kind) -> Self {
+        InFlight {
             user,
             registration,
             sent,
@@ -317,7 +294,12 @@ impl Flight {
             call: None,
             tries: None,
             is_late: false,
-            notice: None,
+            payload: None,
         }
     }
+}
+
+/// Whether `from` speaks for the app server that a push went to.
+fn is_from<P: Protocol>(from: &str, to: &str) -> bool {
+    from == to || P::POLICY.answers_from_resources && bare(from) == to
 }

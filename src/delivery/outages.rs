@@ -1,8 +1,8 @@
 //! App servers that are away.
 //!
-//! An outage is an app server's, not a device's: after some failures in a row nobody is tried there but one device by the schedule
-//! of what is owed; when its push is taken, the app server is back. So it is for one that has not answered anything for a while,
-//! before the first push has waited long enough to be given up.
+//! An outage belongs to an app server, not to a device. After some failures in a row only one device at a time tries the app server,
+//! by the schedule of owed pushes; when its push is taken, the app server is back. The same holds for an app server that has not
+//! answered anything for a while, before its first push has timed out.
 
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
@@ -10,25 +10,24 @@ use std::rc::Rc;
 
 use lru::LruCache;
 
-use super::ANSWER_TIMEOUT;
 use super::owed::delay;
-use crate::protocol::Protocol;
+use crate::protocol::Policy;
 use crate::stanza_error::{Condition, NO_ANSWER};
 use crate::time::{Millis, Moment, SECOND};
 
-/// Failures in a row after which an app server is taken for being away.
+/// Failures in a row after which an app server counts as away.
 const FAILURES: u32 = 10;
-/// So many devices among them, where it was the app server itself that said it could not take a push: it may mean one device.
+/// Devices that must be among them if the app server itself said that it could not take the pushes: it may mean one device only.
 const DEVICES: usize = 3;
-/// After so many pushes without any answer
+/// An app server counts as away after so many pushes without any answer
 const UNANSWERED: u32 = 10;
-/// and so long it is taken for being away as well.
+/// and so much time.
 const SILENCE: Millis = 20 * SECOND;
-/// A push service that says nothing of what it takes is back when it has not said anything against one for so long.
+/// A push service that does not answer what it takes is back when no error has come for so long.
 const NO_OBJECTION: Millis = 60 * SECOND;
-/// A push that was tried and has had no answer for so long is lost: it was taken back, or its account is no more.
-const LOST: Millis = 2 * ANSWER_TIMEOUT;
-/// App servers that are remembered; the one to which nothing was sent for longest is forgotten first.
+/// A push that tried an app server and has had no answer for so long is lost: it was withdrawn, or its account was deleted.
+const LOST: Millis = 240 * SECOND;
+/// App servers that are remembered; the one that was pushed to least recently is forgotten first.
 const APP_SERVERS: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
 
 /// What is known of an app server.
@@ -37,46 +36,46 @@ pub struct AppServer {
     /// Failures in a row.
     pub failures: u32,
     pub last_error: Option<Condition>,
-    /// The last of them, by the clock that never steps.
+    /// The last failure, by the monotonic clock.
     failed_at: Millis,
-    /// Since when it is away, by the clock on the wall.
+    /// Since when it is away, by the wall clock.
     pub away_since: Option<Millis>,
-    /// Whose pushes it could not take, as it said itself; none counts where the failure was before it.
+    /// The devices whose pushes it could not take, as it said itself.
     devices: HashSet<Rc<str>>,
     has_failed_before_it: bool,
-    /// Pushes since it answered last, and when the first of them left.
+    /// Pushes since its last answer, and when the first of them left.
     unanswered: u32,
     unanswered_since: Millis,
     probes: u32,
-    /// When somebody is tried, and when somebody was whose answer is waited for; by the clock that never steps.
+    /// When a push may try it next, and when the push left that tries it now; by the monotonic clock.
     due: Millis,
     tried: Option<Millis>,
 }
 
-/// What an answer tells of an app server.
+/// How an answer changes what is known of an app server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
     None,
     /// It is away from now on.
     Away,
-    /// It is back, and was away since then.
+    /// It is back. It was away since this time.
     Back(Millis),
 }
 
 /// All app servers to which something was sent of late, by JID.
 pub struct Outages {
-    protocol: Protocol,
+    policy: &'static Policy,
     servers: LruCache<String, AppServer>,
 }
 
 impl Outages {
-    pub fn new(protocol: Protocol) -> Self {
-        Outages { protocol, servers: LruCache::new(APP_SERVERS) }
+    pub fn new(policy: &'static Policy) -> Self {
+        Outages { policy, servers: LruCache::new(APP_SERVERS) }
     }
 
-    /// A push leaves.
+    /// Notes a push that leaves.
     pub fn sent(&mut self, now: Moment, jid: &str) {
-        if self.protocol == Protocol::Push2 {
+        if !self.policy.answers {
             return;
         }
         let server = self.of(jid);
@@ -86,7 +85,7 @@ impl Outages {
         server.unanswered = server.unanswered.saturating_add(1);
     }
 
-    /// A push of `device`, sent at `sent`, failed on its way; `by_itself` if the app server said that it could not take it.
+    /// Notes that a push to `device`, sent at `sent`, failed. `by_itself` says that the app server itself could not take it.
     pub fn failed(
         &mut self,
         now: Moment,
@@ -109,7 +108,7 @@ impl Outages {
             server.devices.insert(device.clone());
         }
         if server.away_since.is_some() {
-            // Others that fail left before.
+            // Other pushes that fail left earlier.
             if server.tried.is_some_and(|tried| sent >= tried) {
                 server.probes = server.probes.saturating_add(1);
                 (server.tried, server.due) = (None, now.mono + delay(server.probes));
@@ -122,7 +121,7 @@ impl Outages {
         server.goes(now)
     }
 
-    /// The server has started, and something is owed there: nobody knows whether it is there.
+    /// Treats an app server as away: this server has started, a push is owed there, and it is not known whether it can be reached.
     pub fn is_unknown(&mut self, now: Moment, jid: &str) {
         let server = self.of(jid);
         if server.away_since.is_none() {
@@ -130,7 +129,7 @@ impl Outages {
         }
     }
 
-    /// An app server has answered.
+    /// Notes that an app server has answered.
     pub fn answered(&mut self, jid: &str) -> News {
         let Some(server) = self.servers.peek_mut(jid) else { return News::None };
         let away_since = server.away_since;
@@ -138,7 +137,7 @@ impl Outages {
         away_since.map_or(News::None, News::Back)
     }
 
-    /// Nothing was said against a push that left at `sent`, which tells of the time since then, if nothing has failed later.
+    /// Notes that no error came for a push that left at `sent`. This tells that the app server worked, unless a push failed later.
     pub fn said_nothing(&mut self, jid: &str, sent: Millis) {
         if let Some(server) = self.servers.peek_mut(jid)
             && server.away_since.is_none()
@@ -148,7 +147,7 @@ impl Outages {
         }
     }
 
-    /// Whether an app server is away, and nobody is to be tried there now; and whether that is news.
+    /// Returns whether an app server is away and not to be tried now, and whether that is news.
     pub fn is_away(&mut self, now: Moment, jid: &str) -> (bool, News) {
         let Some(server) = self.servers.peek_mut(jid) else { return (false, News::None) };
         if server.away_since.is_none() {
@@ -166,12 +165,12 @@ impl Outages {
         (!may_try, News::None)
     }
 
-    /// Whether an app server is away, whoever may be tried there.
+    /// Whether an app server is away, even if it may be tried.
     pub fn is_known_away(&self, jid: &str) -> bool {
         self.servers.peek(jid).is_some_and(|server| server.away_since.is_some())
     }
 
-    /// App servers that are away where somebody may be tried now; each is tried by whoever asks.
+    /// Returns the app servers that are away and may be tried now. The caller tries each.
     pub fn due(&mut self, now: Millis) -> Vec<String> {
         let away = self.servers.iter_mut().filter(|(_, server)| server.away_since.is_some());
         let due = away.filter(|(_, server)| server.may_try(now));
@@ -182,16 +181,16 @@ impl Outages {
         .collect()
     }
 
-    /// Nobody was there to be tried: whoever comes next is.
+    /// No push was there to try the app server: the next one does.
     pub fn not_tried(&mut self, jid: &str) {
         if let Some(server) = self.servers.peek_mut(jid) {
             server.tried = None;
         }
     }
 
-    /// Push services that have said nothing against the push that was tried there.
+    /// Returns the push services that sent no error for the push that tried them.
     pub fn unopposed(&self, now: Millis) -> Vec<String> {
-        if self.protocol == Protocol::Push {
+        if self.policy.answers {
             return Vec::new();
         }
         let tried = |server: &AppServer| server.away_since.and(server.tried);
@@ -203,18 +202,18 @@ impl Outages {
             .collect()
     }
 
-    /// When [`due`](Outages::due) has something to give to whom `is_waited_for`, or [`unopposed`](Outages::unopposed) has.
+    /// Returns when [`due`](Outages::due) has an app server for which `is_waited_for` holds, or [`unopposed`](Outages::unopposed) has one.
     pub fn next_due(&self, is_waited_for: impl Fn(&str) -> bool) -> Option<Millis> {
         let away = self.servers.iter().filter(|(_, server)| server.away_since.is_some());
-        let due = away.filter_map(|(jid, server)| match (server.tried, self.protocol) {
-            (Some(tried), Protocol::Push2) => Some(tried + NO_OBJECTION),
-            (Some(tried), Protocol::Push) => is_waited_for(jid).then_some(tried + LOST),
+        let due = away.filter_map(|(jid, server)| match (server.tried, self.policy.answers) {
+            (Some(tried), false) => Some(tried + NO_OBJECTION),
+            (Some(tried), true) => is_waited_for(jid).then_some(tried + LOST),
             (None, _) => is_waited_for(jid).then_some(server.due),
         });
         due.min()
     }
 
-    /// Those that have failed since they answered last.
+    /// Returns the app servers that have failed since their last answer.
     pub fn failing(&self) -> impl Iterator<Item = (&str, &AppServer)> {
         self.servers
             .iter()

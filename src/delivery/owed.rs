@@ -1,79 +1,47 @@
-//! What devices are owed: for each device and kind one push, which failed on its way or was not tried while its app server was
-//! away.
+//! Owed pushes: one for each device and kind, whose push failed on its way or was not tried while the app server was away.
 //!
-//! It is sent again later and later, and then every ten minutes, until it is taken, or the client is back, or the registration
-//! ends. A call is sent again for half a minute: who has not heard of it then has missed it.
+//! An owed push is sent again at growing intervals and then every ten minutes, until the app server takes it, the client comes
+//! back, or the registration ends. A call is sent again for half a minute only: after that it has been missed.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
-use serde::{Deserialize, Serialize};
-
-use crate::calls::CallKey;
-use crate::importance::Importance;
-use crate::push2::notification::Notice;
+use crate::memory::calls::CallKey;
+use crate::protocol::Protocol;
 use crate::registration::Registration;
+use crate::rules::importance::Kind;
 use crate::time::{Millis, SECOND};
 
-/// How long after the first failure.
+/// The time from the first failure to the next try.
 const FIRST: Millis = 4 * SECOND;
-/// Each time twice as long, so often.
+/// How often the time doubles.
 const DOUBLINGS: u32 = 8;
-/// And then.
+/// The time between tries after that.
 const REST: Millis = 600 * SECOND;
-/// How long a call is sent again.
+/// For how long a call is sent again.
 const CALL: Millis = 30 * SECOND;
-/// Bytes of content that wait, for all devices; of more a push says only that there is something.
+/// Bytes of payloads that wait, for all devices; beyond them a push says only that there is something.
 const BYTES: usize = 4 * 1024 * 1024;
 
-/// What a push is about; a greater one tells of the lesser.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    Silent,
-    Important,
-    Call,
-}
-
-impl Kind {
-    pub const ALL: [Kind; 3] = [Kind::Silent, Kind::Important, Kind::Call];
-
-    pub fn new(importance: Importance) -> Kind {
-        match importance {
-            Importance::Urgent => Kind::Call,
-            Importance::Important => Kind::Important,
-            Importance::Low | Importance::None | Importance::CallEnds => Kind::Silent,
-        }
-    }
-
-    /// What a push of this kind without content is worth.
-    pub fn importance(self) -> Importance {
-        match self {
-            Kind::Call | Kind::Important => Importance::Important,
-            Kind::Silent => Importance::Low,
-        }
-    }
-}
-
-/// How often a push that is owed was tried before, and since when it is owed.
+/// The earlier tries of an owed push.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tries {
     pub failed: u32,
-    /// By the clock that never steps, like the next.
+    /// Since when it is owed, by the monotonic clock, like the next.
     pub since: Millis,
-    /// When the newest message came that the device has to hear of.
+    /// When the newest message came that the device has not been told of.
     pub newest: Millis,
 }
 
 /// A push that is owed.
 #[derive(Clone, Debug)]
-pub struct Debt {
+pub struct Debt<P: Protocol> {
     pub user: Rc<str>,
-    pub registration: Rc<Registration>,
+    pub registration: Rc<Registration<P::Asked>>,
     pub kind: Kind,
-    /// What it was, of Push 2.0, where that is still known.
-    pub notice: Option<Rc<Notice>>,
+    /// What it carried, where that can be sent again and is still known.
+    pub payload: Option<P::Payload>,
     /// The call that it is about.
     pub call: Option<CallKey>,
     pub tries: Tries,
@@ -82,41 +50,45 @@ pub struct Debt {
 /// User, registration, kind.
 type Key = (Rc<str>, Rc<str>, Kind);
 
-/// What one user's devices are owed, by registration and kind.
-type Debts = BTreeMap<(Rc<str>, Kind), (Debt, Option<Millis>)>;
+/// The pushes that one user's devices are owed, by registration and kind, and when each is due.
+type Debts<P> = BTreeMap<(Rc<str>, Kind), (Debt<P>, Option<Millis>)>;
 
-/// What waits for one app server: kind, user, registration.
+/// The pushes that wait for one app server: kind, user, registration.
 type Parked = BTreeSet<(Reverse<Kind>, Rc<str>, Rc<str>)>;
 
-/// Everything that is owed.
-#[derive(Default)]
-pub struct Owed {
-    /// By user, so that one user's cost nobody else; each with when it is sent again, or nothing if it waits for its app server.
-    users: HashMap<Rc<str>, Debts>,
+/// All owed pushes of a host.
+pub struct Owed<P: Protocol> {
+    /// By user, so that no user pays for another. Without a due time a push waits for its app server.
+    users: HashMap<Rc<str>, Debts<P>>,
     due: BTreeSet<(Millis, Key)>,
-    /// What waits for each app server, the most important first.
+    /// The pushes that wait for each app server, the most important first.
     parked: HashMap<Box<str>, Parked>,
     len: usize,
     bytes: usize,
 }
 
-/// How long after the failure of a push that had failed so often before.
+/// Returns how long after its failure a push is sent again that had failed so often before.
 pub fn delay(failed: u32) -> Millis {
     if failed < DOUBLINGS { FIRST << failed } else { REST }
 }
 
-impl Owed {
-    /// A push failed, or is not tried: with `parked` it waits until [`unpark`](Owed::unpark). Gives after how long it is sent again,
-    /// or nothing if it waits or is too late.
-    pub fn put(&mut self, now: Millis, mut debt: Debt, parked: bool) -> Option<Millis> {
+impl<P: Protocol> Default for Owed<P> {
+    fn default() -> Self {
+        Owed { users: HashMap::new(), due: BTreeSet::new(), parked: HashMap::new(), len: 0, bytes: 0 }
+    }
+}
+
+impl<P: Protocol> Owed<P> {
+    /// Owes a push that failed or is not tried. With `parked` it waits for [`unpark`](Owed::unpark). Returns after how long it is sent
+    /// again; `None` if it waits, or comes too late.
+    pub fn put(&mut self, now: Millis, mut debt: Debt<P>, parked: bool) -> Option<Millis> {
         if debt.kind == Kind::Call && (parked || now + delay(debt.tries.failed) > debt.tries.since + CALL) {
             return None;
         }
         let mut due = (!parked).then(|| now + delay(debt.tries.failed));
         if let Some((before, was_due)) = self.remove(&key(&debt)) {
             // Two messages are one push, which says only that there is something.
-            let is_same = |notice: &Rc<Notice>| before.notice.as_ref().is_some_and(|other| Rc::ptr_eq(notice, other));
-            debt.notice = debt.notice.filter(is_same);
+            debt.payload = debt.payload.filter(|payload| before.payload.as_ref() == Some(payload));
             debt.tries.since = debt.tries.since.min(before.tries.since);
             debt.tries.newest = debt.tries.newest.max(before.tries.newest);
             if before.tries.failed > debt.tries.failed {
@@ -128,8 +100,8 @@ impl Owed {
         due.map(|due| due.saturating_sub(now))
     }
 
-    /// Those that are due by `until`, the most important first, out of what is owed: each is sent, and put again if it fails.
-    pub fn due(&mut self, until: Millis) -> Vec<Debt> {
+    /// Takes out the pushes that are due by `until`, the most important first. Each is sent, and put again if it fails.
+    pub fn due(&mut self, until: Millis) -> Vec<Debt<P>> {
         let mut due = Vec::new();
         while let Some((at, key)) = self.due.first().cloned()
             && at <= until
@@ -140,13 +112,13 @@ impl Owed {
         due
     }
 
-    /// When [`due`](Owed::due) has something to give.
+    /// Returns when [`due`](Owed::due) has something to return.
     pub fn next_due(&self) -> Option<Millis> {
         self.due.first().map(|(due, _)| *due)
     }
 
-    /// A device has been told by a push of a kind that left at `sent`: it needs no lesser one for what came before. Gives whether
-    /// anything was owed.
+    /// Drops what a device needs no more, since it was told by a push of a kind that left at `sent`: pushes of that kind or a lesser
+    /// one for earlier messages. Returns whether there were any.
     pub fn told(&mut self, user: &Rc<str>, identifier: &Rc<str>, kind: Kind, sent: Millis) -> bool {
         let debts = self.users.get(user);
         let is_told = |kind: &Kind| {
@@ -160,12 +132,12 @@ impl Owed {
         !told.is_empty()
     }
 
-    /// The client of a device is back: it needs no push. Gives whether anything was owed.
+    /// Drops all pushes to a device whose client is back. Returns whether there were any.
     pub fn drop_for(&mut self, user: &Rc<str>, identifier: &Rc<str>) -> bool {
         self.told(user, identifier, Kind::Call, Millis::MAX)
     }
 
-    /// Drops what is owed to those of a user's registrations that `exists` does not know. Gives whether anything was.
+    /// Drops the pushes to a user's registrations that `exists` does not know. Returns whether there were any.
     pub fn retain(&mut self, user: &str, exists: impl Fn(&str) -> bool) -> bool {
         let of_user = self.users.get_key_value(user);
         let gone =
@@ -180,7 +152,7 @@ impl Owed {
         !gone.is_empty()
     }
 
-    /// What waits for an app server is sent: what is most important first, `rate` a second.
+    /// Makes the pushes that wait for an app server due: the most important first, `rate` a second. Returns how many.
     pub fn unpark(&mut self, now: Millis, app_server: &str, rate: u32) -> usize {
         let parked = self.parked.remove(app_server).unwrap_or_default();
         let count = parked.len();
@@ -197,9 +169,9 @@ impl Owed {
         count
     }
 
-    /// One of those that wait for an app server, to find out whether it is back: the most important of those that were tried
-    /// least. It may be one device alone that the app server cannot reach.
-    pub fn probe(&mut self, app_server: &str) -> Option<Debt> {
+    /// Takes out one push that waits for an app server, to find out whether it is back: the most important of those that were tried
+    /// least often, since the app server may fail to reach one device only.
+    pub fn probe(&mut self, app_server: &str) -> Option<Debt<P>> {
         let failed =
             |user: &Rc<str>, key: &(Rc<str>, Kind)| self.users.get(user)?.get(key).map(|(debt, _)| debt.tries.failed);
         let parked = self.parked.get(app_server)?.iter();
@@ -208,12 +180,12 @@ impl Owed {
         self.remove(&(user, device, kind)).map(|(debt, _)| debt)
     }
 
-    /// Pushes that wait for an app server.
+    /// Returns how many pushes wait for an app server.
     pub fn parked_at(&self, app_server: &str) -> usize {
         self.parked.get(app_server).map_or(0, BTreeSet::len)
     }
 
-    /// How many pushes are owed.
+    /// Returns how many pushes are owed.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -222,19 +194,19 @@ impl Owed {
         self.len == 0
     }
 
-    /// Everything that is owed.
-    pub fn iter(&self) -> impl Iterator<Item = &Debt> {
+    /// Returns all owed pushes.
+    pub fn iter(&self) -> impl Iterator<Item = &Debt<P>> {
         self.users.values().flat_map(|debts| debts.values().map(|(debt, _)| debt))
     }
 
-    /// What a user's devices are owed.
-    pub fn of_user(&self, user: &str) -> impl Iterator<Item = &Debt> {
+    /// Returns the pushes that a user's devices are owed.
+    pub fn of_user(&self, user: &str) -> impl Iterator<Item = &Debt<P>> {
         self.users.get(user).into_iter().flat_map(|debts| debts.values().map(|(debt, _)| debt))
     }
 
-    fn insert(&mut self, mut debt: Debt, due: Option<Millis>) {
+    fn insert(&mut self, mut debt: Debt<P>, due: Option<Millis>) {
         if self.bytes + size(&debt) > BYTES {
-            debt.notice = None;
+            debt.payload = None;
         }
         self.bytes += size(&debt);
         self.len += 1;
@@ -251,7 +223,7 @@ impl Owed {
         self.users.entry(user.clone()).or_default().insert((device.clone(), *kind), (debt, due));
     }
 
-    fn remove(&mut self, key @ (user, device, kind): &Key) -> Option<(Debt, Option<Millis>)> {
+    fn remove(&mut self, key @ (user, device, kind): &Key) -> Option<(Debt<P>, Option<Millis>)> {
         let debts = self.users.get_mut(user)?;
         let (debt, due) = debts.remove(&(device.clone(), *kind))?;
         if debts.is_empty() {
@@ -277,31 +249,34 @@ impl Owed {
     }
 }
 
-fn key(debt: &Debt) -> Key {
+fn key<P: Protocol>(debt: &Debt<P>) -> Key {
     (debt.user.clone(), debt.registration.identifier.clone(), debt.kind)
 }
 
-fn size(debt: &Debt) -> usize {
-    debt.notice.as_ref().map_or(0, |notice| notice.size())
+fn size<P: Protocol>(debt: &Debt<P>) -> usize {
+    debt.payload.as_ref().and_then(P::kept).unwrap_or(0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::xep0357::Xep0357;
+    use crate::xep0357::asked;
 
-    fn debt(device: &str, kind: Kind, failed: u32) -> Debt {
-        let registration = Registration::new(&format!("push.example<{device}"), "push.example", Some(device), None, 1);
+    fn debt(device: &str, kind: Kind, failed: u32) -> Debt<Xep0357> {
+        let registration =
+            asked::registration(&format!("push.example<{device}"), "push.example", Some(device), None, 1);
         Debt {
             user: "romeo".into(),
             registration: registration.into(),
             kind,
-            notice: None,
+            payload: None,
             call: None,
             tries: Tries { failed, since: 0, newest: 1 },
         }
     }
 
-    fn nodes(debts: &[Debt]) -> Vec<(&str, Kind)> {
+    fn nodes(debts: &[Debt<Xep0357>]) -> Vec<(&str, Kind)> {
         debts.iter().map(|debt| (debt.registration.node().unwrap_or(""), debt.kind)).collect()
     }
 
@@ -313,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_device_is_owed_one_push_of_a_kind() {
-        let mut owed = Owed::default();
+        let mut owed = Owed::<Xep0357>::default();
         for kind in [Kind::Silent, Kind::Important, Kind::Important] {
             assert_eq!(owed.put(0, debt("a", kind, 0), false), Some(4 * SECOND));
         }
@@ -325,7 +300,7 @@ mod tests {
 
     #[test]
     fn what_has_failed_often_does_not_begin_anew_with_the_next_message() {
-        let mut owed = Owed::default();
+        let mut owed = Owed::<Xep0357>::default();
         assert_eq!(owed.put(0, debt("a", Kind::Important, 5), false), Some(128 * SECOND));
         assert_eq!(owed.put(8 * SECOND, debt("a", Kind::Important, 0), false), Some(120 * SECOND));
         assert_eq!(owed.due(128 * SECOND)[0].tries.failed, 5);
@@ -333,7 +308,7 @@ mod tests {
 
     #[test]
     fn a_call_is_owed_for_half_a_minute() {
-        let mut owed = Owed::default();
+        let mut owed = Owed::<Xep0357>::default();
         assert_eq!(owed.put(0, debt("a", Kind::Call, 0), false), Some(4 * SECOND));
         assert_eq!(owed.put(4 * SECOND, debt("b", Kind::Call, 1), false), Some(8 * SECOND));
         assert_eq!(owed.put(12 * SECOND, debt("c", Kind::Call, 2), false), Some(16 * SECOND));
@@ -344,7 +319,7 @@ mod tests {
 
     #[test]
     fn what_waits_for_an_app_server_leaves_in_order_and_not_at_once() {
-        let mut owed = Owed::default();
+        let mut owed = Owed::<Xep0357>::default();
         for (device, kind) in [("a", Kind::Silent), ("b", Kind::Important), ("c", Kind::Silent), ("d", Kind::Important)]
         {
             assert_eq!(owed.put(0, debt(device, kind, 0), true), None);
@@ -362,7 +337,7 @@ mod tests {
     fn a_push_that_is_taken_tells_of_what_is_less() {
         let (user, device) = ("romeo".into(), "push.example<a".into());
         for (taken, left) in [(Kind::Silent, 1), (Kind::Important, 0), (Kind::Call, 0)] {
-            let mut owed = Owed::default();
+            let mut owed = Owed::<Xep0357>::default();
             owed.put(0, debt("a", Kind::Silent, 0), false);
             owed.put(0, debt("a", Kind::Important, 0), true);
             assert!(!owed.told(&user, &device, taken, 0), "it left before");
@@ -373,7 +348,7 @@ mod tests {
 
     #[test]
     fn nothing_is_owed_to_a_registration_that_is_no_more() {
-        let mut owed = Owed::default();
+        let mut owed = Owed::<Xep0357>::default();
         for device in ["a", "b"] {
             owed.put(0, debt(device, Kind::Silent, 0), device == "a");
         }

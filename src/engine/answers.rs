@@ -1,45 +1,47 @@
-//! What comes of pushes: answers, and time that passes without one; and what waits to be sent.
+//! The outcome of pushes: answers, and time that passes without one. And the pushes that were held or owed and leave later.
 
 use std::rc::Rc;
 
 use lru::LruCache;
 use tracing::{debug, info};
 
+use super::Engine;
 use super::durable::DELAY;
-use super::{Answered, Content, Engine, Held, State, Verdict};
-use crate::coalesce::{Lane, Released};
+use super::types::{Answered, Leaving, State, Verdict};
+use crate::delivery::bursts::{Lane, Released};
 use crate::delivery::failures::Gone;
 use crate::delivery::outages::News;
-use crate::delivery::owed::{Debt, Kind};
-use crate::delivery::{Flight, Settled};
+use crate::delivery::owed::Debt;
+use crate::delivery::{InFlight, Settled};
 use crate::ids::{Id, parse};
-use crate::journal::{Answer, Cause, Decision, Outcome};
+use crate::memory::journal::{Answer, Cause, Decision, Outcome};
 use crate::protocol::Protocol;
-use crate::push2::notification::{Notice, Priority};
 use crate::reason::Reason;
-use crate::registration::{Devices, Registration};
+use crate::registration::devices::Devices;
+use crate::registration::{Asked, Registration};
+use crate::rules::importance::Kind;
 use crate::stanza_error::{NO_ANSWER, StanzaError};
 use crate::time::{DAY, HOUR, Millis, Moment, SECOND};
 
-impl Engine {
-    /// A handler of another module kept the push back.
+impl<P: Protocol> Engine<P> {
+    /// Withdraws a push that a handler of another module blocked.
     pub fn withdraw(&mut self, id: &str) {
         if let Some(id) = parse(id)
-            && let Some(flight) = self.delivery.withdrawn(id)
+            && let Some(push) = self.delivery.withdrawn(id)
         {
             self.stats.suppressed(Reason::Blocked);
-            self.journal.withdrawn(&flight.user, id);
+            self.journal.withdrawn(&push.user, id);
         }
     }
 
-    /// An answer came to the host: an IQ of type result or error, or with Push 2.0 a message of type error.
+    /// Takes an answer that came to the host: an IQ of type result or error, or with Push 2.0 a message of type error.
     pub fn on_answer(&mut self, now: Moment, id: &str, from: Option<&str>, error: Option<StanzaError>) -> Answered {
         let id = parse(id);
-        let flight = id.zip(from).and_then(|(id, from)| self.delivery.land(id, from));
-        let Some((id, flight)) = id.zip(flight) else { return Answered { verdict: Verdict::Stranger, refusals: None } };
-        let (user, device) = (flight.user.clone(), flight.registration.identifier.clone());
+        let push = id.zip(from).and_then(|(id, from)| self.delivery.land(id, from));
+        let Some((id, push)) = id.zip(push) else { return Answered { verdict: Verdict::Stranger, refusals: None } };
+        let (user, device) = (push.user.clone(), push.registration.identifier.clone());
         let before = self.refusals(&user, &device);
-        let verdict = self.landed(now, id, flight, error, false).map_or(Verdict::Stays, Verdict::Goes);
+        let verdict = self.landed(now, id, push, error, false).map_or(Verdict::Stays, Verdict::Goes);
         let refusals = self.refusals(&user, &device);
         Answered { verdict, refusals: (refusals != before).then_some((device, refusals)) }
     }
@@ -48,36 +50,37 @@ impl Engine {
         self.delivery.failures.of(user, identifier).map_or(0, |history| history.refusals)
     }
 
-    /// Time has passed: the registrations that have to go because no answer came.
+    /// Notes that time has passed. Returns the registrations that have to go because no answer came.
     pub fn on_timer(&mut self, now: Moment) -> Vec<Gone> {
-        let (overdue, silence) = (self.delivery.overdue(now), self.delivery.silence());
+        let overdue = self.delivery.overdue(now);
         self.look_for_late(now);
-        overdue.into_iter().filter_map(|(id, flight)| self.landed(now, id, flight, silence, true)).collect()
+        let silence = P::POLICY.answers.then_some(NO_ANSWER);
+        overdue.into_iter().filter_map(|(id, push)| self.landed(now, id, push, silence, true)).collect()
     }
 
-    /// What became of a push is known; gives the registration if it has to go.
+    /// Settles a push that was answered, or was not in time. Returns the registration if it has to go.
     fn landed(
         &mut self,
         now: Moment,
         id: Id,
-        flight: Flight,
+        push: InFlight<P>,
         error: Option<StanzaError>,
         is_silence: bool,
     ) -> Option<Gone> {
-        let (user, registration) = (flight.user.clone(), flight.registration.clone());
+        let (user, registration) = (push.user.clone(), push.registration.clone());
         let device = &registration.identifier;
-        if let Some(important) = flight.plain {
+        if let Some(important) = push.plain {
             let lane = Lane { user: user.clone(), identifier: device.clone(), important };
             self.lanes.landed(now.mono, &lane, id);
         }
         let known = self.users.peek(&user).map(|devices| devices.get(device).cloned());
-        // Nobody is owed anything whose registration is no more, or was made anew since.
+        // No push is owed to a registration that ended, or was enabled again since.
         let is_current = match &known {
-            Some(Some(device)) => device.made.get() <= flight.sent.mono,
+            Some(Some(device)) => device.made.get() <= push.sent.mono,
             Some(None) => false,
             None => true,
         };
-        let after = now.mono.saturating_sub(flight.sent.mono);
+        let after = now.mono.saturating_sub(push.sent.mono);
         let failed = error.is_some_and(|error| error.is_of_transport());
         let answer = match error {
             Some(error) => Answer::Error(after, error.known_condition(), is_current && failed),
@@ -86,14 +89,14 @@ impl Engine {
         };
         self.journal.answered(&user, id, answer);
         self.stats.answered(answer);
-        self.hear_of(now, &flight, error, is_silence);
+        self.hear_of(now, &push, error, is_silence);
         if failed {
-            self.pushed.forget(&user, device, &flight.messages);
+            self.pushed.forget(&user, device, &push.messages);
         }
-        let was_owed = !failed && self.owed.told(&user, device, flight.kind, flight.sent.mono);
+        let was_owed = !failed && self.owed.told(&user, device, push.kind, push.sent.mono);
         if was_owed
-            || flight.is_late
-            || flight.tries.is_some()
+            || push.is_late
+            || push.tries.is_some()
             || error.is_some()
             || self.delivery.failures.of(&user, device).is_some()
         {
@@ -108,7 +111,7 @@ impl Engine {
             );
             return None;
         }
-        match self.delivery.settle(now, flight, error) {
+        match self.delivery.settle(now, push, error) {
             Settled::Taken | Settled::Refused => None,
             Settled::Ends(gone) => Some(gone),
             Settled::Failed(debt) => {
@@ -118,18 +121,18 @@ impl Engine {
         }
     }
 
-    /// What an answer, or its absence, tells of an app server.
-    fn hear_of(&mut self, now: Moment, flight: &Flight, error: Option<StanzaError>, is_silence: bool) {
-        let (jid, device) = (flight.registration.jid(), &flight.registration.identifier);
+    /// Notes what an answer, or its absence, tells of an app server.
+    fn hear_of(&mut self, now: Moment, push: &InFlight<P>, error: Option<StanzaError>, is_silence: bool) {
+        let (jid, device) = (push.registration.jid(), &push.registration.identifier);
         let failure = error.filter(|error| error.is_of_transport());
         let news = match failure {
             Some(error) => {
                 let by_itself = !error.made_here;
-                self.outages.failed(now, jid, flight.sent.mono, device, error.known_condition(), by_itself)
+                self.outages.failed(now, jid, push.sent.mono, device, error.known_condition(), by_itself)
             }
             // What left long ago tells nothing of an outage that began since.
             None if is_silence => {
-                self.outages.said_nothing(jid, flight.sent.mono);
+                self.outages.said_nothing(jid, push.sent.mono);
                 News::None
             }
             None => self.outages.answered(jid),
@@ -141,7 +144,7 @@ impl Engine {
         }
     }
 
-    /// Whether an app server is away, and nobody is to be tried there now.
+    /// Whether an app server is away and not to be tried now.
     pub(super) fn is_away(&mut self, now: Moment, jid: &str) -> bool {
         let (is_away, news) = self.outages.is_away(now, jid);
         if news == News::Away {
@@ -159,21 +162,21 @@ impl Engine {
         self.changed_at(jid);
     }
 
-    /// What is on its way to an app server is owed from now on, or is so no longer.
+    /// Marks the users of pushes in flight to an app server as changed: these pushes become owed, or are so no longer.
     fn changed_at(&mut self, jid: &str) {
-        let waits = |flight: &&Flight| flight.registration.jid() == jid;
-        self.unwritten.extend(self.delivery.flights().filter(waits).map(|flight| flight.user.clone()));
+        let waits = |push: &&InFlight<P>| push.registration.jid() == jid;
+        self.unwritten.extend(self.delivery.in_flight().filter(waits).map(|push| push.user.clone()));
     }
 
     fn came_back(&mut self, now: Moment, jid: &str, since: Millis) {
-        let owed = self.owed.unpark(now.mono, jid, self.config.owed_per_second);
+        let owed = self.owed.unpark(now.mono, jid, self.server.config.owed_per_second);
         let away = duration(now.wall.saturating_sub(since));
         self.changed_at(jid);
         info!("App server {jid} is back after {away}: pushes that are owed there leave now, {owed} in all");
     }
 
-    /// A push failed on its way: the device is owed another.
-    fn put_off(&mut self, now: Moment, debt: Debt) {
+    /// Owes a device another push in the place of one that failed.
+    fn put_off(&mut self, now: Moment, debt: Debt<P>) {
         let (user, device) = (debt.user.clone(), debt.registration.identifier.clone());
         if debt.call.is_some_and(|call| self.calls.is_over(&user, &device, call)) {
             debug!("The push for {user} to {device} is not sent again: the call is over");
@@ -187,11 +190,11 @@ impl Engine {
         }
     }
 
-    /// The pushes that were held, or are owed, and may leave now.
-    pub fn release(&mut self, now: Moment) -> Vec<Held> {
+    /// Returns the pushes that were held or owed and may leave now.
+    pub fn release(&mut self, now: Moment) -> Vec<Leaving<P>> {
         let mut leaving = self.release_held(now, now.mono);
         for debt in self.owed.due(now.mono) {
-            // One of those that are due finds out that it is away.
+            // The first push that is due may find out that the app server is away.
             if self.is_away(now, debt.registration.jid()) {
                 self.owed.put(now.mono, debt, true);
             } else {
@@ -216,12 +219,12 @@ impl Engine {
         leaving
     }
 
-    /// All pushes that are held.
-    pub fn release_all(&mut self, now: Moment) -> Vec<Held> {
+    /// Returns all held pushes.
+    pub fn release_all(&mut self, now: Moment) -> Vec<Leaving<P>> {
         self.release_held(now, Millis::MAX)
     }
 
-    fn release_held(&mut self, now: Moment, until: Millis) -> Vec<Held> {
+    fn release_held(&mut self, now: Moment, until: Millis) -> Vec<Leaving<P>> {
         let mut leaving = Vec::new();
         for Released { lane, registration, messages } in self.lanes.release(now.mono, until) {
             let Some(registration) = current(&self.users, &lane.user, registration) else { continue };
@@ -232,59 +235,60 @@ impl Engine {
                 continue;
             }
             debug!("A push for {user} to {} was held and leaves now", lane.identifier);
-            let flight = Flight { messages, ..Flight::new(user, registration, now, kind) };
-            leaving.push(self.send_plain(flight, Some(lane), Cause::Released, None));
+            let in_flight = InFlight { messages, ..InFlight::new(user, registration, now, kind) };
+            leaving.push(self.send_plain(in_flight, Some(lane), Cause::Released, None));
         }
         leaving
     }
 
-    /// Sends what is owed, if the registration is still there and the call is not over.
-    fn send_again(&mut self, now: Moment, debt: Debt) -> Option<Held> {
-        let Debt { user, registration, kind, notice, call, tries } = debt;
+    /// Sends an owed push, if its registration is still there and its call is not over.
+    fn send_again(&mut self, now: Moment, debt: Debt<P>) -> Option<Leaving<P>> {
+        let Debt { user, registration, kind, payload, call, tries } = debt;
         let registration = current(&self.users, &user, registration)?;
         if call.is_some_and(|call| self.calls.is_over(&user, &registration.identifier, call)) {
             debug!("A push for {user} to {} is not sent again: the call is over", registration.identifier);
             return None;
         }
         debug!("A push for {user} to {} is owed and sent again", registration.identifier);
-        let flight = Flight { call, tries: Some(tries), ..Flight::new(user, registration, now, kind) };
+        let in_flight = InFlight { call, tries: Some(tries), ..InFlight::new(user, registration, now, kind) };
         self.stats.sent_again();
-        self.changed(&flight.user);
-        Some(self.send_plain(flight, None, Cause::Again, notice))
+        self.changed(&in_flight.user);
+        Some(self.send_plain(in_flight, None, Cause::Again, payload))
     }
 
-    /// Sends a push that says only that there is something, unless what it said before is still known.
-    fn send_plain(&mut self, flight: Flight, lane: Option<Lane>, cause: Cause, notice: Option<Rc<Notice>>) -> Held {
-        let (now, user, device) = (flight.sent, flight.user.clone(), flight.registration.identifier.clone());
-        let importance = flight.kind.importance();
+    /// Sends a push with its former payload, if that was kept, or a plain one.
+    fn send_plain(
+        &mut self,
+        in_flight: InFlight<P>,
+        lane: Option<Lane>,
+        cause: Cause,
+        payload: Option<P::Payload>,
+    ) -> Leaving<P> {
+        let (now, user, device) = (in_flight.sent, in_flight.user.clone(), in_flight.registration.identifier.clone());
+        let importance = in_flight.kind.importance();
         let important = importance.is_important();
-        let content = match self.protocol {
-            Protocol::Push => self.plain(&flight.registration, important),
-            Protocol::Push2 => {
-                let priority = if flight.kind == Kind::Call { Priority::High } else { Priority::new(importance) };
-                Content::Notice(notice.unwrap_or_else(|| Notice::empty(priority).into()))
-            }
-        };
-        let push = self.send(flight, lane, content);
+        let plain = || self.protocol.plain(&self.server, &in_flight.registration, in_flight.kind);
+        let payload = payload.unwrap_or_else(plain);
+        let push = self.send(in_flight, lane, payload);
         if cause == Cause::Released {
             self.stats.sent(importance);
         }
         let outcome = Outcome::Sent(push.id, None);
         self.journal.add(&user, Decision { at: now.wall, cause, word: None, device, outcome });
-        Held { user, push, important }
+        Leaving { user, push, important }
     }
 
-    /// Milliseconds until [`on_timer`](Engine::on_timer) or [`release`](Engine::release) have something to do; none
-    /// while nothing is in flight or held.
+    /// Returns the time until [`on_timer`](Engine::on_timer) or [`release`](Engine::release) has something to do; `None` while nothing
+    /// is in flight, held or owed.
     pub fn timer(&mut self, now: Moment) -> Option<Millis> {
-        let late = self.delivery.silence().and(self.delivery.next_late());
+        let late = self.delivery.next_late().filter(|_| P::POLICY.answers);
         let next =
             [self.delivery.next_due(), late].into_iter().flatten().min().map(|next| next.saturating_sub(now.mono));
         [next, self.next_release(now)].into_iter().flatten().min()
     }
 
-    /// Milliseconds until a push that is held, or put off, may leave; none while none is. Sooner than [`timer`](Engine::timer) said
-    /// before, where an event has held or freed one.
+    /// Returns the time until a held or owed push may leave; `None` while there is none. It may be sooner than
+    /// [`timer`](Engine::timer) said before, if an event has held or freed a push.
     pub fn next_release(&self, now: Moment) -> Option<Millis> {
         let probe = self.outages.next_due(|app_server| self.owed.parked_at(app_server) > 0);
         let write = (!self.unwritten.is_empty()).then_some(now.mono + DELAY);
@@ -292,7 +296,7 @@ impl Engine {
         next.into_iter().flatten().min().map(|next| next.saturating_sub(now.mono))
     }
 
-    /// What has to survive a reload. The engine is of no more use.
+    /// Returns the state that survives a reload. The engine is of no use afterwards.
     pub fn save(&mut self) -> State {
         let devices = self.users.iter().flat_map(|(user, devices)| devices.iter().map(move |device| (user, device)));
         let successes =
@@ -304,20 +308,24 @@ impl Engine {
         }
     }
 
-    /// Takes what [`save`](Engine::save) gave, when nothing has happened yet.
+    /// Restores what [`save`](Engine::save) returned, before any event.
     pub fn restore(&mut self, state: State) {
         self.successes = state.successes.into_iter().map(|(user, device, at)| ((user, device), at)).collect();
         self.delivery.restore(state.delivery);
         self.pushed.restore(state.pushed);
-        // What is under way is not sent beside it.
-        for flight in self.delivery.flights() {
-            self.owed.drop_for(&flight.user, &flight.registration.identifier);
+        // A push in flight is not owed as well.
+        for push in self.delivery.in_flight() {
+            self.owed.drop_for(&push.user, &push.registration.identifier);
         }
     }
 }
 
-/// The registration as it is now, as far as memory tells; nothing if it is no more.
-fn current(users: &LruCache<Rc<str>, Devices>, user: &str, registration: Rc<Registration>) -> Option<Rc<Registration>> {
+/// Returns the registration as it is now, as far as it is in memory; `None` if it ended.
+fn current<A: Asked>(
+    users: &LruCache<Rc<str>, Devices<A>>,
+    user: &str,
+    registration: Rc<Registration<A>>,
+) -> Option<Rc<Registration<A>>> {
     match users.peek(user) {
         Some(devices) => devices.get(&registration.identifier).cloned(),
         None => Some(registration),

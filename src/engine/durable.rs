@@ -1,67 +1,68 @@
-//! What survives the server, whatever ends it: what devices are owed, and failures so far. The shim keeps it in a store of ours.
+//! The state that survives the server, however it ends: owed pushes and failures. The shim keeps it in a store of its own.
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use super::Engine;
-use crate::delivery::Flight;
+use crate::delivery::InFlight;
 use crate::delivery::failures::History;
-use crate::delivery::owed::{Debt, Kind, Tries};
+use crate::delivery::owed::{Debt, Tries};
+use crate::protocol::Protocol;
+use crate::rules::importance::Kind;
 use crate::time::{Millis, Moment, SECOND};
 
-/// How long a change waits to be written, and others with it.
+/// How long a change waits for others before it is written.
 pub(super) const DELAY: Millis = SECOND;
 
-/// Of one device.
+/// The durable state of one device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    /// What kind of push it is owed, the greatest of them. A call is over when the server is back.
+    /// The greatest kind of push that it is owed. Calls are left out: they are over when the server is back.
     pub owed: Option<Kind>,
     pub failures: History,
 }
 
-/// Of one user's devices, by identifier.
+/// The durable state of one user's devices, by identifier.
 pub type Records = BTreeMap<Rc<str>, Record>;
 
-impl Engine {
-    /// Something of a user's is not as it was written.
+impl<P: Protocol> Engine<P> {
+    /// Marks the durable state of a user as changed.
     pub(super) fn changed(&mut self, user: &Rc<str>) {
         self.unwritten.insert(user.clone());
     }
 
-    /// Pushes that an app server at work would have answered by now are owed, whatever ends the server. A push service of Push 2.0
-    /// never answers.
+    /// Looks for pushes that an app server that works would have answered by now: they are owed if the server stops. Not for
+    /// protocols in which app servers do not answer.
     pub(super) fn look_for_late(&mut self, now: Moment) {
-        if self.delivery.silence().is_some() {
+        if P::POLICY.answers {
             let late = self.delivery.late(now);
             self.unwritten.extend(late);
         }
     }
 
-    /// The server stops: what is late by now is owed as well.
+    /// Returns the last changes before the server stops: late pushes are owed as well.
     pub fn last_unwritten(&mut self, now: Moment) -> Vec<(Rc<str>, Records)> {
         self.look_for_late(now);
         self.unwritten()
     }
 
-    /// Users whose records are not as they were written, with what is to be written; nothing of a user means that nothing is left
-    /// to know of him.
+    /// Returns the users whose state has changed, with the state to write; an empty one if nothing is left to store.
     pub fn unwritten(&mut self) -> Vec<(Rc<str>, Records)> {
         let users = std::mem::take(&mut self.unwritten);
-        // What is tried once more is owed until it is taken, where that is told, and so is what is on its way to an app server that
-        // is away.
-        let is_told_of = self.delivery.silence().is_some();
-        let mut tried: HashMap<&str, Vec<&Flight>> = HashMap::new();
-        for flight in self.delivery.flights().filter(|flight| users.contains(&flight.user)) {
-            let is_retried = is_told_of && (flight.tries.is_some() || flight.is_late);
-            if is_retried || self.outages.is_known_away(flight.registration.jid()) {
-                tried.entry(&flight.user).or_default().push(flight);
+        // A push that is sent again is owed until the app server takes it, if it answers; and so is a push in flight to an app
+        // server that is away.
+        let is_told_of = P::POLICY.answers;
+        let mut tried: HashMap<&str, Vec<&InFlight<P>>> = HashMap::new();
+        for push in self.delivery.in_flight().filter(|push| users.contains(&push.user)) {
+            let is_retried = is_told_of && (push.tries.is_some() || push.is_late);
+            if is_retried || self.outages.is_known_away(push.registration.jid()) {
+                tried.entry(&push.user).or_default().push(push);
             }
         }
         let records = |user: &Rc<str>| {
             let mut records = Records::new();
             let owed = self.owed.of_user(user).map(|debt| (&debt.registration, debt.kind));
-            let tried = tried.get(&**user).into_iter().flatten().map(|flight| (&flight.registration, flight.kind));
+            let tried = tried.get(&**user).into_iter().flatten().map(|push| (&push.registration, push.kind));
             for (registration, kind) in owed.chain(tried).filter(|(_, kind)| *kind != Kind::Call) {
                 let owed = &mut records.entry(registration.identifier.clone()).or_default().owed;
                 *owed = (*owed).max(Some(kind));
@@ -74,14 +75,13 @@ impl Engine {
         users.iter().map(|user| (user.clone(), records(user))).collect()
     }
 
-    /// Takes what was written of a user, whose registrations are loaded. Nobody knows yet whether an app server is there: one
-    /// device finds out.
+    /// Takes the stored state of a user whose registrations are loaded. One push at a time finds out whether an app server is there.
     pub fn recall(&mut self, now: Moment, user: &str, records: Records) {
         let Ok((user, devices)) = self.devices(user) else { return };
         let mut histories = BTreeMap::new();
         for (identifier, Record { owed, failures }) in records {
             let Some(registration) = devices.get(&identifier) else {
-                // It ended, and the server before that was written.
+                // The registration ended, and the server stopped before that was written.
                 self.changed(&user);
                 continue;
             };
@@ -94,7 +94,7 @@ impl Engine {
                 self.outages.is_unknown(now, registration.jid());
                 let tries = Tries { failed: 0, since: now.mono, newest: now.mono };
                 let (user, registration) = (user.clone(), registration.clone());
-                self.owed.put(now.mono, Debt { user, registration, kind, notice: None, call: None, tries }, true);
+                self.owed.put(now.mono, Debt { user, registration, kind, payload: None, call: None, tries }, true);
             }
         }
         self.delivery.failures.set(user, histories);

@@ -1,31 +1,36 @@
-//! What happens to a user, and whom of his devices it concerns.
+//! The events of a user, and which devices each of them concerns.
 
 use std::rc::Rc;
 
-use super::{Done, Engine, Event, NotLoaded, Pushes, Queued};
+use super::Engine;
+use super::types::{Done, NotLoaded, Pushes, Queued};
 use crate::address::is_account;
-use crate::delivery::owed::Kind;
-use crate::facts::{AT_CLIENT, BODY, CALL, CALL_ENDS, ENCRYPTED, ERROR, Message, PROCEED, Word};
-use crate::holders::Holders;
-use crate::importance::Importance;
-use crate::journal::Cause;
+use crate::context::Event;
+use crate::memory::journal::Cause;
+use crate::protocol::Protocol;
 use crate::reason::Reason;
-use crate::registration::{Devices, Registration};
-use crate::time::Millis;
+use crate::registration::Registration;
+use crate::registration::devices::Devices;
+use crate::registration::holders::Holders;
+use crate::rules::facts::Message;
+use crate::rules::importance::{Importance, Kind};
 
-impl Engine {
-    /// No session took the message: all the user's devices are woken.
-    pub fn on_offline(&mut self, event: Event, message: &Message) -> Result<Pushes, NotLoaded> {
+impl<P: Protocol> Engine<P> {
+    /// Handles a message that no session took: all the user's devices are woken.
+    pub fn on_offline(&mut self, event: Event, message: &Message) -> Result<Pushes<P>, NotLoaded> {
         let (user, devices) = self.devices(event.user)?;
-        let occasion = self.occasion(event, Cause::Offline, Some(message), devices.is_disabled);
-        Ok(self.push(&occasion, user, devices.iter()))
+        let context = self.context(event, Cause::Offline, Some(message), devices.is_disabled);
+        Ok(self.push(&context, user, devices.iter()))
     }
 
-    /// A message to `to` was archived for the user, or is on its way to or from him and is about a call, or asks him for a
-    /// subscription. Of one that the user sent, to whomever, no device needs to hear.
-    /// Devices with a session that answers, or that hibernates, hear of a message there; only a call goes to them at once,
-    /// since their connection may be dead. Whoever ends the call: a device that rang for it hears so at once, unless it is
-    /// `sender`, the one whose client says so, or its client is in use.
+    /// Handles a message to `to` that was archived for the user, that is about a call and on its way to or from the user, or that
+    /// asks for a subscription.
+    ///
+    /// - A message that the user sent wakes no device.
+    /// - A device with a session that answers or hibernates gets the message there. Only a call is pushed to it at once, since its
+    ///   connection may be dead.
+    /// - The end of a call is pushed at once to each device that rang, except `sender`, whose client ended the call, and devices
+    ///   whose client is in use.
     pub fn on_addressed(
         &mut self,
         event: Event,
@@ -33,16 +38,16 @@ impl Engine {
         message: &Message,
         holders: Holders,
         sender: Option<&str>,
-    ) -> Result<Pushes, NotLoaded> {
+    ) -> Result<Pushes<P>, NotLoaded> {
         let user = event.user;
-        let is_incoming = to.is_some_and(|to| is_account(to, user, &self.host)) && !self.is_own(user, message);
-        let ends_call = self.worth(self.marked(user, message)) == Ok(Importance::CallEnds);
+        let is_incoming = to.is_some_and(|to| is_account(to, user, &self.server.host)) && !self.is_own(user, message);
+        let ends_call = self.protocol.worth(self.marked(user, message)) == Ok(Importance::CallEnds);
         if !is_incoming && !ends_call {
             return Ok(Pushes::default());
         }
         let (name, devices) = self.devices(user)?;
-        let occasion = self.occasion(event, Cause::Addressed, Some(message), devices.is_disabled);
-        let is_urgent = occasion.importance() == Importance::Urgent;
+        let context = self.context(event, Cause::Addressed, Some(message), devices.is_disabled);
+        let is_urgent = context.importance() == Importance::Urgent;
         let mut woken = Vec::new();
         for device in devices.iter() {
             let identifier = &device.identifier;
@@ -53,17 +58,17 @@ impl Engine {
             };
             match reason {
                 None => woken.push(device),
-                Some(reason) => self.not_sent(&occasion, &name, device, reason),
+                Some(reason) => self.not_sent(&context, &name, device, reason),
             }
         }
-        Ok(self.push(&occasion, name, woken.into_iter()))
+        Ok(self.push(&context, name, woken.into_iter()))
     }
 
-    /// Why a device need not be told that a call is over, which it knows from now on.
+    /// Returns why a device need not be told of the end of a call, and notes that it knows of it.
     fn unheard_end(
         &mut self,
         user: &str,
-        device: &Registration,
+        device: &Registration<P::Asked>,
         message: &Message,
         holders: &Holders,
         sender: Option<&str>,
@@ -81,33 +86,18 @@ impl Engine {
         Some(reason)
     }
 
-    /// What to know a stanza by that is in no archive, and may be met again. Some senders give all their messages one id:
-    /// the text tells these apart.
-    pub fn name(&self, from: Option<&str>, id: &str, text: Option<&str>) -> String {
-        self.pushed.name(&(from, id, text))
+    /// Returns a deduplication key for a stanza that is not archived. It includes the text, because some senders give all their
+    /// messages the same id.
+    pub fn dedup_key(&self, from: Option<&str>, id: &str, text: Option<&str>) -> String {
+        self.pushed.make_key(&(from, id, text))
     }
 
-    /// How long a stanza that waits for a client that does not answer may wait for others, so that one push does for
-    /// all of them. In milliseconds.
-    pub fn queue_delay(word: Word) -> Millis {
-        if word & (CALL | CALL_ENDS | PROCEED) != 0 { 0 } else { 1000 }
-    }
-
-    /// Whether a message that the user sends tells that he is there: `<grace>` counts from then.
-    pub fn is_activity(word: Word) -> bool {
-        word & (BODY | ENCRYPTED | AT_CLIENT) != 0 && word & ERROR == 0
-    }
-
-    /// How many stanzas may wait in the queue of a session before its device is woken to take them, if there is room for
-    /// `size`: with more the session cannot be resumed. `woken_at` is how many it was woken for before, since it was there.
-    pub fn queue_alarm(size: u32, woken_at: Option<u32>) -> u32 {
-        woken_at.map_or((u64::from(size) * 4).div_ceil(5) as u32, |woken_at| woken_at.saturating_mul(2)).max(1)
-    }
-
-    /// A stanza waits in the stream-management queue of a session that holds the registration `identifier`. Of those
-    /// that have waited together at most one important and one unimportant are pushed; `done` has what was pushed of
-    /// them so far. A call goes to every device, its end to every device that rang. While another session that holds the
-    /// registration answers, nothing that waits for this one is pushed to it.
+    /// Handles a stanza that waits in the stream-management queue of a session that holds the registration `identifier`.
+    ///
+    /// - Of the stanzas that waited together, at most one important and one unimportant stanza are pushed; `done` says which kinds
+    ///   have been.
+    /// - A call is pushed to every device, its end to every device that rang.
+    /// - While another session that holds the registration answers, nothing is pushed to it.
     pub fn on_queued(
         &mut self,
         event: Event,
@@ -115,19 +105,19 @@ impl Engine {
         done: Done,
         message: &Message,
         holders: Holders,
-    ) -> Result<Queued, NotLoaded> {
+    ) -> Result<Queued<P>, NotLoaded> {
         let (user, devices) = self.devices(event.user)?;
-        let occasion = self.occasion(event, Cause::Queued, Some(message), devices.is_disabled);
-        let importance = occasion.importance();
+        let context = self.context(event, Cause::Queued, Some(message), devices.is_disabled);
+        let importance = context.importance();
         let important = importance.is_important();
         let Some(own) = devices.get(identifier) else {
             return Ok(Queued { pushes: Pushes::default(), alerted: false, done });
         };
         let is_in_use = holders.answer(identifier);
-        let alerted = important && !is_in_use && self.wish(&occasion, own).is_ok();
+        let alerted = important && !is_in_use && self.plan(&context, own).is_ok();
         if done.has(important) && !importance.is_call() {
             self.note(event.user, own, message, Kind::new(importance));
-            self.not_sent(&occasion, &user, own, Reason::WaitedTogether);
+            self.not_sent(&context, &user, own, Reason::WaitedTogether);
             return Ok(Queued { pushes: Pushes::default(), alerted, done });
         }
         let mut concerned = Vec::new();
@@ -145,16 +135,16 @@ impl Engine {
             };
             match reason {
                 None => concerned.push(device),
-                Some(reason) => self.not_sent(&occasion, &user, device, reason),
+                Some(reason) => self.not_sent(&context, &user, device, reason),
             }
         }
-        let pushes = self.push(&occasion, user, concerned.into_iter());
+        let pushes = self.push(&context, user, concerned.into_iter());
         let is_told = !pushes.list.is_empty() || pushes.held;
         let done = if is_told { done.with(important) } else { done };
         Ok(Queued { pushes, alerted, done })
     }
 
-    /// A session that holds the registration is there: a push that was held for it says nothing any more.
+    /// Notes that a session that holds the registration is there again: held and owed pushes are dropped.
     pub fn on_resumed(&mut self, user: &str, identifier: &str) {
         let (user, identifier) = (user.into(), identifier.into());
         self.lanes.drop_held(&user, &identifier);
@@ -163,24 +153,24 @@ impl Engine {
         }
     }
 
-    /// Devices are to be woken, all or those given, though there is no stanza: `cause` says why. Unless somebody has asked for it,
-    /// a client that answers is left in peace.
+    /// Wakes devices, all of the user's or those given, without a stanza; `cause` says why. Unless an administrator or a module
+    /// asked for it, a device whose client answers is not woken.
     pub fn on_ping(
         &mut self,
         event: Event,
-        given: Option<Vec<Registration>>,
+        given: Option<Vec<Registration<P::Asked>>>,
         cause: Cause,
         holders: Holders,
-    ) -> Result<Pushes, NotLoaded> {
+    ) -> Result<Pushes<P>, NotLoaded> {
         let (user, known) = self.devices(event.user)?;
-        let occasion = self.occasion(event, cause, None, known.is_disabled);
+        let context = self.context(event, cause, None, known.is_disabled);
         let devices = given.map_or(known, |given| Devices::new(given, usize::MAX));
         let is_asked_for = matches!(cause, Cause::Ping | Cause::Test);
-        let is_back = |device: &&Rc<Registration>| !is_asked_for && holders.answer(&device.identifier);
+        let is_back = |device: &&Rc<Registration<P::Asked>>| !is_asked_for && holders.answer(&device.identifier);
         let (back, woken): (Vec<_>, Vec<_>) = devices.iter().partition(is_back);
         for device in back {
-            self.not_sent(&occasion, &user, device, Reason::HasSession);
+            self.not_sent(&context, &user, device, Reason::HasSession);
         }
-        Ok(self.push(&occasion, user, woken.into_iter()))
+        Ok(self.push(&context, user, woken.into_iter()))
     }
 }

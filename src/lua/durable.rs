@@ -1,17 +1,36 @@
-//! What survives the server, as tables that any store of Prosody takes.
+//! The state that survives the server or a reload, as tables that any store of Prosody takes.
 
 use mlua::prelude::*;
 
+use super::host::{Host, method, moment};
+use super::protocol::LuaProtocol;
+use super::value::Text;
 use crate::delivery::failures::History;
-use crate::delivery::owed::Kind;
 use crate::engine::durable::{Record, Records};
+use crate::rules::importance::Kind;
 use crate::time::Millis;
 
 /// Kinds of pushes by their names in the store.
 const KINDS: [(&str, Kind); 2] = [("silent", Kind::Silent), ("important", Kind::Important)];
 
-/// For each user a table of what is to be stored; an empty one where nothing is left.
-pub fn tables(lua: &Lua, users: Vec<(std::rc::Rc<str>, Records)>) -> LuaResult<LuaTable> {
+pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) {
+    method(methods, "unwritten", |lua, host, ()| tables(lua, host.engine.unwritten()));
+    method(methods, "last_unwritten", |lua, host, (wall, mono): (f64, f64)| {
+        tables(lua, host.engine.last_unwritten(moment(wall, mono)))
+    });
+    method(methods, "recall", |_, host, (wall, mono, user, records): (f64, f64, Text, LuaTable)| {
+        host.engine.recall(moment(wall, mono), &user, read(&records));
+        Ok(())
+    });
+    method(methods, "save", |_, host, ()| serde_json::to_string(&host.engine.save()).map_err(LuaError::external));
+    method(methods, "restore", |_, host, saved: Text| {
+        host.engine.restore(serde_json::from_str(&saved).map_err(LuaError::external)?);
+        Ok(())
+    });
+}
+
+/// Writes for each user the table to store; an empty one if nothing is left.
+fn tables(lua: &Lua, users: Vec<(std::rc::Rc<str>, Records)>) -> LuaResult<LuaTable> {
     let all = lua.create_table_with_capacity(0, users.len())?;
     for (user, records) in users {
         let of_user = lua.create_table()?;
@@ -33,8 +52,8 @@ pub fn tables(lua: &Lua, users: Vec<(std::rc::Rc<str>, Records)>) -> LuaResult<L
     Ok(all)
 }
 
-/// What the store has of a user; what is not as we write it is nothing.
-pub fn records(stored: &LuaTable) -> Records {
+/// Reads the stored table of a user; fields of an unexpected form count as absent.
+fn read(stored: &LuaTable) -> Records {
     let record = |record: LuaTable| {
         let millis = |name: &str| record.raw_get::<f64>(name).ok().map(|seconds| (seconds * 1000.0) as Millis);
         let owed = record.raw_get::<String>("owed").unwrap_or_default();

@@ -2,25 +2,27 @@
 
 use mlua::prelude::*;
 
-use crate::config::Config;
-use crate::facts::{
-    ACTIVITY, ARCHIVED, CONTACT, FIRST_CHILDREN, LAST_CHILDREN, LONGEST_ENTRY, MENTION, MENTIONED_GROUP,
-    MENTIONED_OCCUPANT, MORE_PUSH2, MORE_TIGASE, MOST_OF_A_KIND, NICKNAME, OCCUPANT, REFLECTED, STRANGER,
+use super::host::{Host, method};
+use super::protocol::{LooksAt, LuaProtocol};
+use super::value::Text;
+use crate::limits::{FIRST_CHILDREN, LAST_CHILDREN, LONGEST_ENTRY, MOST_OF_A_KIND};
+use crate::rules::facts::{
+    ACTIVITY, ARCHIVED, CONTACT, MENTION, MENTIONED_GROUP, MENTIONED_OCCUPANT, NICKNAME, OCCUPANT, REFLECTED, STRANGER,
 };
-use crate::protocol::Protocol;
-use crate::tigase::Extensions;
-use crate::walk::{CALL_NAMESPACES, Form, IQ, Keep, MESSAGE, MESSAGE_PUSH2, PRESENCE, Rule};
+use crate::rules::walk::{CALL_NAMESPACES, Form, IQ, Keep, PRESENCE, Rule};
+
+pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) {
+    method(methods, "features", |lua, _: &mut Host<P>, extension: Option<Text>| {
+        lua.create_sequence_from(P::features(extension.as_deref()))
+    });
+    method(methods, "known", |lua, host, ()| stanzas(lua, host.engine.protocol().looks_at(host.engine.config())));
+}
 
 /// The tables for the shim's walk over a stanza, by its name, and the bits that it sets itself.
-pub fn stanzas(lua: &Lua, protocol: Protocol, config: &Config, extensions: Extensions) -> LuaResult<LuaTable> {
-    let is_extended = extensions.encrypted || extensions.filters;
-    let (message, wanted) = match protocol {
-        Protocol::Push if is_extended => (&MESSAGE, Wanted { body: true, more: MORE_TIGASE }),
-        Protocol::Push => (&MESSAGE, Wanted { body: config.with_body, more: &[] }),
-        Protocol::Push2 => (&MESSAGE_PUSH2, Wanted { body: true, more: MORE_PUSH2 }),
-    };
+fn stanzas(lua: &Lua, looks_at: LooksAt) -> LuaResult<LuaTable> {
+    let wanted = Wanted { body: looks_at.body, more: looks_at.more };
     let table = lua.create_table()?;
-    let stanzas = [("message", message), ("presence", &PRESENCE), ("iq", &IQ)];
+    let stanzas = [("message", looks_at.message), ("presence", &PRESENCE), ("iq", &IQ)];
     let stanzas = stanzas.into_iter().map(|(name, rule)| Ok((name, rule_of(lua, rule, wanted)?)));
     table.set("stanzas", lua.create_table_from(stanzas.collect::<LuaResult<Vec<_>>>()?)?)?;
     table.set("reflected", REFLECTED)?;
@@ -38,7 +40,7 @@ pub fn stanzas(lua: &Lua, protocol: Protocol, config: &Config, extensions: Exten
         table.set("nickname", NICKNAME.to_string())?;
         table.set("occupant", OCCUPANT.to_string())?;
     }
-    if protocol == Protocol::Push2 {
+    if looks_at.sessions {
         table.set("archived", ARCHIVED)?;
         table.set("activity", ACTIVITY.to_string())?;
     }
@@ -49,7 +51,7 @@ pub fn stanzas(lua: &Lua, protocol: Protocol, config: &Config, extensions: Exten
 #[derive(Clone, Copy)]
 struct Wanted {
     body: bool,
-    /// Kinds of [`crate::walk::More`].
+    /// Kinds of [`More`](crate::rules::walk::More).
     more: &'static [char],
 }
 

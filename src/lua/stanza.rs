@@ -1,30 +1,42 @@
 //! Reads and writes stanzas as Prosody's `util.stanza` has them.
 
+use minidom::Element;
 use mlua::prelude::*;
 
-use super::records::string;
-use crate::element::{Element, Node, Sink};
-use crate::facts::{FIRST_CHILDREN, LAST_CHILDREN};
+use super::value::string;
+use crate::element::{Sink, add_text, named, set_attr};
+use crate::limits::{FIRST_CHILDREN, LAST_CHILDREN};
+use crate::ns;
 
-/// What is deeper or larger in a stanza that is pushed whole is nothing that a notification could show.
+/// Limits for a stanza that is carried whole: levels, and nodes. A child that goes beyond them is left out.
 const MAX_DEPTH: usize = 64;
 const MAX_NODES: usize = 300;
 
-/// A whole stanza; of one that is too large the text, and of the other children as many as there is room for.
+/// Limits for a request of a client, and for a form in the store: levels, and nodes.
+const MAX_REQUEST_DEPTH: usize = 16;
+const MAX_REQUEST_NODES: usize = 10_000;
+
+/// Reads a whole stanza; of one that is too large the texts, and as many of the other children as there is room for.
 pub fn whole(stanza: &LuaTable) -> Option<Element> {
-    let (name, attrs) = start(stanza)?;
+    let mut whole = start(stanza, ns::CLIENT)?;
     let (mut budget, mut for_text) = (MAX_NODES, MAX_NODES);
-    let mut children = Vec::new();
     for i in looked_at(stanza.raw_len()) {
         let child: LuaValue = stanza.raw_get(i).ok()?;
         let is_text = child.as_table().is_some_and(|child| is(child, "body"));
         let budget = if is_text { &mut for_text } else { &mut budget };
         if child.is_table() && *budget > 0 {
             *budget -= 1;
-            children.extend(read(&child, MAX_DEPTH, budget).map(Node::Element));
+            if let Some(child) = read(&child, ns::CLIENT, MAX_DEPTH, budget) {
+                whole.append_child(child);
+            }
         }
     }
-    Some(Element { name, attrs, children: children.into() })
+    Some(whole)
+}
+
+/// Reads a request of a client; `None` if it is larger than any of use.
+pub fn request(element: &LuaTable) -> Option<Element> {
+    read(&LuaValue::Table(element.clone()), ns::CLIENT, MAX_REQUEST_DEPTH, &mut { MAX_REQUEST_NODES })
 }
 
 /// The places of the children of an element that are looked at.
@@ -33,59 +45,47 @@ fn looked_at(children: usize) -> impl Iterator<Item = usize> {
     (1..=children.min(FIRST_CHILDREN)).chain(last..=children)
 }
 
-/// An element as it is, or as `st.preserialize` leaves it: `name`, `attr`, and children from 1 up. Nothing if it has more
-/// than `depth` levels or than `budget` nodes.
-pub fn read(value: &LuaValue, depth: usize, budget: &mut usize) -> Option<Element> {
+/// Reads an element as it is, or as `st.preserialize` leaves it: `name`, `attr`, and children from 1 up. Where `attr` has no
+/// namespace it is `xmlns`, the parent's. Returns `None` if the element has more than `depth` levels or than `budget` nodes, or
+/// is none that XML can hold.
+pub fn read(value: &LuaValue, xmlns: &str, depth: usize, budget: &mut usize) -> Option<Element> {
     let table = value.as_table()?;
-    let (name, attrs) = start(table)?;
-    let mut children = Vec::new();
+    let mut element = start(table, xmlns)?;
+    let xmlns = element.ns();
     for i in 1..=table.raw_len() {
         *budget = budget.checked_sub(1)?;
-        children.push(match table.raw_get(i).ok()? {
-            child @ LuaValue::Table(_) => Node::Element(read(&child, depth.checked_sub(1)?, budget)?),
-            text => Node::Text(string(&text)?.into()),
-        });
+        match table.raw_get(i).ok()? {
+            child @ LuaValue::Table(_) => {
+                element.append_child(read(&child, &xmlns, depth.checked_sub(1)?, budget)?);
+            }
+            text => add_text(&mut element, &string(&text)?),
+        }
     }
-    Some(Element { name, attrs, children: children.into() })
+    Some(element)
 }
 
-type Attributes = Box<[(Box<str>, Box<str>)]>;
-
-/// Name and attributes, these in order.
-fn start(table: &LuaTable) -> Option<(Box<str>, Attributes)> {
+/// Reads name and attributes.
+fn start(table: &LuaTable, xmlns: &str) -> Option<Element> {
     let attr: Option<LuaTable> = table.raw_get("attr").ok()?;
     let mut attrs = Vec::new();
+    let mut own = None;
     for pair in attr.iter().flat_map(|attr| attr.pairs::<LuaValue, LuaValue>()) {
         let (name, value) = pair.ok()?;
-        attrs.push((string(&name)?.into(), string(&value)?.into()));
+        match (string(&name)?, string(&value)?) {
+            (name, value) if name == "xmlns" => own = Some(value),
+            attr => attrs.push(attr),
+        }
     }
-    attrs.sort();
-    Some((string(&table.raw_get("name").ok()?)?.into(), attrs.into()))
+    let mut element = named(&string(&table.raw_get("name").ok()?)?, own.as_deref().unwrap_or(xmlns))?;
+    for (name, value) in attrs {
+        set_attr(&mut element, &name, &value)?;
+    }
+    Some(element)
 }
 
-/// The elements in an element.
-pub fn children(element: &LuaTable) -> Vec<LuaTable> {
-    (1..=element.raw_len()).filter_map(|i| element.raw_get::<LuaValue>(i).ok()?.as_table().cloned()).collect()
-}
-
-/// The first one of that name and namespace.
-pub fn child(element: &LuaTable, name: &str, xmlns: &str) -> Option<LuaTable> {
-    children(element).into_iter().find(|child| is(child, name) && attribute(child, "xmlns").as_deref() == Some(xmlns))
-}
-
-pub fn is(element: &LuaTable, name: &str) -> bool {
+/// Whether an element has that name.
+fn is(element: &LuaTable, name: &str) -> bool {
     element.raw_get::<LuaString>("name").is_ok_and(|known| known == name)
-}
-
-pub fn attribute(element: &LuaTable, name: &str) -> Option<String> {
-    let attr: LuaTable = element.raw_get("attr").ok()?;
-    string(&attr.raw_get(name).ok()?)
-}
-
-/// The text in an element.
-pub fn text(element: &LuaTable) -> String {
-    let nodes = (1..=element.raw_len()).filter_map(|i| element.raw_get::<LuaValue>(i).ok());
-    nodes.filter_map(|node| string(&node)).collect()
 }
 
 /// An element that is being written.

@@ -1,31 +1,22 @@
-//! What a client asks for in `<enable>`, into the store and out of it. Records have the keys of Prosody's community modules,
-//! so that either can read what the other has written.
+//! Tigase's extensions in the records of the store. Records have the keys of Prosody's community modules, so that each side reads
+//! the records of the other.
 
 use mlua::prelude::*;
 
-use super::Normal;
-use super::records::{field, string};
-use super::stanza::{attribute, children, is, text};
-use crate::address::bare;
-use crate::ns;
-use crate::registration::{MAX_SIZE, Refusal};
+use super::value::{field, is_set, pairs, string};
+use crate::tigase::Settings;
+use crate::tigase::enable::{EncryptionRequest, Request, RoomRequest};
 use crate::tigase::encrypt::{AES_128_GCM, Aes128Gcm, Encryption, key};
 use crate::tigase::filter::{Allow, Filter, Room};
-use crate::tigase::{Extensions, Settings};
 
-/// What the record of a store has; nothing if the client asked for nothing.
+/// Reads the settings in a record; `None` if the client asked for nothing.
 pub fn settings(record: &LuaTable) -> Option<Box<Settings>> {
     let table = |key| record.raw_get::<LuaValue>(key).ok()?.as_table().cloned();
-    let muted =
-        table("muted_jids").iter().flat_map(|muted| muted.pairs::<LuaValue, LuaValue>().flatten()).collect::<Vec<_>>();
-    let rooms = table("groupchat_rules")
-        .iter()
-        .flat_map(|rooms| rooms.pairs::<LuaValue, LuaValue>().flatten())
-        .collect::<Vec<_>>();
+    let (muted, rooms) = (pairs(record, "muted_jids"), pairs(record, "groupchat_rules"));
     let settings = Settings {
         encryption: table("encryption").map(|table| encryption(&table, record)),
         filter: Filter {
-            ignore_unknown: matches!(record.raw_get("filter_unknown"), Ok(LuaValue::Boolean(true))),
+            ignore_unknown: is_set(record, "filter_unknown"),
             muted: muted.iter().filter_map(|(jid, _)| Some(string(jid)?.into())).collect(),
             rooms: rooms.iter().filter_map(|(jid, rule)| room(string(jid)?, rule.as_table()?)).collect(),
         },
@@ -54,70 +45,29 @@ fn room(jid: String, rule: &LuaTable) -> Option<Room> {
     Some(Room { jid: jid.into(), allow, nick: field(rule, "nick").map(Into::into) })
 }
 
-/// Puts what `<enable>` asks for into the record that will be stored.
-pub fn ask(
-    lua: &Lua,
-    enable: &LuaTable,
-    record: &LuaTable,
-    extensions: Extensions,
-    normal: &Normal,
-) -> LuaResult<Result<(), Refusal>> {
-    // What is asked for stays in memory and goes through every message: it is bounded like all of a registration.
-    let mut size = 0;
-    for child in children(enable) {
-        let (name, xmlns) = (field(&child, "name"), attribute(&child, "xmlns"));
-        match (name.as_deref(), xmlns.as_deref()) {
-            (Some("encrypt"), Some(ns::TIGASE_ENCRYPT)) if extensions.encrypted => {
-                if attribute(&child, "alg").as_deref() != Some(AES_128_GCM) {
-                    return Ok(Err(Refusal::UnknownAlgorithm));
-                }
-                let base64 = Some(text(&child)).filter(|base64| key(base64).is_some());
-                let Some(base64) = base64 else { return Ok(Err(Refusal::InvalidKey)) };
-                let max_size = attribute(&child, "max-size").map(|size| size.parse::<u32>());
-                let Ok(max_size) = max_size.transpose() else { return Ok(Err(Refusal::InvalidMaxSize)) };
-                let table = lua.create_table()?;
-                table.set("algorithm", AES_128_GCM)?;
-                table.set("key_base64", base64.trim())?;
-                table.set("max_size", max_size)?;
-                record.set("encryption", table)?;
-            }
-            (Some("omemo"), Some(ns::TIGASE_OMEMO)) if extensions.encrypted => {
-                record.set("omemo_device", attribute(&child, "deviceId"))?;
-            }
-            (Some("ignore-unknown"), Some(ns::TIGASE_UNKNOWN)) if extensions.filters => {
-                record.set("filter_unknown", true)?;
-            }
-            (Some("muted"), Some(ns::TIGASE_MUTED)) if extensions.filters => {
-                let table = lua.create_table()?;
-                for (jid, _) in named(&child, "item", normal) {
-                    size += jid.len();
-                    table.set(jid, true)?;
-                }
-                record.set("muted_jids", table)?;
-            }
-            (Some("groupchat"), Some(ns::TIGASE_GROUPCHAT)) if extensions.filters => {
-                let table = lua.create_table()?;
-                for (jid, room) in named(&child, "room", normal) {
-                    let (when, nick) = (attribute(&room, "allow"), attribute(&room, "nick"));
-                    size += jid.len() + [&when, &nick].into_iter().flatten().map(String::len).sum::<usize>();
-                    let rule = lua.create_table()?;
-                    rule.set("when", when)?;
-                    rule.set("nick", nick)?;
-                    table.set(jid, rule)?;
-                }
-                record.set("groupchat_rules", table)?;
-            }
-            _ => {}
-        }
-        if size > MAX_SIZE {
-            return Ok(Err(Refusal::TooLarge));
-        }
+/// Writes what a client asks for into the record that the store will have.
+pub fn write(lua: &Lua, request: Request, record: &LuaTable) -> LuaResult<()> {
+    if let Some(EncryptionRequest { key_base64, max_size }) = request.encryption {
+        let table = lua.create_table()?;
+        table.raw_set("algorithm", AES_128_GCM)?;
+        table.raw_set("key_base64", key_base64)?;
+        table.raw_set("max_size", max_size)?;
+        record.raw_set("encryption", table)?;
     }
-    Ok(Ok(()))
-}
-
-/// The children of that name, by their bare JID in normal form; those without one are nobody.
-fn named(element: &LuaTable, name: &str, normal: &Normal) -> Vec<(String, LuaTable)> {
-    let named = children(element).into_iter().filter(|child| is(child, name));
-    named.filter_map(|child| Some((bare(&normal.of(&attribute(&child, "jid")?)?).to_owned(), child))).collect()
+    record.raw_set("omemo_device", request.omemo_device)?;
+    record.raw_set("filter_unknown", request.ignore_unknown.then_some(true))?;
+    if let Some(muted) = request.muted {
+        record.raw_set("muted_jids", lua.create_table_from(muted.into_iter().map(|jid| (jid, true)))?)?;
+    }
+    if let Some(rooms) = request.rooms {
+        let table = lua.create_table()?;
+        for RoomRequest { jid, allow, nick } in rooms {
+            let rule = lua.create_table()?;
+            rule.raw_set("when", allow)?;
+            rule.raw_set("nick", nick)?;
+            table.raw_set(jid, rule)?;
+        }
+        record.raw_set("groupchat_rules", table)?;
+    }
+    Ok(())
 }

@@ -1,14 +1,16 @@
 //! What only the client reads: the stanza (XEP-0297) in an envelope (XEP-0420), as small as it has to be.
 //!
-//! A Web Push has room for 4,096 bytes. What is too large is trimmed in steps, each of which takes away what a
-//! notification needs less; the id in the archive, by which the client finds the whole, survives them all.
+//! A Web Push has room for 4,096 bytes. A stanza that is too large is trimmed in steps, each of which takes away what a
+//! notification needs less. The id in the archive, by which the client finds the whole stanza, survives them all.
 
-use crate::element::{Element, Node, Sink};
+use minidom::{Element, Node};
+
+use crate::element::{add_text, set_attr};
 use crate::ns;
 use crate::text::cut_by;
-use crate::xml::{self, Text, text_width};
+use crate::xml;
 
-/// Bytes of an envelope. Encrypted and in base64 it takes 3,936, which leaves what carries it something of the 4,096.
+/// Bytes of an envelope. Encrypted and in base64 it takes 3,936, which leaves room for its carrier in the 4,096.
 pub const LARGEST: usize = 2847;
 /// Characters of random padding (XEP-0420 §5): the size tells little of a short message.
 const LONGEST_PADDING: usize = 200;
@@ -16,11 +18,11 @@ const LONGEST_PADDING: usize = 200;
 const ELLIPSIS: &str = "…";
 /// What is left of a text has to be worth reading: otherwise more of the rest goes.
 const SHORTEST_BODY: usize = 50;
-/// Attributes longer than that are what is too large.
+/// Bytes of an attribute that the smallest form of a stanza may have.
 const LONGEST_ATTRIBUTE: usize = 128;
 
-/// The envelope around a stanza for `account`, of [`LARGEST`] bytes at most; of a carbon, around the message in it. `id` is
-/// what the account's archive knows it by, `random` fills a slice with random bytes.
+/// Returns the envelope around a stanza for `account`, of [`LARGEST`] bytes at most; of a carbon, around the message in it. `id`
+/// is the stanza's id in the account's archive, `random` fills a slice with random bytes.
 pub fn envelope(stanza: &Element, account: &str, id: Option<&str>, random: fn(&mut [u8])) -> String {
     let stanza = stamped(in_carbon(stanza, account).unwrap_or(stanza), account, id);
     let steps: [fn(&Element) -> Option<Element>; 4] = [needed, shortened, essential, least];
@@ -28,44 +30,31 @@ pub fn envelope(stanza: &Element, account: &str, id: Option<&str>, random: fn(&m
     let smaller = || steps.iter().filter_map(|step| step(&stanza)).find(fits);
     let fitting = if fits(&stanza) { Some(stanza.clone()) } else { smaller() };
     // Only an archive id, or a name, of some thousand characters gets here.
-    let nothing = || Element { name: "message".into(), attrs: [in_client()].into(), children: [].into() };
-    let fitting = fitting.unwrap_or_else(nothing);
+    let fitting = fitting.unwrap_or_else(|| Element::bare("message", ns::CLIENT));
     write(&fitting, &padding(LARGEST - size(&fitting), random))
 }
 
-/// The message in a carbon (XEP-0280), which only the account itself may send (§11).
+/// Returns the message in a carbon (XEP-0280), which only the account itself may send (§11).
 fn in_carbon<'e>(stanza: &'e Element, account: &str) -> Option<&'e Element> {
-    let child = |element: &'e Element, name, namespace| {
-        element.children.iter().find_map(move |node| match node {
-            Node::Element(child) if is(child, name, namespace) => Some(child),
-            _ => None,
-        })
-    };
-    let carbon = Some(stanza).filter(|stanza| attr(stanza, "from") == Some(account))?;
-    let forwarded = child(child(carbon, "received", ns::CARBONS)?, "forwarded", ns::FORWARD)?;
-    child(forwarded, "message", ns::CLIENT)
+    let carbon = Some(stanza).filter(|stanza| stanza.attr("from") == Some(account))?;
+    let forwarded = carbon.get_child("received", ns::CARBONS)?.get_child("forwarded", ns::FORWARD)?;
+    forwarded.get_child("message", ns::CLIENT)
 }
 
-fn in_client() -> (Box<str>, Box<str>) {
-    ("xmlns".into(), ns::CLIENT.into())
-}
-
-/// The stanza with the archive id that is true, and none that a sender has made up.
+/// Returns the stanza with the true archive id, and without one that a sender has made up.
 fn stamped(stanza: &Element, account: &str, id: Option<&str>) -> Element {
-    let is_ours = |element: &Element| is(element, "stanza-id", ns::STANZA_ID) && attr(element, "by") == Some(account);
+    let is_ours = |child: &Element| is_archive_id(child) && child.attr("by") == Some(account);
     let mut stamped = keep(stanza, |child| !is_ours(child));
-    let id = id.map(|id| {
-        let attrs = [("xmlns", ns::STANZA_ID), ("by", account), ("id", id)];
-        let attrs = attrs.map(|(name, value)| (name.into(), value.into()));
-        Node::Element(Element { name: "stanza-id".into(), attrs: attrs.into(), children: [].into() })
-    });
-    stamped.children = stamped.children.into_iter().chain(id).collect();
-    let other = stanza.attrs.iter().filter(|(name, _)| &**name != "xmlns").cloned();
-    stamped.attrs = [in_client()].into_iter().chain(other).collect();
+    if let Some(id) = id {
+        let mut stanza_id = Element::bare("stanza-id", ns::STANZA_ID);
+        let is_set = set_attr(&mut stanza_id, "by", account).and(set_attr(&mut stanza_id, "id", id));
+        debug_assert!(is_set.is_some(), "these are names");
+        stamped.append_child(stanza_id);
+    }
     stamped
 }
 
-/// Without what a notification does not need.
+/// Leaves out what a notification does not need.
 fn needed(stanza: &Element) -> Option<Element> {
     const NEEDED: [&str; 16] = [
         ns::CLIENT,
@@ -85,60 +74,56 @@ fn needed(stanza: &Element) -> Option<Element> {
         ns::MESSAGE_CORRECT,
         ns::REPLY,
     ];
-    Some(keep(stanza, |child| NEEDED.contains(&xmlns(child))))
+    Some(keep(stanza, |child| NEEDED.contains(&&*child.ns())))
 }
 
-/// With as much of the text as there is room for.
+/// Leaves as much of the text as there is room for.
 fn shortened(stanza: &Element) -> Option<Element> {
     cut(&needed(stanza)?, SHORTEST_BODY)
 }
 
-/// With nothing but the text, the archive id, a call, an invitation to a room, and what the message corrects or replies to.
+/// Leaves only the text, the archive id, a call, an invitation to a room, and what the message corrects or replies to.
 fn essential(stanza: &Element) -> Option<Element> {
     const ESSENTIAL: [&str; 6] =
         [ns::JINGLE_MESSAGE, ns::CALL_INVITES, ns::CONFERENCE, ns::MUC_USER, ns::MESSAGE_CORRECT, ns::REPLY];
-    let essential = keep(stanza, |child| {
-        is(child, "body", ns::CLIENT) || is(child, "stanza-id", ns::STANZA_ID) || ESSENTIAL.contains(&xmlns(child))
-    });
+    let is_essential = |child: &Element| is_body(child) || is_archive_id(child) || ESSENTIAL.contains(&&*child.ns());
+    let essential = keep(stanza, is_essential);
     cut(&essential, 0).or(Some(essential))
 }
 
-/// With the text, the archive id, and what else tells who writes, as far as none of that is too long: there is room for these
-/// beside the longest account.
+/// Leaves only the text, the archive id, and the attributes that tell who writes, each if it is not too long: there is room for
+/// these beside the longest account.
 fn least(stanza: &Element) -> Option<Element> {
-    let of_ours = |name: &str| ["xmlns", "from", "to", "type", "id"].contains(&name);
-    let is_short = |name: &str, value: &str| text_width(name) + text_width(value) <= LONGEST_ATTRIBUTE;
-    let attrs = stanza.attrs.iter().filter(|(name, value)| of_ours(name) && is_short(name, value)).cloned().collect();
-    let text = keep(stanza, |child| is(child, "body", ns::CLIENT)).children;
-    let children = text.into_iter().chain(archive_id(stanza)).collect();
-    let least = Element { name: stanza.name.clone(), attrs, children };
-    cut(&least, 0).or_else(|| Some(keep(&least, |child| !is(child, "body", ns::CLIENT))))
+    let mut least = Element::bare(stanza.name(), ns::CLIENT);
+    for name in ["from", "to", "type", "id"] {
+        if let Some(value) = stanza.attr(name).filter(|value| attribute_width(value) <= LONGEST_ATTRIBUTE) {
+            set_attr(&mut least, name, value)?;
+        }
+    }
+    let texts = stanza.children().filter(|child| is_body(child));
+    // The account's id is the last one.
+    let archive_id = stanza.children().filter(|child| is_archive_id(child)).last();
+    for child in texts.chain(archive_id) {
+        least.append_child(child.clone());
+    }
+    cut(&least, 0).or_else(|| Some(keep(&least, |child| !is_body(child))))
 }
 
-/// Of the account: the last one.
-fn archive_id(stanza: &Element) -> Option<Node> {
-    let is_id = |node: &&Node| matches!(node, Node::Element(child) if is(child, "stanza-id", ns::STANZA_ID));
-    stanza.children.iter().rfind(is_id).cloned()
-}
-
-/// With one body, without the lines that it quotes (XEP-0393 §4.3), cut to what there is room for; nothing if there is no
+/// Leaves one body, without the lines that it quotes (XEP-0393 §4.3), cut to the room that there is. Returns `None` without a
 /// body, or if there is not even room for the `shortest` that is worth it.
 fn cut(stanza: &Element, shortest: usize) -> Option<Element> {
-    let body = stanza.children.iter().find_map(|node| match node {
-        Node::Element(child) if is(child, "body", ns::CLIENT) => Some(child),
-        _ => None,
-    })?;
-    let text: String = body
-        .children
-        .iter()
-        .filter_map(|node| if let Node::Text(text) = node { Some(&**text) } else { None })
-        .collect();
+    let text = stanza.get_child("body", ns::CLIENT)?.texts().collect::<String>();
     let own = text.split('\n').filter(|line| !line.starts_with('>')).collect::<Vec<_>>().join("\n");
     let text = if own.trim().is_empty() { text } else { own.trim_start().to_owned() };
     let with = |text: &str| {
-        let body = Element { name: body.name.clone(), attrs: [].into(), children: [Node::Text(text.into())].into() };
-        let others = keep(stanza, |child| !is(child, "body", ns::CLIENT));
-        Element { children: [Node::Element(body)].into_iter().chain(others.children).collect(), ..others }
+        let mut shorter = keep(stanza, |_| false);
+        let mut body = Element::bare("body", ns::CLIENT);
+        add_text(&mut body, text);
+        shorter.append_child(body);
+        for child in stanza.children().filter(|child| !is_body(child)) {
+            shorter.append_child(child.clone());
+        }
+        shorter
     };
     let room = LARGEST.checked_sub(size(&with(ELLIPSIS)))?;
     let beginning = cut_by(&text, room, xml::width);
@@ -148,47 +133,44 @@ fn cut(stanza: &Element, shortest: usize) -> Option<Element> {
     (beginning.len() >= shortest).then(|| with(&format!("{beginning}{ELLIPSIS}")))
 }
 
+/// Returns the stanza with those of its children that `keeps` says.
 fn keep(stanza: &Element, keeps: impl Fn(&Element) -> bool) -> Element {
-    let children = stanza.children.iter().filter(|node| matches!(node, Node::Element(child) if keeps(child)));
-    Element { children: children.cloned().collect(), ..stanza.clone() }
+    let mut kept = Element::bare(stanza.name(), ns::CLIENT);
+    *kept.attrs_mut() = stanza.attrs().clone();
+    for child in stanza.children().filter(|child| keeps(child)) {
+        kept.append_child(child.clone());
+    }
+    kept
 }
 
-fn attr<'e>(element: &'e Element, name: &str) -> Option<&'e str> {
-    element.attrs.iter().find(|(known, _)| &**known == name).map(|(_, value)| &**value)
+fn is_body(child: &Element) -> bool {
+    child.is("body", ns::CLIENT)
 }
 
-/// Of a child of a stanza.
-fn xmlns(element: &Element) -> &str {
-    attr(element, "xmlns").unwrap_or(ns::CLIENT)
+fn is_archive_id(child: &Element) -> bool {
+    child.is("stanza-id", ns::STANZA_ID)
 }
 
-fn is(element: &Element, name: &str, namespace: &str) -> bool {
-    &*element.name == name && xmlns(element) == namespace
+/// Bytes that the value of an attribute takes at most.
+fn attribute_width(value: &str) -> usize {
+    // &#xa; &#x9;
+    value.chars().map(|c| if matches!(c, '\n' | '\t') { 5 } else { xml::width(c) }).sum()
 }
 
-/// Bytes of the envelope without padding.
+/// Returns the bytes of the envelope without padding.
 fn size(stanza: &Element) -> usize {
     write(stanza, "").len()
 }
 
 fn write(stanza: &Element, padding: &str) -> String {
-    let mut text = Text::default();
-    let Ok(()) = text.open("envelope", &[("xmlns", ns::SCE)]);
-    let Ok(()) = text.open("content", &[("xmlns", ns::SCE)]);
-    let Ok(()) = text.open("forwarded", &[("xmlns", ns::FORWARD)]);
-    let Ok(()) = stanza.write(&mut text);
-    let Ok(()) = text.close();
-    let Ok(()) = text.close();
-    if !padding.is_empty() {
-        let Ok(()) = text.open("rpad", &[("xmlns", ns::SCE)]);
-        let Ok(()) = text.text(padding);
-        let Ok(()) = text.close();
-    }
-    let Ok(()) = text.close();
-    text.into_string()
+    let forwarded = Element::builder("forwarded", ns::FORWARD).append(stanza.clone());
+    let content = Element::builder("content", ns::SCE).append(forwarded);
+    let padding = (!padding.is_empty()).then(|| Element::builder("rpad", ns::SCE).append(padding));
+    let padding = padding.map(|padding| Node::Element(padding.build()));
+    String::from(&Element::builder("envelope", ns::SCE).append(content).append_all(padding).build())
 }
 
-/// Random characters, as many as chance will have it, for which there is `room`, markup and all.
+/// Returns random characters, as many as chance will have it, for which there is `room`, markup and all.
 fn padding(room: usize, random: fn(&mut [u8])) -> String {
     let longest = room.saturating_sub("<rpad></rpad>".len()).min(LONGEST_PADDING);
     let mut bytes = [0; LONGEST_PADDING + 1];

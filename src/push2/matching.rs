@@ -1,14 +1,15 @@
 //! Whether a client wants to be woken for a stanza, and with what.
 
 use crate::address::bare;
-use crate::facts::{ARCHIVED, BODY, CORRECTED, ENCRYPTED, Message, Word};
-use crate::importance::{Importance, judge};
-use crate::mention::User;
-use crate::push2::registration::{Chat, Match, Profile, Send, Settings, WebPush};
+use crate::push2::asked::{Asked, Chat, Match, Profile, Send};
+use crate::push2::keys::WebPush;
 use crate::reason::Reason;
+use crate::rules::facts::{ARCHIVED, BODY, CORRECTED, ENCRYPTED, Message, Word};
+use crate::rules::importance::{Importance, judge};
+use crate::rules::mention::User;
 use crate::time::Millis;
 
-/// What a stanza is worth. To Push 2.0 a correction (XEP-0308) is nothing to show.
+/// Returns what a stanza is worth. In Push 2.0, a correction (XEP-0308) is not important.
 pub fn importance(word: Word) -> Result<Importance, Reason> {
     judge(word).map(|importance| match importance {
         Importance::Important if word & CORRECTED != 0 => Importance::Low,
@@ -30,15 +31,15 @@ pub struct Case<'a> {
     pub importance: Importance,
 }
 
-/// With what keys the stanza is to be sent to a client with such settings, or with none, or why it is not. Where several rules
-/// match, none is sent twice, and the content goes along if one of them wants it.
-pub fn matched<'s>(settings: &'s Settings, case: &Case) -> Result<Option<&'s WebPush>, Reason> {
+/// Returns the keys to encrypt with, `None` for a push without content, or the reason not to push. If several rules match, there is
+/// one push, with content if one of them asks for it.
+pub fn matched<'s>(asked: &'s Asked, case: &Case) -> Result<Option<&'s WebPush>, Reason> {
     let mut matched = Err(Reason::NothingAsked);
-    for rule in &settings.matches {
+    for rule in &asked.matches {
         match (rule.objection(case), &rule.send) {
             (None, Send::Encrypted(keys)) => match keys.parsed() {
-                Some(keys) => return Ok(Some(keys)),
-                None => matched = matched.or(Err(Reason::UnusableKeys)),
+                Ok(keys) => return Ok(Some(keys)),
+                Err(_) => matched = matched.or(Err(Reason::UnusableKeys)),
             },
             (None, _) => matched = Ok(None),
             (Some(reason), _) => matched = matched.or(Err(reason)),
@@ -48,7 +49,7 @@ pub fn matched<'s>(settings: &'s Settings, case: &Case) -> Result<Option<&'s Web
 }
 
 impl Match {
-    /// Why the rule does not match.
+    /// Returns why the rule does not match.
     fn objection(&self, case: &Case) -> Option<Reason> {
         if matches!(self.send, Send::Unknown) {
             return Some(Reason::UnknownProfile);
@@ -77,7 +78,7 @@ impl Match {
         }
     }
 
-    /// The rule for whom the stanza comes from, the most exact one.
+    /// Returns the most exact filter for the sender.
     fn chat(&self, case: &Case) -> Option<&Chat> {
         let from = case.message.from?;
         let bare = bare(from);
@@ -93,7 +94,7 @@ impl Case<'_> {
         self.message.activities().any(|(at, identifier)| identifier != self.identifier && at > since)
     }
 
-    /// Whether it is among what the client wants to hear from there.
+    /// Whether the filter lets the stanza through.
     fn passes(&self, chat: &Chat) -> bool {
         let user = User { user: self.user, host: self.host, nick: None };
         chat.mention && user.is_mentioned(self.message, (self.text)()) || chat.reply && user.is_replied_to(self.message)

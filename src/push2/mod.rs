@@ -1,13 +1,123 @@
-//! Push 2.0 (`urn:xmpp:push2:0`, a draft): what a client asks for, what matches it, and what is sent.
+//! Push 2.0 (`urn:xmpp:push2:0`, a draft): a message carries what the client asked for, and only errors come back.
 //!
-//! A [`registration`] has matches; [`matching`] says which of them a stanza fits and how it is to be sent; the
+//! What a client [`asked`] for has matches; [`matching`] says which of them a stanza fits, and how it is to be sent; the
 //! [`notification`] is what the push service gets. With the send profile `sce+rfc8291+rfc8292` it carries the stanza in an
 //! [`envelope`], encrypted for the client as a [`webpush`], with a [`jwt`] for the push service.
 
+pub mod asked;
 pub mod base64;
+pub mod enable;
 pub mod envelope;
 pub mod jwt;
+pub mod keys;
 pub mod matching;
 pub mod notification;
-pub mod registration;
 pub mod webpush;
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+
+use crate::context::{Context, Server};
+use crate::protocol::{Policy, Protocol};
+use crate::reason::Reason;
+use crate::registration::Registration;
+use crate::rules::facts::{ARCHIVED, Word};
+use crate::rules::importance::{Importance, Kind};
+use crate::time::{HOUR, SECOND, Seconds};
+use asked::Asked;
+use envelope::envelope;
+use keys::WebPush;
+use matching::{Case, matched};
+use notification::{Payload, Priority};
+
+/// Push 2.0.
+#[derive(Clone, Debug, Default)]
+pub struct Push2;
+
+/// How a device is told of a stanza.
+pub struct Plan<'d> {
+    priority: Priority,
+    /// The keys that the stanza is encrypted with; without them a push says only that there is something.
+    keys: Option<&'d WebPush>,
+}
+
+impl Protocol for Push2 {
+    const POLICY: &Policy = &Policy {
+        answers: false,
+        answers_from_resources: true,
+        // Prosody tries several addresses of a server before it gives up.
+        answer_timeout: 600 * SECOND,
+        max_in_flight: 50_000,
+        tells_refusals: false,
+        // The draft's least.
+        patience: 72 * HOUR,
+        max_registrations: Some(20),
+        // The reference has no limit, and no registration of its is passed over for one.
+        max_woken: Some(usize::MAX),
+        hibernates_past_push: true,
+    };
+
+    type Asked = Asked;
+    type Plan<'d> = Plan<'d>;
+    type Payload = Rc<Payload>;
+    /// The envelope of the stanza; `None` inside if the stanza cannot be read.
+    type Once = OnceCell<Option<String>>;
+
+    fn worth(&self, word: Word) -> Result<Importance, Reason> {
+        matching::importance(word)
+    }
+
+    fn plan<'d>(
+        &self,
+        server: &Server,
+        context: &Context,
+        registration: &'d Registration<Asked>,
+    ) -> Result<Plan<'d>, Reason> {
+        let importance = context.importance();
+        let priority = Priority::new(importance);
+        let Some(message) = context.message else { return Ok(Plan { priority, keys: None }) };
+        let case = Case {
+            now: context.event.now.wall,
+            user: context.event.user,
+            host: &server.host,
+            identifier: &registration.identifier,
+            message,
+            text: &|| context.text(),
+            importance,
+        };
+        matched(&registration.asked, &case).map(|keys| Plan { priority, keys })
+    }
+
+    fn is_plain(&self, _: &Server, _: &Context, plan: &Plan) -> bool {
+        plan.keys.is_none()
+    }
+
+    fn compose(&self, server: &Server, context: &Context, plan: Plan, once: &Self::Once) -> Rc<Payload> {
+        let Plan { priority, keys: Some(keys) } = plan else { return Payload::empty(plan.priority).into() };
+        let contact = || server.config.contact_uri.clone().unwrap_or_else(|| format!("xmpp:{}", server.host));
+        let now = (context.event.now.wall / 1000) as Seconds;
+        let token = keys.identity.as_ref().and_then(|identity| identity.token(now, &contact()));
+        let whole = once.get_or_init(|| whole(server, context));
+        let encrypted =
+            whole.as_ref().map(|whole| webpush::seal(whole.as_bytes(), &keys.client, &keys.auth, server.random));
+        Payload { encrypted, token, ..Payload::empty(priority) }.into()
+    }
+
+    fn plain(&self, _: &Server, _: &Registration<Asked>, kind: Kind) -> Rc<Payload> {
+        let priority = if kind == Kind::Call { Priority::High } else { Priority::new(kind.importance()) };
+        Payload::empty(priority).into()
+    }
+
+    fn kept(payload: &Rc<Payload>) -> Option<usize> {
+        Some(payload.size())
+    }
+}
+
+/// Returns the stanza in its envelope; `None` if it cannot be read.
+fn whole(server: &Server, context: &Context) -> Option<String> {
+    let message = context.message?;
+    let account = format!("{}@{}", context.event.user, server.host);
+    let id = message.dedup_key.filter(|_| message.word & ARCHIVED != 0);
+    let stanza = message.stanza.and_then(|read| read())?;
+    Some(envelope(&stanza, &account, id, server.random))
+}

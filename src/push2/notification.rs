@@ -1,20 +1,20 @@
-//! What the push service gets: a message around a `<notification>`.
+//! The stanza for the push service: a message around a `<notification>`.
 
 use std::rc::Rc;
 
 use crate::element::Sink;
-use crate::importance::Importance;
 use crate::ns;
 use crate::push2::jwt::Token;
+use crate::rules::importance::Importance;
 
-/// What the client's platform is told of how urgent it is.
+/// How urgent a push is, for the client's platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Priority {
     /// Nothing to show.
     Low,
     /// Something to read.
     Normal,
-    /// A call, or the end of one for which the device rang: what wakes the client for the one has to reach it for the other.
+    /// A call, or its end for a device that rang: both have to reach the client in the same way.
     High,
 }
 
@@ -38,22 +38,22 @@ impl Priority {
 
 /// The part of a notification that is made for one stanza.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
+pub struct Payload {
     pub priority: Priority,
     /// The stanza in its envelope, encrypted, in base64.
-    pub payload: Option<String>,
+    pub encrypted: Option<String>,
     pub token: Option<Rc<Token>>,
 }
 
-impl Notice {
-    /// Says only that there is something.
-    pub fn empty(priority: Priority) -> Notice {
-        Notice { priority, payload: None, token: None }
+impl Payload {
+    /// Makes a payload that says only that there is something.
+    pub fn empty(priority: Priority) -> Payload {
+        Payload { priority, encrypted: None, token: None }
     }
 
-    /// Bytes that are kept for it.
+    /// Returns the bytes that it takes in memory.
     pub fn size(&self) -> usize {
-        size_of::<Notice>() + self.payload.as_ref().map_or(0, String::len)
+        size_of::<Payload>() + self.encrypted.as_ref().map_or(0, String::len)
     }
 
     /// Writes the whole stanza, with every namespace, as if a stream had brought it.
@@ -65,9 +65,9 @@ impl Notice {
         if self.priority == Priority::High {
             leaf(sink, "voip", &[("xmlns", ns::PUSH2)], "")?;
         }
-        if let Some(payload) = &self.payload {
+        if let Some(encrypted) = &self.encrypted {
             sink.open("encrypted", &[("xmlns", ns::SCE_RFC8291)])?;
-            leaf(sink, "payload", &[("xmlns", ns::SCE_RFC8291)], payload)?;
+            leaf(sink, "payload", &[("xmlns", ns::SCE_RFC8291)], encrypted)?;
             sink.close()?;
         }
         if let Some(token) = &self.token {

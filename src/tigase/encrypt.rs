@@ -9,22 +9,24 @@ use serde::Serialize;
 use crate::address::bare;
 use crate::crypto::{self, GCM_TAG};
 use crate::element::Sink;
-use crate::facts::{CALL, E2E, ERROR, FILE, GROUPCHAT, Message, Omemo, SUBSCRIBE};
 use crate::ns;
+use crate::rules::facts::{
+    CALL, E2E, ERROR, FILE, GROUPCHAT, Message, OMEMO_IV, OMEMO_KEY, OMEMO_PAYLOAD, OMEMO_SENDER, SUBSCRIBE,
+};
 use crate::text::cut;
 
 /// The algorithm that the specification wants, in `alg` and in the store.
 pub const AES_128_GCM: &str = "aes-128-gcm";
 /// Bytes of a message's text that are sent: as much as a notification shows.
 const LONGEST_TEXT: usize = 255;
-/// Bytes that the encrypted text takes at most: the platforms that it goes to take 4 kB, with all that is around it.
+/// Bytes that the encrypted text takes at most: the platforms take 4 kB, with everything around it.
 const LARGEST: usize = 3 * 1024;
 
-/// What a client asked for.
+/// The encryption that a client asked for.
 #[derive(PartialEq, Eq)]
 pub enum Encryption {
     Aes128Gcm(Aes128Gcm),
-    /// A record says that the client wants what we cannot do: it gets nothing that others can read instead.
+    /// The record asks for an encryption that is not supported: the client gets no push that others can read.
     Unusable,
 }
 
@@ -38,7 +40,7 @@ pub struct Aes128Gcm {
     pub omemo: Option<Box<str>>,
 }
 
-/// Keys are for nobody's eyes.
+/// Keys are never shown.
 impl std::fmt::Debug for Encryption {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -53,7 +55,7 @@ pub fn key(base64: &str) -> Option<[u8; 16]> {
     BASE64.decode(base64.trim()).ok()?.try_into().ok()
 }
 
-/// What takes the place of the summary.
+/// The encrypted content that takes the place of the summary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encrypted {
     iv: String,
@@ -91,6 +93,28 @@ struct Payload<'a> {
     omemo: Option<Omemo<'a>>,
 }
 
+/// An OMEMO message for one device (`tigase:push:encrypt:omemo:0`), all in base64 but the id.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct Omemo<'a> {
+    pub keys: Vec<&'a str>,
+    /// The sender's device.
+    pub sid: &'a str,
+    pub iv: &'a str,
+    /// The ciphertext.
+    pub data: &'a str,
+}
+
+impl<'a> Omemo<'a> {
+    /// Returns what an OMEMO message (XEP-0384 before 0.4) has for the device `rid`; `None` if it has nothing for it.
+    pub fn of(message: &Message<'a>, rid: &str) -> Option<Omemo<'a>> {
+        let for_rid = |key: &'a str| key.strip_prefix(rid)?.strip_prefix(' ');
+        let keys: Vec<_> = message.each(OMEMO_KEY).filter_map(for_rid).collect();
+        let first = |kind| message.each(kind).next();
+        let (sid, iv, data) = (first(OMEMO_SENDER)?, first(OMEMO_IV)?, first(OMEMO_PAYLOAD)?);
+        if keys.is_empty() { None } else { Some(Omemo { keys, sid, iv, data }) }
+    }
+}
+
 impl<'a> Payload<'a> {
     /// `secret` stands for the text of a message that is encrypted end to end; there is one only where there is something to
     /// show, which `important` says. A ping has no message.
@@ -103,7 +127,7 @@ impl<'a> Payload<'a> {
             nickname: None,
             sid: None,
             media: Vec::new(),
-            omemo: rid.zip(message).and_then(|(rid, message)| message.omemo(rid)),
+            omemo: rid.zip(message).and_then(|(rid, message)| Omemo::of(message, rid)),
         };
         let Some(message) = message else { return nothing };
         let has = |bit| message.word & bit != 0;
@@ -128,8 +152,8 @@ impl<'a> Payload<'a> {
         }
     }
 
-    /// As JSON of no more than `size` bytes, as far as leaving away what is needed least can do it: the ciphertext, the end of
-    /// the text, what names that are too long say besides; at last all.
+    /// Returns JSON of at most `size` bytes. The parts that are needed least are left out first: the OMEMO ciphertext, the end of
+    /// the text, nickname and media, the resource of the sender, and at last everything.
     fn fitting(mut self, size: usize) -> Vec<u8> {
         loop {
             let json = self.json();
@@ -158,7 +182,7 @@ impl<'a> Payload<'a> {
 }
 
 impl Aes128Gcm {
-    /// Encrypts what the device is to know of `message`; a ping has none. `important` says whether there is something to show,
+    /// Encrypts the content for `message`; a ping has none. `important` says whether there is something to show,
     /// `secret` stands for a text that is encrypted end to end, `random` fills a slice with random bytes.
     pub fn apply(&self, message: Option<&Message>, important: bool, secret: &str, random: fn(&mut [u8])) -> Encrypted {
         let size = plain_size(self.max_size.unwrap_or(LARGEST).min(LARGEST));

@@ -1,18 +1,18 @@
-//! What a device does not want to be woken for: `tigase:push:filter:{ignore-unknown,muted,groupchat}:0`.
+//! Filters that keep messages from a device: `tigase:push:filter:{ignore-unknown,muted,groupchat}:0`.
 
 use crate::address::bare;
-use crate::facts::{GROUPCHAT, INVITATION, Message, STRANGER};
-use crate::mention::User;
 use crate::reason::Reason;
+use crate::rules::facts::{GROUPCHAT, INVITATION, Message, STRANGER};
+use crate::rules::mention::User;
 
 /// The filters of one registration.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Nobody but contacts of the roster, and rooms.
+    /// Only contacts in the roster and rooms wake the device.
     pub ignore_unknown: bool,
-    /// Bare JIDs that are never heard.
+    /// Bare JIDs that never wake the device.
     pub muted: Box<[Box<str>]>,
-    /// Rooms with a rule of their own; all others are heard.
+    /// Rooms with a rule of their own; all other rooms wake the device.
     pub rooms: Box<[Room]>,
 }
 
@@ -26,17 +26,17 @@ pub struct Room {
     pub nick: Option<Box<str>>,
 }
 
-/// Which messages of a room are heard.
+/// Which messages of a room wake the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Allow {
     Always,
     Never,
-    /// Those that mention the user.
+    /// Messages that mention the user.
     Mentioned,
 }
 
 impl Filter {
-    /// Why the device is not woken for a message to `user` on `host`; nothing if it is. `text` gives the text in lower case.
+    /// Returns why the device is not woken for a message to `user` on `host`. `text` returns the text in lower case.
     pub fn objection<'t>(
         &self,
         user: &str,

@@ -1,16 +1,15 @@
 //! Many stanzas at once, in a burst or in the queue of a session: how many pushes they are.
 
 use prosody_push::config::Config;
-use prosody_push::engine::Event;
-use prosody_push::facts::{BODY, Message, RECEIPT};
-use prosody_push::holders::Holders;
-use prosody_push::protocol::Protocol;
-use prosody_push::push2::notification::{Notice, Priority};
-use prosody_push::push2::registration::{Match, Profile, Settings};
+use prosody_push::context::Event;
+use prosody_push::push2::asked::{Match, Profile};
+use prosody_push::push2::notification::{Payload, Priority};
+use prosody_push::registration::holders::Holders;
+use prosody_push::rules::facts::{BODY, Message, RECEIPT};
 
 use crate::reader::Reader;
-use crate::support::{Host, SECOND};
-use crate::{CHAT, again, client, host, notices, rule};
+use crate::support::SECOND;
+use crate::{CHAT, again, client, host, rule, speaking};
 
 #[test]
 fn bursts_without_content_are_one_push_a_second_and_content_always_goes() {
@@ -19,7 +18,7 @@ fn bursts_without_content_are_one_push_a_second_and_content_always_goes() {
         client("phone", vec![rule(Profile::All)]),
         client("tablet", vec![Match { send: reader.sends(None), ..rule(Profile::All) }]),
     ];
-    let mut host = Host::speaking(Protocol::Push2, Config::default(), devices);
+    let mut host = speaking(Config::default(), devices);
     let mut pushed = Vec::new();
     for _ in 0..10 {
         pushed.extend(host.offline(&CHAT).iter().map(|push| push.registration.identifier.to_string()));
@@ -30,19 +29,18 @@ fn bursts_without_content_are_one_push_a_second_and_content_always_goes() {
     assert_eq!(host.engine.next_release(now), Some(SECOND), "nobody answers, and nobody is waited for");
     let held = host.engine.release(event.now.after(SECOND));
     assert_eq!(held.len(), 1);
-    assert_eq!(notices(&[held[0].push.clone()]), [&Notice::empty(Priority::Normal)]);
+    assert_eq!(*held[0].push.payload, Payload::empty(Priority::Normal));
 }
 
 #[test]
 fn what_is_held_leaves_for_where_the_client_is_now() {
-    let mut host = Host::speaking(Protocol::Push2, Config::default(), vec![client("phone", vec![rule(Profile::All)])]);
+    let mut host = speaking(Config::default(), vec![client("phone", vec![rule(Profile::All)])]);
     assert_eq!(host.offline(&CHAT).len() + host.offline(&CHAT).len(), 1);
     let mut moved = client("phone", vec![rule(Profile::All)]);
-    moved.push2 =
-        Some(Settings { client: "https://push.example/new".into(), matches: [rule(Profile::All)].into() }.into());
+    moved.asked.client = "https://push.example/new".into();
     host.engine.load("romeo", vec![moved], false);
     let push = again(host.after(SECOND)).remove(0);
-    assert_eq!(push.registration.push2.as_ref().map(|settings| &*settings.client), Some("https://push.example/new"));
+    assert_eq!(&*push.registration.asked.client, "https://push.example/new");
 }
 
 #[test]

@@ -2,16 +2,17 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use prosody_push::element::Node;
-use prosody_push::facts::{ARCHIVED, BODY, Message};
+use minidom::Node;
 use prosody_push::ns;
+use prosody_push::push2::asked::{Match, Profile, Send};
 use prosody_push::push2::envelope::envelope;
-use prosody_push::push2::notification::{Notice, Priority};
-use prosody_push::push2::registration::{Keys, Match, Profile, Send, Signing};
+use prosody_push::push2::keys::{Keys, Signing};
+use prosody_push::push2::notification::{Payload, Priority};
+use prosody_push::rules::facts::{ARCHIVED, BODY, Message};
 
 use crate::reader::{AUTH, Reader, archive_ids, open, text_of};
 use crate::support::{element, not_random};
-use crate::{CHAT, JULIET, body, host, message, notices, pushed, rule};
+use crate::{CHAT, JULIET, body, host, message, payloads, pushed, rule};
 
 #[test]
 fn a_client_reads_the_stanza_with_its_id_in_the_archive() {
@@ -21,18 +22,18 @@ fn a_client_reads_the_stanza_with_its_id_in_the_archive() {
     let forged =
         element("stanza-id", &[("xmlns", ns::STANZA_ID), ("by", "romeo@example.org"), ("id", "forged")], vec![]);
     let stanza = || Some(message(vec![body("Wherefore art thou <Romeo>?"), Node::Element(forged.clone())]));
-    let chat = Message { word: BODY | ARCHIVED, name: Some("a1"), stanza: Some(&stanza), ..CHAT };
+    let chat = Message { word: BODY | ARCHIVED, dedup_key: Some("a1"), stanza: Some(&stanza), ..CHAT };
     let pushes = host.offline(&chat);
-    let notice = notices(&pushes)[0];
+    let notice = payloads(&pushes)[0];
     assert_eq!((notice.priority, &notice.token), (Priority::Normal, &None));
-    let read = open(&reader.read(notice.payload.as_ref().expect("a payload")));
+    let read = open(&reader.read(notice.encrypted.as_ref().expect("a payload")));
     assert!(read.is("message", ns::CLIENT));
     assert_eq!(read.attr("from"), Some(JULIET));
     assert_eq!(text_of(&read).as_deref(), Some("Wherefore art thou <Romeo>?"));
     assert_eq!(archive_ids(&read), [("romeo@example.org", "a1")]);
     // Only the other match wants it.
-    let pushes = host.offline(&Message { word: 0, name: Some("a2"), ..chat });
-    assert_eq!(notices(&pushes), [&Notice::empty(Priority::Low)]);
+    let pushes = host.offline(&Message { word: 0, dedup_key: Some("a2"), ..chat });
+    assert_eq!(payloads(&pushes), [&Payload::empty(Priority::Low)]);
 }
 
 #[test]
@@ -70,7 +71,7 @@ fn no_two_pushes_share_key_or_salt() {
     let mut headers: Vec<_> = (0..200)
         .flat_map(|_| {
             let pushes = host.offline(&Message { stanza: Some(&stanza), ..CHAT });
-            let body = BASE64.decode(notices(&pushes)[0].payload.as_ref().expect("a payload")).expect("base64");
+            let body = BASE64.decode(payloads(&pushes)[0].encrypted.as_ref().expect("a payload")).expect("base64");
             [body[..16].to_vec(), body[21..86].to_vec()]
         })
         .collect();

@@ -1,23 +1,21 @@
 //! What failures mean: what is sent again, for how long, and when a registration is lost.
 
-use prosody_push::delivery::ERROR_TIMEOUT;
-use prosody_push::delivery::failures::SERVICE_PATIENCE;
 use prosody_push::engine::{Push, Verdict};
-use prosody_push::facts::{BODY, CALL, Message, RECEIPT, RETRACT};
-use prosody_push::protocol::Protocol;
+use prosody_push::push2::Push2;
+use prosody_push::push2::asked::{Match, Profile};
 use prosody_push::push2::notification::Priority;
-use prosody_push::push2::registration::{Match, Profile};
+use prosody_push::rules::facts::{BODY, CALL, Message, RECEIPT, RETRACT};
 
 use crate::reader::Reader;
 use crate::support::{DAY, Host, SECOND, assert_goes, one_by_one};
-use crate::{CHAT, again, body, client, host, message, notices, of, rule};
+use crate::{ANSWER_TIMEOUT, CHAT, PATIENCE, again, body, client, host, message, of, rule, speaking};
 
 /// The service does not want the push.
-fn refuse(host: &mut Host, push: &Push, kind: &str) -> Verdict {
+fn refuse(host: &mut Host<Push2>, push: &Push<Push2>, kind: &str) -> Verdict {
     host.answer(push, "pusher@push.example", Some((kind, "item-not-found")))
 }
 
-fn fail(host: &mut Host, push: &Push, kind: &str) -> Verdict {
+fn fail(host: &mut Host<Push2>, push: &Push<Push2>, kind: &str) -> Verdict {
     host.answer(push, "pusher@push.example", Some((kind, "resource-constraint")))
 }
 
@@ -27,7 +25,7 @@ fn what_cannot_be_taken_now_is_sent_again_later_and_later_and_then_every_ten_min
     let mut host = host(vec![Match { send: reader.sends(None), ..rule(Profile::All) }]);
     let stanza = || Some(message(vec![body("Romeo?")]));
     let mut push = host.offline(&Message { stanza: Some(&stanza), ..CHAT }).remove(0);
-    let payload = notices(&[push.clone()])[0].payload.clone();
+    let payload = push.payload.encrypted.clone();
     let mut delays = Vec::new();
     while delays.len() < 12 {
         assert_eq!(fail(&mut host, &push, "wait"), Verdict::Stays);
@@ -37,7 +35,7 @@ fn what_cannot_be_taken_now_is_sent_again_later_and_later_and_then_every_ten_min
         assert_eq!(pushes.len(), 1);
         assert_ne!(pushes[0].id, push.id);
         push = pushes.remove(0);
-        assert_eq!(notices(&[push.clone()])[0].payload, payload, "what it was");
+        assert_eq!(push.payload.encrypted, payload, "what it was");
         delays.push(delay / SECOND);
     }
     assert_eq!(delays, [4, 8, 16, 32, 64, 128, 256, 512, 600, 600, 600, 600]);
@@ -55,7 +53,7 @@ fn a_call_is_sent_again_for_half_a_minute_and_not_when_it_is_over() {
     } {
         let delay = host.next().expect("it waits");
         push = again(host.after(delay)).remove(0);
-        assert_eq!(notices(&[push.clone()])[0].priority, Priority::High);
+        assert_eq!(push.payload.priority, Priority::High);
         delays.push(delay / SECOND);
     }
     assert_eq!(delays, [4, 8, 16]);
@@ -131,7 +129,7 @@ fn a_client_that_is_back_or_asks_anew_is_not_sent_what_failed() {
 #[test]
 fn a_device_is_owed_one_push_of_each_kind_however_many_fail() {
     let devices = (0..5).map(|i| client(&i.to_string(), vec![rule(Profile::All)])).collect();
-    let mut host = Host::speaking(Protocol::Push2, one_by_one(), devices);
+    let mut host = speaking(one_by_one(), devices);
     let mut pushes = Vec::new();
     for word in [BODY, RECEIPT] {
         for _ in 0..50 {
@@ -143,8 +141,8 @@ fn a_device_is_owed_one_push_of_each_kind_however_many_fail() {
         fail(&mut host, push, "wait");
     }
     assert_eq!(again(host.after(4 * SECOND)).len(), 5);
-    let important = |push: &Push| notices(std::slice::from_ref(push))[0].priority == Priority::Normal;
-    let mut host = Host::speaking(Protocol::Push2, one_by_one(), vec![client("phone", vec![rule(Profile::All)])]);
+    let important = |push: &Push<Push2>| push.payload.priority == Priority::Normal;
+    let mut host = speaking(one_by_one(), vec![client("phone", vec![rule(Profile::All)])]);
     let pushes: Vec<_> =
         [BODY, RECEIPT, BODY].into_iter().flat_map(|word| host.offline(&Message { word, ..CHAT })).collect();
     for push in &pushes {
@@ -157,7 +155,7 @@ fn a_device_is_owed_one_push_of_each_kind_however_many_fail() {
 #[test]
 fn a_service_that_fails_on_several_days_without_a_break_loses_the_registration() {
     let mut host = host(vec![rule(Profile::All)]);
-    let fails = |host: &mut Host, kind| {
+    let fails = |host: &mut Host<Push2>, kind| {
         let push = host.offline(&CHAT).remove(0);
         let verdict = fail(host, &push, kind);
         host.engine.on_resumed("romeo", "phone");
@@ -166,7 +164,7 @@ fn a_service_that_fails_on_several_days_without_a_break_loses_the_registration()
     for _ in 0..100 {
         assert_eq!(fails(&mut host, "cancel"), Verdict::Stays, "however often");
     }
-    assert_eq!(fails(host.after(SERVICE_PATIENCE), "cancel"), Verdict::Stays, "two failures, and silence between");
+    assert_eq!(fails(host.after(PATIENCE), "cancel"), Verdict::Stays, "two failures, and silence between");
     assert_eq!(fails(host.after(DAY), "cancel"), Verdict::Stays);
     assert_eq!(fails(host.after(DAY - 1), "wait"), Verdict::Stays);
     assert_goes(fails(host.after(1), "wait"), "phone");
@@ -176,12 +174,12 @@ fn a_service_that_fails_on_several_days_without_a_break_loses_the_registration()
 fn a_push_that_brings_no_error_is_a_break() {
     let mut host = host(vec![rule(Profile::All)]);
     for _ in 0..2 {
-        for _ in 0..SERVICE_PATIENCE / DAY {
+        for _ in 0..PATIENCE / DAY {
             let push = host.after(DAY).offline(&CHAT).remove(0);
             assert_eq!(fail(&mut host, &push, "cancel"), Verdict::Stays);
         }
         host.offline(&CHAT);
-        assert!(host.after(ERROR_TIMEOUT).timer().is_empty(), "silence is no failure");
+        assert!(host.after(ANSWER_TIMEOUT).timer().is_empty(), "silence is no failure");
     }
 }
 
@@ -213,9 +211,9 @@ fn what_was_decided_can_be_asked() {
     let push = host.offline(&CHAT).remove(0);
     refuse(&mut host, &push, "cancel");
     host.offline(&CHAT);
-    host.after(ERROR_TIMEOUT).timer();
+    host.after(ANSWER_TIMEOUT).timer();
     host.offline(&Message { word: 0, ..CHAT });
-    let decisions: Vec<_> = host.engine.decisions("romeo").map(|decision| decision.text(Protocol::Push2)).collect();
+    let decisions: Vec<_> = host.engine.decisions("romeo").map(|decision| decision.text(false)).collect();
     assert_eq!(
         decisions,
         [
@@ -230,7 +228,7 @@ fn what_was_decided_can_be_asked() {
 #[test]
 fn failures_survive_a_reload() {
     let mut old = host(vec![rule(Profile::All)]);
-    for _ in 0..SERVICE_PATIENCE / DAY {
+    for _ in 0..PATIENCE / DAY {
         let push = old.after(DAY).offline(&CHAT).remove(0);
         fail(&mut old, &push, "cancel");
     }

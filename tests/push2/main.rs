@@ -11,39 +11,50 @@ mod support;
 mod tokens;
 mod trimming;
 
-use prosody_push::element::{Element, Node};
-use prosody_push::engine::{Content, Push};
-use prosody_push::facts::{BODY, Call, Message};
+use minidom::{Element, Node};
+use prosody_push::config::Config;
+use prosody_push::engine::Push;
 use prosody_push::protocol::Protocol;
-use prosody_push::push2::notification::{Notice, Priority};
-use prosody_push::push2::registration::{Match, Profile, Send, Settings};
+use prosody_push::push2::Push2;
+use prosody_push::push2::asked::{Asked, Match, Profile, Send};
+use prosody_push::push2::notification::{Payload, Priority};
 use prosody_push::registration::Registration;
+use prosody_push::rules::facts::{BODY, Call, Message};
+use prosody_push::time::Millis;
 use support::{Host, element, one_by_one};
 
+const ANSWER_TIMEOUT: Millis = Push2::POLICY.answer_timeout;
+const PATIENCE: Millis = Push2::POLICY.patience;
 const JULIET: &str = "juliet@example.org/balcony";
-const CHAT: Message =
-    Message { word: BODY, from: Some(JULIET), body: Some("Romeo?"), name: None, call: None, more: None, stanza: None };
+const CHAT: Message = Message {
+    word: BODY,
+    from: Some(JULIET),
+    body: Some("Romeo?"),
+    dedup_key: None,
+    call: None,
+    more: None,
+    stanza: None,
+};
 
 fn rule(profile: Profile) -> Match {
     Match { profile, grace: None, chats: [].into(), send: Send::NotifyOnly }
 }
 
-fn client(identifier: &str, matches: Vec<Match>) -> Registration {
-    let mut registration = Registration::new(identifier, "pusher@push.example", None, None, 1);
-    registration.push2 = Some(Settings { client: "https://push.example/abc".into(), matches: matches.into() }.into());
-    registration
+fn client(identifier: &str, matches: Vec<Match>) -> Registration<Asked> {
+    let asked = Asked { client: "https://push.example/abc".into(), matches: matches.into() };
+    Registration::new(identifier, "pusher@push.example", asked, 1)
 }
 
-fn host(matches: Vec<Match>) -> Host {
-    Host::speaking(Protocol::Push2, one_by_one(), vec![client("phone", matches)])
+fn speaking(config: Config, devices: Vec<Registration<Asked>>) -> Host<Push2> {
+    Host::speaking(config, devices)
 }
 
-fn notices(pushes: &[Push]) -> Vec<&Notice> {
-    let notice = |push| match push {
-        &Push { content: Content::Notice(ref notice), .. } => &**notice,
-        other => panic!("Push 2.0 sends notices: {other:?}"),
-    };
-    pushes.iter().map(notice).collect()
+fn host(matches: Vec<Match>) -> Host<Push2> {
+    speaking(one_by_one(), vec![client("phone", matches)])
+}
+
+fn payloads(pushes: &[Push<Push2>]) -> Vec<&Payload> {
+    pushes.iter().map(|push| &*push.payload).collect()
 }
 
 /// A call of juliet's.
@@ -52,14 +63,14 @@ fn of(id: &str) -> Call<'_> {
 }
 
 /// The priority of the push that a message leads to, if it does.
-fn pushed(host: &mut Host, message: &Message) -> Option<Priority> {
+fn pushed(host: &mut Host<Push2>, message: &Message) -> Option<Priority> {
     let pushes = host.offline(message);
     assert!(pushes.len() < 2, "one device");
-    notices(&pushes).first().map(|notice| notice.priority)
+    payloads(&pushes).first().map(|notice| notice.priority)
 }
 
 /// The pushes that are sent again now.
-fn again(host: &mut Host) -> Vec<Push> {
+fn again(host: &mut Host<Push2>) -> Vec<Push<Push2>> {
     host.engine.release(host.now).into_iter().map(|held| held.push).collect()
 }
 

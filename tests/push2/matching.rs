@@ -1,17 +1,17 @@
 //! Which stanzas a client is woken for: profiles, grace, filters.
 
 use prosody_push::engine::Done;
-use prosody_push::facts::{
+use prosody_push::push2::Push2;
+use prosody_push::push2::asked::{Chat, Match, Profile};
+use prosody_push::push2::notification::{Payload, Priority};
+use prosody_push::registration::holders::Holders;
+use prosody_push::rules::facts::{
     AMENDMENT, ANSWER, ARCHIVED, BODY, CALL, CALL_OVER, CHAT_STATE, CORRECTED, ENCRYPTED, FALLBACK, GROUPCHAT,
     HEADLINE, INVITATION, Message, NO_STORE, NOTIFICATION, PRESENCE_STANZA, RECEIPT, REFLECTED, RETRACT, SUBSCRIBE,
 };
-use prosody_push::holders::Holders;
-use prosody_push::protocol::Protocol;
-use prosody_push::push2::notification::{Notice, Priority};
-use prosody_push::push2::registration::{Chat, Match, Profile};
 
 use crate::support::{Host, SECOND, one_by_one};
-use crate::{CHAT, JULIET, client, host, notices, of, pushed, rule};
+use crate::{CHAT, JULIET, client, host, of, payloads, pushed, rule, speaking};
 
 const ROOM: &str = "verona@rooms.example.org/juliet";
 
@@ -64,7 +64,7 @@ fn each_profile_matches_what_it_says() {
 #[test]
 fn what_did_not_match_may_match_when_it_comes_again() {
     let mut host = host(vec![rule(Profile::Archived)]);
-    let chat = Message { name: Some("a1"), ..CHAT };
+    let chat = Message { dedup_key: Some("a1"), ..CHAT };
     assert_eq!(pushed(&mut host, &chat), None);
     let archived = Message { word: BODY | ARCHIVED, ..chat };
     assert_eq!(pushed(&mut host, &archived), Some(Priority::Normal), "nothing was pushed before");
@@ -84,13 +84,13 @@ fn what_rang_hears_that_the_call_ends_whoever_takes_it() {
     assert_eq!(pushed(&mut host, &call), Some(Priority::High));
     let taken = Message { word: CALL_OVER, from: Some("romeo@example.org/laptop"), ..call };
     let told = host.archived(&taken, &["phone"]);
-    assert_eq!(notices(&told)[0].priority, Priority::High, "by what wakes the client for a call");
+    assert_eq!(payloads(&told)[0].priority, Priority::High, "by what wakes the client for a call");
 }
 
 #[test]
 fn a_device_that_ends_the_call_itself_is_not_told() {
     let devices = ["phone", "tablet"].map(|identifier| client(identifier, vec![rule(Profile::Important)]));
-    let mut host = Host::speaking(Protocol::Push2, one_by_one(), devices.into());
+    let mut host = speaking(one_by_one(), devices.into());
     let call = Message { word: CALL, call: Some(of("c1")), ..CHAT };
     assert_eq!(host.offline(&call).len(), 2);
     let taken = Message { word: CALL_OVER, from: Some("romeo@example.org/x"), ..call };
@@ -108,7 +108,7 @@ fn a_device_that_ends_the_call_itself_is_not_told() {
 fn a_ping_wakes_all_who_ask_for_anything() {
     let mut host = host(vec![rule(Profile::Important)]);
     let pushes = host.ping();
-    assert_eq!(notices(&pushes), [&Notice::empty(Priority::Low)]);
+    assert_eq!(payloads(&pushes), [&Payload::empty(Priority::Low)]);
 }
 
 // Grace.
@@ -140,7 +140,7 @@ fn a_client_is_left_in_peace_while_another_is_used() {
 
 // Filters.
 
-fn filtered(jid: &str, mention: bool, reply: bool) -> Host {
+fn filtered(jid: &str, mention: bool, reply: bool) -> Host<Push2> {
     let chat = Chat { jid: jid.into(), mention, reply };
     host(vec![Match { chats: [chat].into(), ..rule(Profile::Important) }])
 }

@@ -7,7 +7,8 @@ use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD as BAS
 use minidom::Element;
 use prosody_push::crypto::hkdf_sha256;
 use prosody_push::ns;
-use prosody_push::push2::registration::{Keys, Send, Signing};
+use prosody_push::push2::asked::Send;
+use prosody_push::push2::keys::{Keys, Signing};
 
 pub const AUTH: [u8; 16] = *b"sixteen bytes ok";
 

@@ -3,9 +3,11 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD as BASE64_URL};
 use proptest::prelude::*;
+use prosody_push::push2::asked::{Asked, Profile};
 use prosody_push::push2::base64::decode;
-use prosody_push::push2::registration::{Profile, Refusal, Settings, WebPush, service};
-use prosody_push::registration::admit;
+use prosody_push::push2::enable::{Refusal, service};
+use prosody_push::push2::keys::{InvalidKeys, WebPush};
+use prosody_push::registration::devices::admit;
 
 use crate::reader::{AUTH, Reader};
 use crate::{client, rule};
@@ -25,10 +27,10 @@ fn keys_are_taken_in_any_base64_and_refused_where_they_are_none() {
     let mut off = point.clone();
     off[64] ^= 1;
     for key in ["", "!", &BASE64.encode(&off), &BASE64.encode(&point[1..]), &BASE64.encode([4; 65])] {
-        assert_eq!(WebPush::new(key, &auth, None).err(), Some(Refusal::InvalidPublicKey), "{key}");
+        assert_eq!(WebPush::new(key, &auth, None).err(), Some(InvalidKeys::PublicKey), "{key}");
     }
     for auth in ["", "é", &BASE64.encode([0; 15]), &BASE64.encode([0; 17])] {
-        assert_eq!(WebPush::new(&BASE64.encode(&point), auth, None).err(), Some(Refusal::InvalidSecret), "{auth}");
+        assert_eq!(WebPush::new(&BASE64.encode(&point), auth, None).err(), Some(InvalidKeys::Secret), "{auth}");
     }
 }
 
@@ -65,7 +67,7 @@ fn a_service_is_a_jid_and_not_the_user_s_own() {
 fn a_client_that_comes_with_another_resource_is_the_same() {
     let of = |identifier: &str, address: &str, timestamp| {
         let mut registration = client(identifier, vec![rule(Profile::All)]);
-        registration.push2 = Some(Settings { client: address.into(), matches: [].into() }.into());
+        registration.asked = Asked { client: address.into(), matches: [].into() };
         registration.timestamp = timestamp;
         registration
     };

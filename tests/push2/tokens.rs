@@ -2,15 +2,16 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD as BASE64_URL};
-use prosody_push::facts::Message;
-use prosody_push::protocol::Protocol;
+use prosody_push::push2::Push2;
+use prosody_push::push2::asked::{Match, Profile};
 use prosody_push::push2::jwt::Identity;
-use prosody_push::push2::registration::{Match, Profile, Refusal, Signing};
+use prosody_push::push2::keys::{InvalidKeys, Signing};
+use prosody_push::rules::facts::Message;
 use serde_json::{Value, json};
 
 use crate::reader::Reader;
 use crate::support::{Host, one_by_one};
-use crate::{CHAT, body, client, message, notices, rule};
+use crate::{CHAT, body, client, message, payloads, rule, speaking};
 
 /// PKCS#8 of RFC 8292's kind of key, and its public half.
 fn es256() -> (String, Vec<u8>) {
@@ -56,11 +57,11 @@ fn keys_are_parsed_once_and_kept_while_the_registration_is_the_same() {
     let devices =
         |grace| vec![client("phone", vec![Match { send: reader.sends(Some(signing())), grace, ..rule(Profile::All) }])];
     let stanza = || Some(message(vec![body("Romeo?")]));
-    let token = |host: &mut Host| {
+    let token = |host: &mut Host<Push2>| {
         let pushes = host.offline(&Message { stanza: Some(&stanza), ..CHAT });
-        notices(&pushes)[0].token.clone().expect("a token").jws.clone()
+        payloads(&pushes)[0].token.clone().expect("a token").jws.clone()
     };
-    let mut host = Host::speaking(Protocol::Push2, one_by_one(), devices(None));
+    let mut host = speaking(one_by_one(), devices(None));
     let first = token(&mut host);
     // ECDSA signs no text twice in the same way.
     host.engine.load("romeo", devices(None), false);
@@ -72,14 +73,14 @@ fn keys_are_parsed_once_and_kept_while_the_registration_is_the_same() {
 #[test]
 fn keys_that_cannot_sign_are_refused() {
     let (key, _) = es256();
-    let refusal = |algorithm, key: &str| Identity::new(algorithm, key, []).err().map(Refusal::from);
+    let refusal = |algorithm, key: &str| Identity::new(algorithm, key, []).err().map(InvalidKeys::from);
     assert_eq!(refusal("ES256", &key), None);
     assert_eq!(refusal("HS256", "a secret"), None);
-    assert_eq!(refusal("none", &key), Some(Refusal::UnknownAlgorithm));
-    assert_eq!(refusal("es256", &key), Some(Refusal::UnknownAlgorithm));
+    assert_eq!(refusal("none", &key), Some(InvalidKeys::Algorithm));
+    assert_eq!(refusal("es256", &key), Some(InvalidKeys::Algorithm));
     for (algorithm, key) in
         [("ES256", ""), ("ES256", "AAAA"), ("ES384", &*key), ("RS256", &*key), ("EdDSA", &*key), ("HS256", "  ")]
     {
-        assert_eq!(refusal(algorithm, key), Some(Refusal::InvalidSigningKey), "{algorithm}");
+        assert_eq!(refusal(algorithm, key), Some(InvalidKeys::SigningKey), "{algorithm}");
     }
 }

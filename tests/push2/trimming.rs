@@ -2,26 +2,25 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use minidom::{Element, Node};
 use proptest::prelude::*;
-use prosody_push::element::{Element, Node};
 use prosody_push::ns;
 use prosody_push::push2::envelope::{LARGEST, envelope};
-use prosody_push::push2::registration::WebPush;
+use prosody_push::push2::keys::WebPush;
 
 use crate::reader::{AUTH, Reader, archive_ids, open, text_of};
 use crate::support::{element, not_random};
 use crate::{JULIET, body, message};
 
-fn sized(text: &str) -> minidom::Element {
+fn sized(text: &str) -> Element {
     open(&envelope(&message(vec![body(text)]), "romeo@example.org", Some("a1"), not_random))
 }
 
 #[test]
 fn a_large_stanza_is_trimmed_in_steps() {
-    let large =
-        |xmlns: &str, name: &str, size| element(name, &[("xmlns", xmlns)], vec![Node::Text("x".repeat(size).into())]);
+    let large = |xmlns: &str, name: &str, size| element(name, &[("xmlns", xmlns)], vec![Node::Text("x".repeat(size))]);
     let read = |children: Vec<Node>| open(&envelope(&message(children), "romeo@example.org", Some("a1"), not_random));
-    let names = |stanza: &minidom::Element| stanza.children().map(|child| child.name().to_owned()).collect::<Vec<_>>();
+    let names = |stanza: &Element| stanza.children().map(|child| child.name().to_owned()).collect::<Vec<_>>();
 
     let whole = read(vec![body("hi"), Node::Element(large("urn:x", "needless", 1000))]);
     assert_eq!(names(&whole), ["body", "needless", "stanza-id"], "nothing, where there is room");
@@ -110,12 +109,7 @@ fn any_element() -> impl Strategy<Value = Element> {
         let attrs = [("xmlns", xmlns), ("id", &*value), ("by", "romeo@example.org")];
         element(&name, if xmlns.is_empty() { &attrs[1..] } else { &attrs }, children)
     };
-    let leaf = (
-        any_name(),
-        any_namespace(),
-        any_text(),
-        prop::collection::vec(any_text().prop_map(|text| Node::Text(text.into())), 0..3),
-    );
+    let leaf = (any_name(), any_namespace(), any_text(), prop::collection::vec(any_text().prop_map(Node::Text), 0..3));
     leaf.prop_map(made).prop_recursive(3, 12, 4, move |inner| {
         (any_name(), any_namespace(), any_text(), prop::collection::vec(inner.prop_map(Node::Element), 0..4))
             .prop_map(made)

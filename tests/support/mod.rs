@@ -3,27 +3,30 @@
 
 use std::ops::BitOr;
 
-use minidom::Element;
+use minidom::{Element, Node};
 use prosody_push::config::Config;
-use prosody_push::element::{self, Node, Sink};
-use prosody_push::engine::{Done, Engine, Event, NotLoaded, Push, Verdict};
-use prosody_push::facts::{BODY, Message, Word};
-use prosody_push::holders::Holders;
-use prosody_push::journal::Cause;
+use prosody_push::context::Event;
+use prosody_push::element::{self, Sink};
+use prosody_push::engine::{Done, Engine, NotLoaded, Push, Verdict};
+use prosody_push::memory::journal::Cause;
 use prosody_push::ns;
 use prosody_push::protocol::Protocol;
 use prosody_push::registration::Registration;
+use prosody_push::registration::holders::Holders;
+use prosody_push::rules::facts::{BODY, Message, Word};
+use prosody_push::rules::walk;
 use prosody_push::stanza_error::StanzaError;
-use prosody_push::summary::{self, Notification, Publish, Summary};
 use prosody_push::time::{Millis, Moment};
-use prosody_push::walk;
+use prosody_push::xep0357::Xep0357;
+use prosody_push::xep0357::asked::{self, Asked};
+use prosody_push::xep0357::summary::{self, Notification, Publish, Summary};
 
 /// A text from juliet.
 pub const CHAT: Message = Message {
     word: BODY,
     from: Some("juliet@example.org/x"),
     body: None,
-    name: None,
+    dedup_key: None,
     call: None,
     more: None,
     stanza: None,
@@ -45,17 +48,26 @@ pub fn not_random(bytes: &mut [u8]) {
     }
 }
 
-/// An element as the core keeps it.
-pub fn element(name: &str, attrs: &[(&str, &str)], children: Vec<Node>) -> element::Element {
-    element::Element {
-        name: name.into(),
-        attrs: attrs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
-        children: children.into(),
+/// An element with attributes as Prosody has them, of a client stream if they name no namespace.
+pub fn element(name: &str, attrs: &[(&str, &str)], children: Vec<Node>) -> Element {
+    let xmlns = attrs.iter().find(|(name, _)| *name == "xmlns").map_or(ns::CLIENT, |(_, xmlns)| xmlns);
+    let mut element = element::named(name, xmlns).expect("a name");
+    for (name, value) in attrs.iter().filter(|(name, _)| *name != "xmlns") {
+        element::set_attr(&mut element, name, value).expect("a name");
     }
+    for child in children {
+        match child {
+            Node::Element(child) => {
+                element.append_child(child);
+            }
+            Node::Text(text) => element::add_text(&mut element, &text),
+        }
+    }
+    element
 }
 
-pub fn registration(jid: &str, node: &str, timestamp: i64) -> Registration {
-    Registration::new(&format!("{jid}<{node}"), jid, Some(node), None, timestamp)
+pub fn registration(jid: &str, node: &str, timestamp: i64) -> Registration<Asked> {
+    asked::registration(&format!("{jid}<{node}"), jid, Some(node), None, timestamp)
 }
 
 /// No push waits for another.
@@ -64,26 +76,34 @@ pub fn one_by_one() -> Config {
 }
 
 /// One host, its clock, and a user `romeo` whose registrations are loaded.
-pub struct Host {
-    pub engine: Engine,
+pub struct Host<P: Protocol = Xep0357> {
+    pub engine: Engine<P>,
     pub now: Moment,
 }
 
 impl Host {
-    pub fn new(config: Config, devices: Vec<Registration>) -> Self {
-        Host::speaking(Protocol::Push, config, devices)
-    }
-
-    pub fn speaking(protocol: Protocol, config: Config, devices: Vec<Registration>) -> Self {
-        let mut engine = Engine::new(HOST.into(), protocol, config, not_random);
-        engine.load("romeo", devices, false);
-        Host { engine, now: Moment { wall: 1_800_000_000_000, mono: 50_000 } }
+    pub fn new(config: Config, devices: Vec<Registration<Asked>>) -> Self {
+        Host::speaking(config, devices)
     }
 
     /// A host where romeo has the devices `nodes` at `push.example`.
     pub fn with_devices(nodes: &[&str]) -> Self {
         let devices = nodes.iter().zip(1..).map(|(node, i)| registration("push.example", node, i)).collect();
         Host::new(one_by_one(), devices)
+    }
+
+    /// The pushes that were held and leave now: node, and whether it is important.
+    pub fn released(&mut self) -> Vec<(String, bool)> {
+        let held = self.engine.release(self.now).into_iter();
+        held.map(|held| (held.push.registration.node().unwrap_or("").to_owned(), held.important)).collect()
+    }
+}
+
+impl<P: Protocol> Host<P> {
+    pub fn speaking(config: Config, devices: Vec<Registration<P::Asked>>) -> Self {
+        let mut engine = Engine::new(HOST.into(), config, not_random);
+        engine.load("romeo", devices, false);
+        Host { engine, now: Moment { wall: 1_800_000_000_000, mono: 50_000 } }
     }
 
     pub fn after(&mut self, time: Millis) -> &mut Self {
@@ -98,18 +118,18 @@ impl Host {
     }
 
     pub fn event(&self) -> Event<'static> {
-        Event { now: self.now, user: "romeo", seen: false }
+        Event { now: self.now, user: "romeo", observed: false }
     }
 
-    pub fn offline(&mut self, message: &Message) -> Vec<Push> {
+    pub fn offline(&mut self, message: &Message) -> Vec<Push<P>> {
         self.engine.on_offline(self.event(), message).expect("romeo is loaded").list
     }
 
-    pub fn archived(&mut self, message: &Message, held: &[&str]) -> Vec<Push> {
+    pub fn archived(&mut self, message: &Message, held: &[&str]) -> Vec<Push<P>> {
         self.archived_for("romeo@example.org", message, held).expect("romeo is loaded")
     }
 
-    pub fn archived_for(&mut self, to: &str, message: &Message, held: &[&str]) -> Result<Vec<Push>, NotLoaded> {
+    pub fn archived_for(&mut self, to: &str, message: &Message, held: &[&str]) -> Result<Vec<Push<P>>, NotLoaded> {
         let held: Vec<_> = held.iter().map(|identifier| format!("c{identifier}")).collect();
         let held = held.join("\0");
         Ok(self.engine.on_addressed(self.event(), Some(to), message, Holders::new(Some(&held)), None)?.list)
@@ -129,18 +149,18 @@ impl Host {
         pushed
     }
 
-    pub fn ping(&mut self) -> Vec<Push> {
+    pub fn ping(&mut self) -> Vec<Push<P>> {
         let pushes = self.engine.on_ping(self.event(), None, Cause::Ping, Holders::default());
         pushes.expect("romeo is loaded").list
     }
 
-    pub fn answer(&mut self, push: &Push, from: &str, error: Option<(&str, &str)>) -> Verdict {
+    pub fn answer(&mut self, push: &Push<P>, from: &str, error: Option<(&str, &str)>) -> Verdict {
         let error = error.map(|(kind, condition)| StanzaError { kind, condition, text: None, made_here: false });
         self.engine.on_answer(self.now, &push.id.to_string(), Some(from), error).verdict
     }
 
     /// An error that this server made in the app server's name.
-    pub fn answer_here(&mut self, push: &Push, condition: &str) -> Verdict {
+    pub fn answer_here(&mut self, push: &Push<P>, condition: &str) -> Verdict {
         let error = StanzaError { kind: "cancel", condition, text: None, made_here: true };
         let from = push.registration.jid().to_owned();
         self.engine.on_answer(self.now, &push.id.to_string(), Some(&from), Some(error)).verdict
@@ -153,14 +173,8 @@ impl Host {
     }
 
     /// The pushes that leave now: those that were held, and those that are owed.
-    pub fn leaving(&mut self) -> Vec<Push> {
+    pub fn leaving(&mut self) -> Vec<Push<P>> {
         self.engine.release(self.now).into_iter().map(|held| held.push).collect()
-    }
-
-    /// The pushes that were held and leave now: node, and whether it is important.
-    pub fn released(&mut self) -> Vec<(String, bool)> {
-        let held = self.engine.release(self.now).into_iter();
-        held.map(|held| (held.push.registration.node().unwrap_or("").to_owned(), held.important)).collect()
     }
 
     /// The registrations that have to go since no answer came.
@@ -187,7 +201,7 @@ pub fn is_stranger(verdict: &Verdict) -> bool {
     matches!(verdict, Verdict::Stranger)
 }
 
-pub fn nodes(pushes: &[Push]) -> Vec<&str> {
+pub fn nodes(pushes: &[Push<Xep0357>]) -> Vec<&str> {
     pushes.iter().map(|push| push.registration.node().unwrap_or("")).collect()
 }
 
@@ -208,16 +222,7 @@ impl Sink for Dom {
     type Error = std::convert::Infallible;
 
     fn open(&mut self, name: &str, attrs: &[(&str, &str)]) -> Result<(), Self::Error> {
-        let xmlns = attrs.iter().find(|(name, _)| *name == "xmlns").map_or(ns::CLIENT, |(_, xmlns)| xmlns);
-        let mut element = Element::bare(name, xmlns);
-        for (name, value) in attrs.iter().filter(|(name, _)| *name != "xmlns") {
-            element.set_attr(
-                minidom::rxml::Namespace::NONE,
-                minidom::rxml::NcName::try_from(*name).expect("a name"),
-                *value,
-            );
-        }
-        self.open.push(element);
+        self.open.push(self::element(name, attrs, Vec::new()));
         Ok(())
     }
 
@@ -239,10 +244,10 @@ impl Sink for Dom {
 }
 
 /// The stanza of a push.
-pub fn compose(to: &Publish, summary: &Summary, form: Option<&element::Element>) -> Element {
+pub fn compose(to: &Publish, summary: &Summary, form: Option<&Element>) -> Element {
     let mut dom = Dom::default();
     let options = |dom: &mut Dom| form.map_or(Ok(()), |form| summary::options(dom, form));
-    let notification = Notification { summary, encrypted: None, priority: false };
+    let notification = Notification { summary: *summary, encrypted: None, priority: false };
     let Ok(()) = summary::publish(&mut dom, to, |dom| summary::notification(dom, &notification), options);
     dom.take()
 }

@@ -1,10 +1,9 @@
-//! What the rules know of a stanza: a word of bits and a few scalars.
-//!
-//! Which elements lead to them is said in [`walk`](crate::walk).
+//! The facts that the rules know of a stanza: a word of bits and a few scalars. [`walk`](crate::rules::walk) says which elements
+//! lead to them.
 
-use serde::Serialize;
+use minidom::Element;
 
-use crate::element::Element;
+use crate::limits::CALL_ID;
 use crate::text::cut;
 
 /// A set of the bits below. Lua counts up to 2^53 exactly, on every version.
@@ -34,13 +33,13 @@ pub const CALL_OVER: Word = 1 << 8;
 pub const NO_STORE: Word = 1 << 9;
 /// A carbon of a message that another client of the user received.
 pub const RECEIVED: Word = 1 << 10;
-/// The user's own message, reflected by a room. Prosody knows it by the nickname; the shim sets the bit.
+/// The user's own message, reflected by a room. The shim recognises it by the nickname and sets the bit.
 pub const REFLECTED: Word = 1 << 11;
 /// Marked as end-to-end encrypted (XEP-0380).
 pub const EME: Word = 1 << 12;
 /// A presence of type `subscribe` (RFC 6121 §3.1).
 pub const SUBSCRIBE: Word = 1 << 13;
-/// The sender is in the user's roster, or is a room that the user knows. The shim looks that up, where somebody asks for it.
+/// The sender is in the user's roster, or is a room that the user is in. The shim looks this up if a registration asks for it.
 pub const CONTACT: Word = 1 << 14;
 /// The sender is not in the user's roster.
 pub const STRANGER: Word = 1 << 15;
@@ -52,10 +51,10 @@ pub const CORRECTED: Word = 1 << 17;
 pub const AT_CLIENT: Word = 1 << 18;
 /// The stanza is in the user's archive. The shim sets the bit, where it has the id.
 pub const ARCHIVED: Word = 1 << 19;
-/// A push, by either protocol, also as an event of XEP-0060. None is pushed in turn: two users whose registrations name each
-/// other would never have an end of it.
+/// A push, by any protocol, also as an event of XEP-0060. A push is never pushed: two users whose registrations name each other
+/// would push for ever.
 pub const NOTIFICATION: Word = 1 << 20;
-/// XEP-0353 `<proceed>`: of the user himself it takes a call, of the other side it means nothing.
+/// XEP-0353 `<proceed>`: sent by the user it takes a call; sent by the other end it means nothing.
 pub const PROCEED: Word = 1 << 21;
 /// An invitation to a room (XEP-0249, XEP-0045 §7.8.2), or a room's word that it has messages for a member who is absent
 /// (`mod_muc_notifications`).
@@ -66,7 +65,7 @@ pub const OMEMO: Word = 1 << 23;
 pub const RECEIPT: Word = 1 << 24;
 /// A reaction (XEP-0444), or the retraction of a message (XEP-0424).
 pub const AMENDMENT: Word = 1 << 25;
-/// `<body>` stands for an amendment (XEP-0428), for clients that do not know it.
+/// `<body>` is a fallback for an amendment (XEP-0428), for clients that do not know it.
 pub const FALLBACK: Word = 1 << 26;
 /// An event of publish-subscribe (XEP-0060 §7.1.2).
 pub const EVENT: Word = 1 << 27;
@@ -89,11 +88,8 @@ pub const IQ_STANZA: Word = 1 << 34;
 pub const CHAT_STATE: Word = AT_CLIENT | LEFT_CLIENT;
 /// End-to-end encrypted, with or without a payload. Do not show `<body>`: it is only a fallback.
 pub const E2E: Word = ENCRYPTED | EME | OMEMO;
-/// What ends a call, whoever says so.
+/// Ends a call, whoever sent it.
 pub const CALL_ENDS: Word = CALL_OVER | RETRACT;
-
-/// Bytes of a call's id by which it is known.
-pub const CALL_ID: usize = 128;
 
 /// A call, as its two ends know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,13 +109,13 @@ pub struct Message<'a> {
     pub from: Option<&'a str>,
     /// Only where an option or an extension asks for it.
     pub body: Option<&'a str>,
-    /// What the message is known by across all its ways: its id in the addressee's archive (XEP-0313), or without an
-    /// archive one that the shim gives to a stanza that it may meet again.
-    pub name: Option<&'a str>,
+    /// What the message is known by on all its ways: its id in the addressee's archive (XEP-0313), or for a stanza that is not
+    /// archived a key that the shim keeps with it.
+    pub dedup_key: Option<&'a str>,
     /// The call that it is about.
     pub call: Option<Call<'a>>,
-    /// What elements say that there can be several of, each a letter and its text, "\0" between them; only where an
-    /// extension asks for it. For Push 2.0 the shim adds what it knows of the user's sessions.
+    /// Repeatable values, encoded as one string: for each a one-letter kind followed by its text, separated by NUL. They are there
+    /// only where an extension asks for them; for Push 2.0 the shim adds what it knows of the user's sessions.
     pub more: Option<&'a str>,
     /// Reads the whole of it, which only some pushes carry.
     pub stanza: Option<&'a dyn Fn() -> Option<Element>>,
@@ -152,13 +148,6 @@ pub const ACTIVITY: char = 'a';
 /// The letters that Tigase's extensions ask for, and those of Push 2.0.
 pub const MORE_TIGASE: &[char] = &[MENTION, REPLY_TO, MEDIA, OMEMO_SENDER, OMEMO_KEY, OMEMO_IV, OMEMO_PAYLOAD];
 pub const MORE_PUSH2: &[char] = &[MENTION, REPLY_TO];
-/// Entries of one kind that are looked at, and bytes of one: more of either is nothing that a client sends.
-pub const MOST_OF_A_KIND: usize = 100;
-pub const LONGEST_ENTRY: usize = 4096;
-/// Children of an element that are looked at: of more, the first ones and, since the archive adds its id at the end, the last.
-pub const FIRST_CHILDREN: usize = 400;
-pub const LAST_CHILDREN: usize = 100;
-
 impl<'a> Call<'a> {
     /// The other end's bare JID, a space, and the id; in a call of `account` with itself the other end is not known.
     pub fn parse(text: &'a str, account: &str) -> Option<Call<'a>> {
@@ -168,68 +157,49 @@ impl<'a> Call<'a> {
 }
 
 impl<'a> Message<'a> {
-    fn each(&self, kind: char) -> impl Iterator<Item = &'a str> {
+    /// Returns the repeatable values of a kind.
+    pub fn each(&self, kind: char) -> impl Iterator<Item = &'a str> {
         self.more.into_iter().flat_map(|more| more.split('\0')).filter_map(move |entry| entry.strip_prefix(kind))
     }
 
-    /// Whom it mentions: JIDs.
+    /// Returns the JIDs that are mentioned.
     pub fn mentioned_jids(&self) -> impl Iterator<Item = &'a str> {
         self.each(MENTION)
     }
 
-    /// Whom it mentions, by the id of an occupant (XEP-0513).
+    /// Returns the occupants that are mentioned, by id (XEP-0513).
     pub fn mentioned_occupants(&self) -> impl Iterator<Item = &'a str> {
         self.each(MENTIONED_OCCUPANT)
     }
 
-    /// Groups that it mentions (XEP-0513 §3.2): the group's URI, and the JID of the room or server, or the empty text.
+    /// Returns the groups that are mentioned (XEP-0513 §3.2): the group's URI, and the JID of the room or server, or an empty text.
     pub fn mentioned_groups(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.each(MENTIONED_GROUP).filter_map(|entry| entry.split_once(' '))
     }
 
-    /// The user's ids as an occupant of the room.
+    /// Returns the user's ids as an occupant of the room.
     pub fn occupants(&self) -> impl Iterator<Item = &'a str> {
         self.each(OCCUPANT)
     }
 
-    /// Whom it replies to: a JID.
+    /// Returns the JID of whom the message replies to.
     pub fn reply_to(&self) -> Option<&'a str> {
         self.each(REPLY_TO).next()
     }
 
-    /// The user's, in the room.
+    /// Returns the user's nicknames in the room.
     pub fn nicknames(&self) -> impl Iterator<Item = &'a str> {
         self.each(NICKNAME)
     }
 
-    /// When a session was active last, in seconds since 1970, and the registration that it holds, or the empty text.
+    /// Returns for each session when it was active last, in seconds since 1970, and the registration that it holds, or an empty text.
     pub fn activities(&self) -> impl Iterator<Item = (u64, &'a str)> {
         let parse = |entry: &'a str| entry.split_once(' ').and_then(|(at, holds)| Some((at.parse().ok()?, holds)));
         self.each(ACTIVITY).filter_map(parse)
     }
 
-    /// What is offered to whom is called: `audio`, `video`.
+    /// Returns the media of a call: `audio`, `video`.
     pub fn media(&self) -> impl Iterator<Item = &'a str> {
         self.each(MEDIA)
     }
-
-    /// What an OMEMO message has for the device `rid` (XEP-0384 before 0.4); nothing if it has nothing for that.
-    pub fn omemo(&self, rid: &str) -> Option<Omemo<'a>> {
-        let for_rid = |key: &'a str| key.strip_prefix(rid)?.strip_prefix(' ');
-        let keys: Vec<_> = self.each(OMEMO_KEY).filter_map(for_rid).collect();
-        let first = |kind| self.each(kind).next();
-        let (sid, iv, data) = (first(OMEMO_SENDER)?, first(OMEMO_IV)?, first(OMEMO_PAYLOAD)?);
-        if keys.is_empty() { None } else { Some(Omemo { keys, sid, iv, data }) }
-    }
-}
-
-/// An OMEMO message for one device, all in base64 but the id.
-#[derive(Debug, Serialize)]
-pub struct Omemo<'a> {
-    pub keys: Vec<&'a str>,
-    /// The sender's device.
-    pub sid: &'a str,
-    pub iv: &'a str,
-    /// The ciphertext.
-    pub data: &'a str,
 }

@@ -1,16 +1,18 @@
-//! Is there something to show to the user, and must it be shown at once?
+//! What a stanza is worth: whether there is something to show to the user, and whether it must be shown at once.
 
-use crate::facts::{
-    AMENDMENT, ANSWER, BODY, CALL, CALL_ENDS, CHAT_STATE, EME, ENCRYPTED, ERROR, EVENT, FALLBACK, FILE, GROUPCHAT,
-    HAS_BODY, HEADLINE, INVITATION, NO_STORE, NOTIFICATION, OMEMO, PRESENCE_STANZA, PROCEED, RECEIPT, REFLECTED,
-    RETRACT, RINGING, SENT, SUBJECT, SUBSCRIBE, Word,
-};
+use serde::{Deserialize, Serialize};
+
 use crate::reason::Reason;
+use crate::rules::facts::{
+    AMENDMENT, ANSWER, AT_CLIENT, BODY, CALL, CALL_ENDS, CHAT_STATE, EME, ENCRYPTED, ERROR, EVENT, FALLBACK, FILE,
+    GROUPCHAT, HAS_BODY, HEADLINE, INVITATION, NO_STORE, NOTIFICATION, OMEMO, PRESENCE_STANZA, PROCEED, RECEIPT,
+    REFLECTED, RETRACT, RINGING, SENT, SUBJECT, SUBSCRIBE, Word,
+};
 
 /// What a stanza is worth to the user's devices.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Importance {
-    /// Nothing to show, and nothing to take away either: presence, chat states, subjects of rooms.
+    /// Nothing to show, and nothing that a notification must stop showing: presence, chat states, subjects of rooms.
     None,
     /// Nothing to show, but the client has to know: receipts, markers, reactions, errors, keys.
     Low,
@@ -18,7 +20,7 @@ pub enum Importance {
     Important,
     /// A call: every device rings at once, connected or not.
     Urgent,
-    /// The end of a call: what rang has to stop.
+    /// The end of a call: the devices that rang have to stop.
     CallEnds,
 }
 
@@ -28,13 +30,42 @@ impl Importance {
         matches!(self, Importance::Important | Importance::Urgent)
     }
 
-    /// Whether it is about a call: it waits for nothing.
+    /// Whether the stanza is about a call: its push waits for nothing.
     pub fn is_call(self) -> bool {
         matches!(self, Importance::Urgent | Importance::CallEnds)
     }
 }
 
-/// Judges a stanza by the word of facts that stands for it; gives why if no device is ever woken for it, whatever it asks for.
+/// What a push tells of; a greater kind tells of the lesser ones, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Silent,
+    Important,
+    Call,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 3] = [Kind::Silent, Kind::Important, Kind::Call];
+
+    pub fn new(importance: Importance) -> Kind {
+        match importance {
+            Importance::Urgent => Kind::Call,
+            Importance::Important => Kind::Important,
+            Importance::Low | Importance::None | Importance::CallEnds => Kind::Silent,
+        }
+    }
+
+    /// Returns what a push of this kind without content is worth.
+    pub fn importance(self) -> Importance {
+        match self {
+            Kind::Call | Kind::Important => Importance::Important,
+            Kind::Silent => Importance::Low,
+        }
+    }
+}
+
+/// Judges a stanza by its facts. Returns the reason if no device is ever woken for it, whatever its client asked for.
 pub fn judge(word: Word) -> Result<Importance, Reason> {
     let has = |bits| word & bits != 0;
     if has(NOTIFICATION) {
@@ -51,8 +82,8 @@ pub fn judge(word: Word) -> Result<Importance, Reason> {
     if is_own {
         return Err(Reason::OwnMessage);
     }
-    // What the other end says of its own part, before the call is over, rings nobody and silences nobody. Whoever takes part in
-    // a room may take a call in it: for himself, not for the user.
+    // The other end reports its own state before the call is over: that rings no device and silences none. In a room, any
+    // occupant may take a call, and takes it for himself only.
     if has(CALL_ENDS | PROCEED | RINGING) && !has(CALL | ERROR | HAS_BODY) && !has_text {
         return Err(Reason::NothingToShow);
     }
@@ -75,17 +106,17 @@ pub fn judge(word: Word) -> Result<Importance, Reason> {
     })
 }
 
-/// Whether there is a text to show, or what is encrypted end to end and may be one.
+/// Whether there is a text to show, or an encrypted payload that may be one.
 fn shows_text(word: Word) -> bool {
     let has = |bits| word & bits != 0;
     let is_amendment = has(AMENDMENT) && (has(FALLBACK) || !has(BODY));
     let is_subject = has(GROUPCHAT) && has(SUBJECT);
-    // OMEMO without a payload moves keys. What else says that it is encrypted, says it of a text.
+    // OMEMO without a payload only moves keys. Every other encrypted stanza has a text.
     let is_encrypted = has(ENCRYPTED) || has(EME) && !has(OMEMO);
     !is_amendment && (is_encrypted || has(BODY) && !is_subject)
 }
 
-/// Whether it ends a call. With `<proceed>` the user takes one (XEP-0353 §3.4).
+/// Whether the stanza ends a call for the user's devices. The user takes a call with `<proceed>` (XEP-0353 §3.4).
 fn ends_call(word: Word, is_own: bool) -> bool {
     let ends = if is_own {
         word & (CALL_ENDS | PROCEED) != 0
@@ -97,7 +128,12 @@ fn ends_call(word: Word, is_own: bool) -> bool {
     ends && word & CALL == 0
 }
 
-/// Why a stanza that is worth nothing is worth nothing.
+/// Whether a message that the user sends shows that he is at the client: the `<grace>` of Push 2.0 counts from then.
+pub fn shows_activity(word: Word) -> bool {
+    word & (BODY | ENCRYPTED | AT_CLIENT) != 0 && word & ERROR == 0
+}
+
+/// Returns why a stanza is worth nothing.
 pub fn why_none(word: Word) -> Reason {
     if word & NO_STORE != 0 { Reason::NobodyKeepsIt } else { Reason::NothingToShow }
 }

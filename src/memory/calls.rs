@@ -1,7 +1,7 @@
 //! Which calls a device rang for, in bounded memory: hashes only.
 //!
-//! A call is known by both its ends and its id: two callers may use the same id, and nobody but the two ends it. It rings a
-//! device once, and ends there once, whichever ways the news come.
+//! A call is known by its two ends and its id: two callers may use the same id, and only the two ends may end the call. It rings
+//! once on a device and ends there once, however often the device could hear of it.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::RandomState;
@@ -10,20 +10,20 @@ use std::num::NonZeroUsize;
 
 use lru::LruCache;
 
-use crate::facts::Call;
+use crate::rules::facts::Call;
 
 /// Calls remembered for one device, the newest.
 const CALLS: usize = 32;
 /// Devices remembered; the one that rang least recently is forgotten first.
 const DEVICES: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
-/// What rang of late.
+/// The calls that rang lately.
 pub struct Calls {
     devices: LruCache<u64, VecDeque<Ring>>,
     hasher: RandomState,
 }
 
-/// What a call is known by.
+/// The key of a call: hashes only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallKey {
     peer: Option<u64>,
@@ -43,12 +43,12 @@ impl Default for Calls {
 }
 
 impl Calls {
-    /// What a call is known by.
+    /// Returns the key of a call.
     pub fn key(&self, call: &Call) -> CallKey {
         CallKey { peer: call.peer.map(|peer| self.hasher.hash_one(peer)), id: self.hasher.hash_one(call.id) }
     }
 
-    /// The call rings on a device of `user`; false if it did before.
+    /// Notes that a call rings on a device of `user`. Returns false if it rang there before.
     pub fn ring(&mut self, user: &str, identifier: &str, call: CallKey) -> bool {
         if self.find(user, identifier, call).is_some() {
             return false;
@@ -71,7 +71,7 @@ impl Calls {
         self.find(user, identifier, call).is_some_and(|ring| ring.is_over)
     }
 
-    /// The device hears that the call is over.
+    /// Notes that a device is told that the call is over.
     pub fn end(&mut self, user: &str, identifier: &str, call: CallKey) {
         let rings = self.devices.peek_mut(&self.hasher.hash_one((user, identifier)));
         for ring in rings.into_iter().flatten().filter(|ring| call.is(ring.call)) {
@@ -86,7 +86,7 @@ impl Calls {
 }
 
 impl CallKey {
-    /// Without a peer it is whatever call has the id.
+    /// Whether the keys are of the same call. A key without a peer is that of any call with the id.
     fn is(self, other: CallKey) -> bool {
         self.id == other.id && (self.peer.is_none() || self.peer == other.peer)
     }

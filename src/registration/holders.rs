@@ -3,7 +3,7 @@
 /// Between the sessions in one text: a table would cost more than all the rest of the call. XML cannot have it.
 const SEPARATOR: char = '\0';
 
-/// How it is with a session: the letter that the shim puts before the registration that it holds.
+/// The state of a session: the letter that the shim puts before the registration that the session holds.
 pub const IN_USE: char = 'u';
 pub const CONNECTED: char = 'c';
 pub const LATE: char = 'l';
@@ -14,12 +14,12 @@ pub const HIBERNATES: char = 'h';
 pub struct Holders<'a>(Option<&'a str>);
 
 impl<'a> Holders<'a> {
-    /// Takes what the shim has written: for each session a letter and the registration.
+    /// Takes the string that the shim writes: for each session a letter and the registration.
     pub fn new(written: Option<&'a str>) -> Self {
         Holders(written)
     }
 
-    /// Whether a session has what comes for the device: it hibernates, or is connected and no ack is late.
+    /// Whether a session receives the stanzas for the device: it hibernates, or is connected and no ack is late.
     pub fn hold(&self, identifier: &str) -> bool {
         self.any(identifier, |state| state != LATE)
     }

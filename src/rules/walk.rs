@@ -1,25 +1,24 @@
-//! Which parts of a stanza matter.
+//! The parts of a stanza that matter.
 //!
-//! The shim walks a stanza's children once and adds up the bits of those it knows; which they are is said here, in [`MESSAGE`],
-//! [`PRESENCE`] and [`IQ`], and handed to it when it loads. A rule that looks at one more element is one more line here and no
-//! new Lua.
+//! The shim walks the children of a stanza once and adds up the bits of those it knows. [`MESSAGE`], [`PRESENCE`] and [`IQ`] say
+//! which these are; the shim gets them when it loads. A rule that looks at one more element is one more line here and no new Lua.
 
-use crate::facts::{
+use crate::ns;
+use crate::rules::facts::{
     AMENDMENT, ANSWER, AT_CLIENT, BODY, CALL, CALL_OVER, CORRECTED, EME, ENCRYPTED, ERROR, EVENT, FALLBACK, FILE,
     GROUPCHAT, HAS_BODY, HEADLINE, INVITATION, IQ_STANZA, LEFT_CLIENT, MEDIA, MENTION, NO_STORE, NOTIFICATION, OMEMO,
     OMEMO_IV, OMEMO_KEY, OMEMO_PAYLOAD, OMEMO_SENDER, PRESENCE_STANZA, PROCEED, RECEIPT, RECEIVED, REPLY_TO, RETRACT,
     RINGING, SENT, SUBJECT, SUBSCRIBE, Word,
 };
-use crate::ns;
 
-/// What to note of an element: the stanza itself or something below it.
+/// What to note of an element: the stanza itself or an element in it.
 #[derive(Debug)]
 pub struct Rule {
     /// One bit, set when the element is there; 0 for none.
     pub bit: Word,
     /// One bit, set when the element has text; 0 for none.
     pub text: Word,
-    /// What the shim keeps of the element besides bits.
+    /// The value that the shim keeps besides bits.
     pub keep: Keep,
     /// Bits for values of an attribute.
     pub values: Values,
@@ -29,7 +28,7 @@ pub struct Rule {
     pub children: &'static [&'static [Child]],
 }
 
-/// An attribute, and the bits for what it may say.
+/// An attribute, and the bits for its values.
 pub type Values = (&'static str, &'static [(&'static str, Word)]);
 
 /// An element by its qualified name.
@@ -56,7 +55,7 @@ pub enum Keep {
     Forwarded,
     /// The same as [`Keep::ArchiveId`], of the message in a carbon.
     CarbonArchiveId,
-    /// Whom a mention is about (XEP-0513), unless it has modifiers: these say that nobody is to be woken.
+    /// Whom a mention is about (XEP-0513). A mention with modifiers counts for nothing: modifiers ask not to notify.
     Mention,
     /// For [`Message::more`].
     More(More),
@@ -89,7 +88,7 @@ pub enum Form {
 pub static MESSAGE: Rule =
     message(&[CALLS, JINGLE_MESSAGE, JINGLE_MESSAGE_1, CONTENT, OUTSIDE, &[sent(), received(&[FORWARDING])]]);
 
-/// The same, with what Push 2.0 looks at besides.
+/// The same for Push 2.0, which looks at more.
 pub static MESSAGE_PUSH2: Rule = message(&[
     CALLS,
     JINGLE_MESSAGE,
@@ -111,7 +110,7 @@ pub static IQ: Rule = Rule {
     ..PLAIN
 };
 
-/// What stands beside a message's content.
+/// Elements beside the content of a message.
 const OUTSIDE: &[Child] = &[
     child(ns::STANZA_ID, "stanza-id", Rule { keep: Keep::ArchiveId, ..PLAIN }),
     child(ns::PUSH2, "notification", bit(NOTIFICATION)),
@@ -119,7 +118,7 @@ const OUTSIDE: &[Child] = &[
     child(ns::PUBSUB_EVENT, "event", Rule { bit: EVENT, children: EVENTS, ..PLAIN }),
 ];
 
-/// What was published, as far as it is a push: an app server may be a node that the user himself subscribes to.
+/// Published items, as far as they are pushes: an app server may be a node that the user subscribes to.
 const EVENTS: &[&[Child]] = &[&[child(ns::PUBSUB_EVENT, "items", with(ITEMS))]];
 const ITEMS: &[&[Child]] = &[&[child(ns::PUBSUB_EVENT, "item", with(ITEM))]];
 const ITEM: &[&[Child]] =
@@ -136,7 +135,7 @@ const FORWARDED_PUSH2: &[Child] = &[child(
     forwarded(&[CALLS, JINGLE_MESSAGE, JINGLE_MESSAGE_1, CONTENT, CONTENT_PUSH2, ARCHIVED_AS]),
 )];
 const ARCHIVED_AS: &[Child] = &[child(ns::STANZA_ID, "stanza-id", Rule { keep: Keep::CarbonArchiveId, ..PLAIN })];
-/// Of what the user sent, only that he took or ended a call matters.
+/// Of a sent message, only the end of a call matters.
 const FORWARDING_SENT: &[Child] = &[child(ns::FORWARD, "forwarded", with(&[FORWARDED_SENT]))];
 const FORWARDED_SENT: &[Child] =
     &[child(ns::CLIENT, "message", forwarded(&[CALLS, JINGLE_MESSAGE, JINGLE_MESSAGE_1, ARCHIVED_AS]))];

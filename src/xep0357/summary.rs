@@ -1,21 +1,23 @@
 //! The XEP-0357 notification and the publish around it (§5 and §7).
 
+use minidom::Element;
+
 use crate::address::bare;
 use crate::config::Config;
-use crate::element::{Element, Sink};
-use crate::facts::Message;
+use crate::element::{self, Sink};
 use crate::ns;
+use crate::rules::facts::Message;
 use crate::text::cut_by;
 use crate::tigase::encrypt::Encrypted;
 use crate::xml;
 
-/// Bytes that the sender and the text of a message may take together, escaped: a publish has to stay small, whoever wrote.
+/// Bytes that the sender and the text of a message may take together, escaped: a publish stays small, whatever a sender writes.
 const LARGEST_CONTENT: usize = 3 * 1024;
 /// Bytes of a sender's full JID that go along, escaped: of a longer one the resource stays away.
 const LONGEST_SENDER: usize = 1024;
 
-/// What an app server learns of the message that a push is for.
-#[derive(Clone, Default)]
+/// What an app server learns of a message.
+#[derive(Clone, Copy, Default)]
 pub struct Summary<'a> {
     /// `last-message-sender`: a JID.
     pub sender: Option<&'a str>,
@@ -24,9 +26,9 @@ pub struct Summary<'a> {
 }
 
 impl<'a> Summary<'a> {
-    /// What the options let out of `message`; a ping has none and tells nothing.
+    /// Takes the parts of `message` that the options allow. Without a message it tells only whether there is something important.
     pub fn new(config: &'a Config, message: Option<&Message<'a>>, important: bool) -> Self {
-        let Some(message) = message else { return Summary::default() };
+        let Some(message) = message else { return Summary::without_content(config, important) };
         let is_short = |jid: &str| xml::text_width(jid) <= LONGEST_SENDER;
         let sender = message.from.filter(|_| config.with_sender);
         let sender = sender.map(|sender| if is_short(sender) { sender } else { bare(sender) });
@@ -74,10 +76,10 @@ pub struct Publish<'a> {
     pub node: Option<&'a str>,
 }
 
-/// What is in a `<notification>`.
+/// The content of a `<notification>`.
 #[derive(Clone, Copy)]
 pub struct Notification<'a> {
-    pub summary: &'a Summary<'a>,
+    pub summary: Summary<'a>,
     /// Takes the place of the summary.
     pub encrypted: Option<&'a Encrypted>,
     /// Whether `tigase:push:priority:0` says that it is urgent.
@@ -89,7 +91,7 @@ pub fn notification<S: Sink>(sink: &mut S, notification: &Notification) -> Resul
     sink.open("notification", &[("xmlns", ns::PUSH)])?;
     match notification.encrypted {
         Some(encrypted) => encrypted.write(sink)?,
-        None => form(sink, notification.summary)?,
+        None => form(sink, &notification.summary)?,
     }
     if notification.priority {
         sink.open("priority", &[("xmlns", ns::TIGASE_PRIORITY)])?;
@@ -119,7 +121,7 @@ fn field<S: Sink>(sink: &mut S, attrs: &[(&str, &str)], value: &str) -> Result<(
 /// Writes `<publish-options>` around the client's form.
 pub fn options<S: Sink>(sink: &mut S, form: &Element) -> Result<(), S::Error> {
     sink.open("publish-options", &[("xmlns", ns::PUBSUB)])?;
-    form.write(sink)?;
+    element::write(form, sink)?;
     sink.close()
 }
 

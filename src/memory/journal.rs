@@ -1,58 +1,58 @@
-//! What was decided of late, for whom, and what came of it: the answer to "why did my phone not ring?".
+//! The latest decisions for each user, and their outcome: the answer to "why did my phone not ring?".
 //!
-//! Of a stanza it keeps what kind it was, never what it said or who said it.
+//! The journal keeps the kind of a stanza, never its text or its sender.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 
 use lru::LruCache;
+use strum::{EnumMessage, EnumString};
 
-use crate::facts::{
+use crate::ids::Id;
+use crate::reason::Reason;
+use crate::rules::facts::{
     AMENDMENT, ANSWER, BODY, CALL, CALL_ENDS, CHAT_STATE, CORRECTED, ENCRYPTED, ERROR, FILE, GROUPCHAT, HEADLINE,
     INVITATION, IQ_STANZA, PRESENCE_STANZA, PROCEED, RECEIPT, SENT, SUBJECT, SUBSCRIBE, Word,
 };
-use crate::ids::Id;
-use crate::protocol::Protocol;
-use crate::reason::Reason;
 use crate::stanza_error::Condition;
 use crate::time::Millis;
 
-/// Users whose decisions are kept; the one to whom nothing has happened for longest goes first.
+/// Users whose decisions are kept; the user with the oldest last decision is forgotten first.
 const USERS: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
 
-/// Decisions for which there is room from the first one on: more than the usual number would be a waste.
+/// Decisions for which memory is taken at once.
 const MOST_AT_ONCE: usize = 20;
 
-/// What led to a decision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What led to a decision. Those that the shim gives have names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumMessage, EnumString)]
+#[strum(serialize_all = "lowercase")]
 pub enum Cause {
+    #[strum(message = "no client took it")]
     Offline,
+    #[strum(message = "it was archived, or it is a call or a request for a subscription")]
     Addressed,
+    #[strum(message = "it waits for a client that does not answer")]
     Queued,
+    #[strum(message = "a module asked for it")]
     Ping,
+    #[strum(message = "the administrator asked for it")]
     Test,
+    #[strum(message = "it had been held")]
     Released,
+    #[strum(message = "it was owed")]
     Again,
+    #[strum(message = "its session's queue is four fifths full", serialize = "queue full")]
     QueueFull,
+    #[strum(message = "the server has started")]
     Started,
+    #[strum(message = "its session is about to end", serialize = "hibernation ends")]
     HibernationEnds,
 }
 
 impl Cause {
     fn text(self) -> &'static str {
-        match self {
-            Cause::Offline => "no client took it",
-            Cause::Addressed => "it was archived, or it is a call or a request for a subscription",
-            Cause::Queued => "it waits for a client that does not answer",
-            Cause::Ping => "a module asked for it",
-            Cause::Test => "the administrator asked for it",
-            Cause::Released => "it had been held",
-            Cause::Again => "it was owed",
-            Cause::QueueFull => "its session's queue is four fifths full",
-            Cause::Started => "the server has started",
-            Cause::HibernationEnds => "its session is about to end",
-        }
+        self.get_message().unwrap_or_default()
     }
 }
 
@@ -61,39 +61,39 @@ impl Cause {
 pub enum Outcome {
     Sent(Id, Option<Answer>),
     Held,
-    /// Not tried: the app server is away.
+    /// The push was not tried, because the app server is away.
     Owed,
     NotSent(Reason),
 }
 
-/// What a push came to, and after how long.
+/// The answer to a push, and after how long it came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     Taken(Millis),
-    /// And whether the device is owed another.
+    /// An error came; the last field says whether the device is owed another push.
     Error(Millis, Condition, bool),
-    /// Push 2.0: no error has come back.
+    /// No answer came from an app server that answers only with errors.
     Silence,
 }
 
-/// One device, one stanza.
+/// A decision about one stanza and one device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     pub at: Millis,
     pub cause: Cause,
-    /// Facts of the stanza, if there was one.
+    /// The facts of the stanza, if there was one.
     pub word: Option<Word>,
     pub device: Rc<str>,
     pub outcome: Outcome,
 }
 
 impl Decision {
-    /// In words: what, why, and what came of it.
-    pub fn text(&self, protocol: Protocol) -> String {
+    /// Says in words what it was about, why, and what came of it. `answers` tells whether app servers answer what they take.
+    pub fn text(&self, answers: bool) -> String {
         let is_held = matches!(self.cause, Cause::Released | Cause::Again);
         let what = self.word.map_or(if is_held { "push" } else { "ping" }, kind);
         let outcome = match self.outcome {
-            Outcome::Sent(_, None) if protocol == Protocol::Push => "sent, no answer yet".into(),
+            Outcome::Sent(_, None) if answers => "sent, no answer yet".into(),
             Outcome::Sent(_, None) => "sent, no error so far".into(),
             Outcome::Sent(_, Some(Answer::Taken(after))) => format!("sent, taken after {after} ms"),
             Outcome::Sent(_, Some(Answer::Error(after, error, is_owed))) => {
@@ -109,7 +109,7 @@ impl Decision {
     }
 }
 
-/// What kind of stanza it is.
+/// Returns the kind of a stanza in words.
 fn kind(word: Word) -> &'static str {
     let has = |bits| word & bits != 0;
     match () {
@@ -135,7 +135,7 @@ fn kind(word: Word) -> &'static str {
     }
 }
 
-/// Decisions, in bounded memory.
+/// The decisions for all users, in bounded memory.
 pub struct Journal {
     /// Decisions for one user; 0 for none.
     each: usize,
@@ -160,12 +160,12 @@ impl Journal {
         decisions.push_back(decision);
     }
 
-    /// What became of a push that was sent.
+    /// Notes the answer to a push.
     pub fn answered(&mut self, user: &Rc<str>, id: Id, answer: Answer) {
         self.change(user, id, Outcome::Sent(id, Some(answer)));
     }
 
-    /// A push was taken back before it left.
+    /// Notes that another module blocked a push.
     pub fn withdrawn(&mut self, user: &Rc<str>, id: Id) {
         self.change(user, id, Outcome::NotSent(Reason::Blocked));
     }
@@ -177,12 +177,12 @@ impl Journal {
         }
     }
 
-    /// The newest first.
+    /// Returns the decisions for a user, the newest first.
     pub fn decisions(&self, user: &str) -> impl Iterator<Item = &Decision> {
         self.users.peek(user).into_iter().flat_map(|decisions| decisions.iter().rev())
     }
 
-    /// The account is no more.
+    /// Forgets a user whose account was deleted.
     pub fn forget(&mut self, user: &str) {
         self.users.pop(user);
     }

@@ -1,19 +1,20 @@
-//! Bursts: a push that says nothing new waits for the one before it.
+//! Bursts: a push that says nothing new is held.
 //!
-//! A push without content only says that there is something. While the app server has not answered the last one of
-//! that kind to a device, or within a second of it, another says nothing new: it is held, and one push does for all
-//! that were. It leaves when the answer is there and the second is over, at the latest [`LONGEST_HOLD`] after the
-//! first that it stands for; so after the last message a push always follows.
+//! A plain push only says that there is something. While the app server has not answered the last plain push of a kind to a
+//! device, or within a second of it, another one says nothing new. It is held, and one push stands for all that were held. That
+//! push leaves when the answer has come and the second is over, at the latest [`LONGEST_HOLD`] after the first push that it stands
+//! for. So a push always follows the last message.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::rc::Rc;
 
 use crate::ids::Id;
+use crate::protocol::Protocol;
 use crate::registration::Registration;
 use crate::time::Millis;
 
-/// Between two pushes of one kind to one device.
+/// Time between two plain pushes of one kind to one device.
 pub const SPACING: Millis = 1000;
 /// How long an app server that does not answer keeps the next push back.
 pub const LONGEST_HOLD: Millis = 10_000;
@@ -26,42 +27,52 @@ pub struct Lane {
     pub important: bool,
 }
 
-/// A push that is to leave now.
-#[derive(Clone, Debug)]
-pub struct Released {
+/// A held push that leaves now.
+pub struct Released<P: Protocol> {
     pub lane: Lane,
-    pub registration: Rc<Registration>,
-    /// The messages that it stands for, by their deduplication keys.
+    pub registration: Rc<Registration<P::Asked>>,
+    /// The deduplication keys of the messages that it stands for.
     pub messages: Vec<u64>,
 }
 
-/// The last push of a lane, and what waits behind it.
-struct Last {
+/// The last push of a lane, and the one that is held behind it.
+struct Last<P: Protocol> {
     sent: Millis,
-    /// Until it is answered.
+    /// The push, until it is answered.
     unanswered: Option<Id>,
-    held: Option<Held>,
+    held: Option<Held<P>>,
 }
 
-struct Held {
+struct Held<P: Protocol> {
     due: Millis,
-    registration: Rc<Registration>,
+    registration: Rc<Registration<P::Asked>>,
     messages: Vec<u64>,
 }
 
-/// All lanes of a host on which something happened of late.
-#[derive(Default)]
-pub struct Lanes {
-    lanes: HashMap<Lane, Last>,
-    /// When held pushes are due; an entry whose lane says otherwise is out of date.
+/// All lanes of a host that were used lately.
+pub struct Lanes<P: Protocol> {
+    lanes: HashMap<Lane, Last<P>>,
+    /// When held pushes are due. An entry is out of date if its lane has another time.
     due: BinaryHeap<Reverse<(Millis, Lane)>>,
-    /// Lanes in the order of their last push, to forget those that are idle.
+    /// Lanes in the order of their last push, so that idle ones are forgotten.
     recent: VecDeque<(Millis, Lane)>,
 }
 
-impl Lanes {
-    /// Whether a push for `message` may leave now. If not, it is held, and [`release`](Lanes::release) gives it back.
-    pub fn admit(&mut self, now: Millis, lane: &Lane, registration: &Rc<Registration>, message: Option<u64>) -> bool {
+impl<P: Protocol> Default for Lanes<P> {
+    fn default() -> Self {
+        Lanes { lanes: HashMap::new(), due: BinaryHeap::new(), recent: VecDeque::new() }
+    }
+}
+
+impl<P: Protocol> Lanes<P> {
+    /// Whether a push for `message` may leave now. Otherwise it is held until [`release`](Lanes::release) returns it.
+    pub fn admit(
+        &mut self,
+        now: Millis,
+        lane: &Lane,
+        registration: &Rc<Registration<P::Asked>>,
+        message: Option<u64>,
+    ) -> bool {
         self.forget_idle(now);
         let Some(last) = self.lanes.get_mut(lane) else { return true };
         if let Some(held) = &mut last.held {
@@ -80,13 +91,13 @@ impl Lanes {
         false
     }
 
-    /// A push left.
+    /// Notes a push that left.
     pub fn sent(&mut self, now: Millis, lane: Lane, id: Id) {
         self.recent.push_back((now, lane.clone()));
         self.lanes.insert(lane, Last { sent: now, unanswered: Some(id), held: None });
     }
 
-    /// What became of a push is known, or it was kept back.
+    /// Notes that a push was answered or withdrawn.
     pub fn landed(&mut self, now: Millis, lane: &Lane, id: Id) {
         let Some(last) = self.lanes.get_mut(lane) else { return };
         if last.unanswered != Some(id) {
@@ -102,7 +113,7 @@ impl Lanes {
         }
     }
 
-    /// The device has come back: what is held for it says nothing any more.
+    /// Drops the held pushes of a device whose client is back.
     pub fn drop_held(&mut self, user: &Rc<str>, identifier: &Rc<str>) {
         for important in [false, true] {
             let lane = Lane { user: user.clone(), identifier: identifier.clone(), important };
@@ -112,13 +123,13 @@ impl Lanes {
         }
     }
 
-    /// The account is no more.
+    /// Forgets a user whose account was deleted or disabled.
     pub fn drop_user(&mut self, user: &str) {
         self.lanes.retain(|lane, _| *lane.user != *user);
     }
 
-    /// The held pushes that are due by `until`. Each is to be told as [`sent`](Lanes::sent) again.
-    pub fn release(&mut self, now: Millis, until: Millis) -> Vec<Released> {
+    /// Takes out the held pushes that are due by `until`. Each has to be noted with [`sent`](Lanes::sent) again.
+    pub fn release(&mut self, now: Millis, until: Millis) -> Vec<Released<P>> {
         self.forget_idle(now);
         let mut released = Vec::new();
         while let Some(Reverse((due, _))) = self.due.peek()
@@ -133,7 +144,7 @@ impl Lanes {
         released
     }
 
-    /// When the next held push is due, at the earliest.
+    /// Returns when the next held push is due, at the earliest.
     pub fn next_due(&self) -> Option<Millis> {
         self.due.peek().map(|Reverse((due, _))| *due)
     }
@@ -143,7 +154,8 @@ impl Lanes {
             && sent + SPACING <= now
         {
             let Some((_, lane)) = self.recent.pop_front() else { break };
-            let is_idle = |last: &Last| last.unanswered.is_none() && last.held.is_none() && last.sent + SPACING <= now;
+            let is_idle =
+                |last: &Last<P>| last.unanswered.is_none() && last.held.is_none() && last.sent + SPACING <= now;
             if self.lanes.get(&lane).is_some_and(is_idle) {
                 self.lanes.remove(&lane);
             }
@@ -154,9 +166,11 @@ impl Lanes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::xep0357::Xep0357;
+    use crate::xep0357::asked::Asked;
 
-    fn lane(node: &str) -> (Lane, Rc<Registration>) {
-        let registration = Rc::new(Registration::new(node, "push.example", Some(node), None, 1));
+    fn lane(node: &str) -> (Lane, Rc<Registration<Asked>>) {
+        let registration = Rc::new(Registration::new(node, "push.example", Asked::default(), 1));
         (Lane { user: "romeo".into(), identifier: node.into(), important: true }, registration)
     }
 
@@ -166,7 +180,7 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_of_lanes_that_are_idle() {
-        let mut lanes = Lanes::default();
+        let mut lanes = Lanes::<Xep0357>::default();
         for i in 0..100 {
             let (lane, registration) = lane(&i.to_string());
             assert!(lanes.admit(0, &lane, &registration, None));
@@ -179,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_hold_that_was_moved_leaves_once() {
-        let mut lanes = Lanes::default();
+        let mut lanes = Lanes::<Xep0357>::default();
         let (lane, registration) = lane("n");
         lanes.sent(0, lane.clone(), id(1));
         assert!(!lanes.admit(10, &lane, &registration, None));

@@ -1,8 +1,8 @@
-//! Once per device and message, whichever way the message comes.
+//! A message is pushed once to each device, whichever way the message comes.
 //!
-//! A message is known by its id in the addressee's archive: it is in the event that tells of the archiving, and in
-//! the `stanza-id` of every copy that goes on from there. Without an archive the shim names a stanza that it meets in
-//! the queue of a session. Calls are known by more: see [`calls`](crate::calls).
+//! A message is known by its id in the addressee's archive, which is in the archive's event and in the `stanza-id` of every later
+//! copy. Without an archive, the shim makes a key for a stanza in a session's queue. Calls are known by more: see
+//! [`calls`](crate::memory::calls).
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
@@ -13,13 +13,12 @@ use serde::{Deserialize, Serialize};
 /// Devices remembered; the one pushed least recently is forgotten first.
 const DEVICES: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
-/// What was pushed of late, in bounded memory: hashes only.
+/// The messages that were pushed lately, in bounded memory: hashes only.
 pub struct Pushed {
     devices: LruCache<u64, Recent>,
-    /// Messages remembered for one device: as many as stream management keeps for a session, which gives them back when the
-    /// session ends.
+    /// Messages remembered for one device: as many as stream management keeps for a session and gives back when it ends.
     messages: usize,
-    /// Goes into each hash: nobody can choose a message whose hash is another's.
+    /// Part of each hash, so that nobody can choose a message with the hash of another.
     seed: u64,
 }
 
@@ -38,29 +37,29 @@ pub struct State {
 }
 
 impl Pushed {
-    /// Remembers so many messages for a device; `seed` is random.
+    /// `messages` is how many are remembered for a device; `seed` is random.
     pub fn new(messages: usize, seed: u64) -> Self {
         Pushed { devices: LruCache::new(DEVICES), messages: messages.max(1), seed }
     }
 
-    /// Names a message by what is known of it. Nobody can tell from the name what that was.
-    pub fn name(&self, message: &impl Hash) -> String {
+    /// Makes a deduplication key from what is known of a message. Nobody can tell from the key what that was.
+    pub fn make_key(&self, message: &impl Hash) -> String {
         format!("{:016x}", self.hash(message))
     }
 
-    /// What a message is known by.
+    /// Returns the hash of a deduplication key.
     pub fn key(&self, message: &str) -> u64 {
         self.hash(&message)
     }
 
-    /// Notes that a message goes to the device of `user`; false if it went there before.
+    /// Notes that a message goes to a device of `user`. Returns false if it went there before.
     pub fn first_time(&mut self, user: &str, identifier: &str, message: u64) -> bool {
         let device = self.hash(&(user, identifier));
         let messages = self.messages;
         self.devices.get_or_insert_mut(device, Recent::default).insert(message, messages)
     }
 
-    /// The push that told of these messages did not get there: they are as unknown as before.
+    /// Forgets messages whose push did not arrive.
     pub fn forget(&mut self, user: &str, identifier: &str, messages: &[u64]) {
         let device = self.hash(&(user, identifier));
         if let Some(recent) = self.devices.peek_mut(&device) {
@@ -70,7 +69,7 @@ impl Pushed {
         }
     }
 
-    /// What has to survive a reload.
+    /// Returns the state that survives a reload.
     pub fn save(&mut self) -> State {
         let mut devices = Vec::new();
         while let Some(device) = self.devices.pop_lru() {
@@ -79,7 +78,7 @@ impl Pushed {
         State { seed: self.seed, devices }
     }
 
-    /// Takes what [`save`](Pushed::save) gave.
+    /// Restores what [`save`](Pushed::save) returned.
     pub fn restore(&mut self, state: State) {
         self.seed = state.seed;
         for (device, recent) in state.devices {
@@ -95,7 +94,7 @@ impl Pushed {
     }
 }
 
-/// In a place of a ring whose message is unknown again.
+/// Marks a place of a ring whose message was forgotten.
 const GONE: u64 = 0;
 
 impl Recent {

@@ -3,8 +3,9 @@
 use unicode_segmentation::UnicodeSegmentation;
 
 use crate::address::{bare, is_account};
-use crate::facts::{MOST_OF_A_KIND, Message};
+use crate::limits::MOST_OF_A_KIND;
 use crate::ns;
+use crate::rules::facts::Message;
 
 /// The user, as others may call him where a message comes from.
 #[derive(Clone, Copy)]

@@ -1,12 +1,14 @@
-//! Counts for the metrics: plain numbers, which are read when somebody asks.
+//! Counts for the metrics: plain numbers that are read when a reporter asks.
 
-use crate::importance::Importance;
-use crate::journal::Answer;
+use strum::EnumCount;
+
+use crate::memory::journal::Answer;
 use crate::reason::Reason;
-use crate::stanza_error::CONDITIONS;
+use crate::rules::importance::Importance;
+use crate::stanza_error::Condition;
 use crate::time::Millis;
 
-/// Times to answer that wait to be read; more are not kept. Few, until somebody has read some.
+/// Answer times that are kept until they are read: few until a reporter has read some, then more.
 const ANSWERS: usize = 10_000;
 const UNREAD: usize = 100;
 
@@ -18,9 +20,9 @@ pub struct Stats {
     unimportant: u64,
     held: u64,
     sent_again: u64,
-    suppressed: [u64; Reason::ALL.len()],
+    suppressed: [u64; Reason::COUNT],
     taken: u64,
-    errors: [u64; CONDITIONS.len()],
+    errors: [u64; Condition::COUNT],
     times: Vec<Millis>,
     is_read: bool,
     removed_refused: u64,
@@ -33,7 +35,7 @@ pub struct Stats {
 pub type Count = (&'static str, &'static str, u64);
 
 impl Stats {
-    /// A push left.
+    /// Counts a push that left.
     pub fn sent(&mut self, importance: Importance) {
         *match importance {
             Importance::Urgent => &mut self.calls,
@@ -42,32 +44,32 @@ impl Stats {
         } += 1;
     }
 
-    /// A push leaves later.
+    /// Counts a push that is held.
     pub fn held(&mut self) {
         self.held += 1;
     }
 
-    /// A push left that was owed.
+    /// Counts an owed push that left.
     pub fn sent_again(&mut self) {
         self.sent_again += 1;
     }
 
-    /// A registration is no more: it refused, or could not be reached.
+    /// Counts a registration that ended because its app server refused pushes, or could not be reached.
     pub fn removed(&mut self, refused: bool) {
         *if refused { &mut self.removed_refused } else { &mut self.removed_unreachable } += 1;
     }
 
-    /// A user's registrations were in memory, or were not.
+    /// Counts a look-up of a user's registrations in memory.
     pub fn looked_up(&mut self, is_hit: bool) {
         *if is_hit { &mut self.cache_hits } else { &mut self.cache_misses } += 1;
     }
 
-    /// A device was not woken.
+    /// Counts a device that was not woken.
     pub fn suppressed(&mut self, reason: Reason) {
         self.suppressed[reason as usize] += 1;
     }
 
-    /// What a push came to. Silence takes no time.
+    /// Counts an answer. Silence has no time.
     pub fn answered(&mut self, answer: Answer) {
         let after = match answer {
             Answer::Taken(after) => {
@@ -75,7 +77,7 @@ impl Stats {
                 after
             }
             Answer::Error(after, condition, _) => {
-                self.errors[condition.index()] += 1;
+                self.errors[condition as usize] += 1;
                 after
             }
             Answer::Silence => {
@@ -88,13 +90,13 @@ impl Stats {
         }
     }
 
-    /// The times to answer since the last call.
+    /// Returns the answer times since the last call.
     pub fn take_times(&mut self) -> Vec<Millis> {
         self.is_read = true;
         std::mem::take(&mut self.times)
     }
 
-    /// All but the times.
+    /// Returns everything but the times.
     pub fn counts(&self) -> Vec<Count> {
         let pushes = [("call", self.calls), ("important", self.important), ("unimportant", self.unimportant)];
         let removed = [("refused", self.removed_refused), ("unreachable", self.removed_unreachable)];
@@ -102,11 +104,10 @@ impl Stats {
         let labelled = [("pushes", &pushes[..]), ("removed", &removed), ("cache", &cache)];
         let labelled =
             labelled.into_iter().flat_map(|(name, values)| values.iter().map(move |(label, n)| (name, *label, *n)));
-        let suppressed =
-            Reason::ALL.iter().map(|reason| ("suppressed", reason.label(), self.suppressed[*reason as usize]));
-        let errors = CONDITIONS.iter().zip(self.errors).filter(|(_, n)| *n > 0);
+        let suppressed = Reason::all().map(|reason| ("suppressed", reason.label(), self.suppressed[reason as usize]));
+        let errors = Condition::all().map(Condition::name).zip(self.errors).filter(|(_, n)| *n > 0);
         let answers =
-            [("answers", "result", self.taken)].into_iter().chain(errors.map(|(name, n)| ("answers", *name, n)));
+            [("answers", "result", self.taken)].into_iter().chain(errors.map(|(name, n)| ("answers", name, n)));
         let plain = [("held", "", self.held), ("sent_again", "", self.sent_again)];
         labelled.chain(suppressed).chain(answers).chain(plain).collect()
     }

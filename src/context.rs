@@ -1,0 +1,61 @@
+//! What the rules know of the server, of an event, and of the stanza that it is about.
+
+use std::cell::OnceCell;
+
+use crate::config::Config;
+use crate::memory::journal::Cause;
+use crate::reason::Reason;
+use crate::rules::facts::{Message, Word};
+use crate::rules::importance::Importance;
+use crate::time::Moment;
+
+/// One host of the server.
+pub struct Server {
+    /// Its name, which pushes come from.
+    pub host: String,
+    pub config: Config,
+    /// Fills a slice with random bytes.
+    pub random: fn(&mut [u8]),
+}
+
+/// The facts that every event has.
+#[derive(Clone, Copy, Debug)]
+pub struct Event<'a> {
+    pub now: Moment,
+    pub user: &'a str,
+    /// Whether other modules see each push and may change it: then no push stands for another.
+    pub observed: bool,
+}
+
+/// What all devices of a user share of an event.
+pub struct Context<'a> {
+    pub event: Event<'a>,
+    pub cause: Cause,
+    pub message: Option<&'a Message<'a>>,
+    /// The facts of the message, with the mark of one that the user sent.
+    pub word: Option<Word>,
+    /// What the message is worth, or why no device is woken for it.
+    pub worth: Result<Importance, Reason>,
+    text: OnceCell<String>,
+}
+
+impl<'a> Context<'a> {
+    pub fn new(
+        event: Event<'a>,
+        cause: Cause,
+        message: Option<&'a Message<'a>>,
+        word: Option<Word>,
+        worth: Result<Importance, Reason>,
+    ) -> Self {
+        Context { event, cause, message, word, worth, text: OnceCell::new() }
+    }
+
+    pub fn importance(&self) -> Importance {
+        self.worth.unwrap_or(Importance::None)
+    }
+
+    /// Returns the text of the message in lower case, folded once for all devices.
+    pub fn text(&self) -> &str {
+        self.text.get_or_init(|| self.message.and_then(|message| message.body).unwrap_or("").to_lowercase())
+    }
+}

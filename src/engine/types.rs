@@ -1,0 +1,115 @@
+//! What goes into an [`Engine`](super::Engine) and what comes out of it.
+
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::delivery;
+use crate::delivery::failures::Gone;
+use crate::ids::Id;
+use crate::memory::dedup;
+use crate::protocol::Protocol;
+use crate::registration::Registration;
+use crate::time::Millis;
+
+/// The user's registrations are not in memory: [`load`](super::Engine::load) them and ask again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotLoaded;
+
+/// What an answer means.
+#[derive(Debug)]
+pub struct Answered {
+    pub verdict: Verdict,
+    /// The registration and its refusals in a row, where their number has changed.
+    pub refusals: Option<(Rc<str>, u32)>,
+}
+
+/// Whether a registration stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The stanza does not answer a push of ours.
+    Stranger,
+    Stays,
+    Goes(Gone),
+}
+
+/// The pushes for one event.
+#[derive(Debug)]
+pub struct Pushes<P: Protocol> {
+    /// Whether there is something to show.
+    pub important: bool,
+    pub list: Vec<Push<P>>,
+    /// Whether a push is held, to leave later.
+    pub held: bool,
+}
+
+impl<P: Protocol> Default for Pushes<P> {
+    fn default() -> Self {
+        Pushes { important: false, list: Vec::new(), held: false }
+    }
+}
+
+/// A push to be sent.
+#[derive(Debug)]
+pub struct Push<P: Protocol> {
+    pub id: Id,
+    pub registration: Rc<Registration<P::Asked>>,
+    pub payload: P::Payload,
+}
+
+/// Which kinds of those stanzas that waited together in a queue have been pushed: important ones, and others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Done(u8);
+
+impl Done {
+    /// Takes what [`bits`](Done::bits) returned.
+    pub fn new(bits: u8) -> Done {
+        Done(bits)
+    }
+
+    /// Returns the number that the shim keeps.
+    pub fn bits(self) -> u8 {
+        self.0
+    }
+
+    pub(super) fn has(self, important: bool) -> bool {
+        self.0 & Done::bit(important) != 0
+    }
+
+    /// Adds a stanza that is important, or is not.
+    pub fn with(self, important: bool) -> Done {
+        Done(self.0 | Done::bit(important))
+    }
+
+    fn bit(important: bool) -> u8 {
+        if important { 2 } else { 1 }
+    }
+}
+
+/// The pushes for a stanza that waits in a queue.
+#[derive(Debug)]
+pub struct Queued<P: Protocol> {
+    pub pushes: Pushes<P>,
+    /// Whether the device knows of something important, by this push or by an earlier one.
+    pub alerted: bool,
+    /// What has been pushed of the stanzas that waited together, if this push is not kept back.
+    pub done: Done,
+}
+
+/// A push that was held or owed and leaves now.
+#[derive(Debug)]
+pub struct Leaving<P: Protocol> {
+    pub user: Rc<str>,
+    pub push: Push<P>,
+    pub important: bool,
+}
+
+/// The part of an engine that survives a reload.
+#[derive(Serialize, Deserialize)]
+pub struct State {
+    #[serde(flatten)]
+    pub(super) delivery: delivery::State,
+    pub(super) pushed: dedup::State,
+    /// When pushes arrived last: user, identifier, time.
+    pub(super) successes: Vec<(Rc<str>, Rc<str>, Millis)>,
+}

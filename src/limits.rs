@@ -1,0 +1,18 @@
+//! How much a client may ask for, and how much of what others send is looked at. All in bytes where nothing else is said.
+
+/// What a client may put into a registration: it stays in memory, and its filters see every message.
+pub const MAX_REGISTRATION: usize = 16 * 1024;
+/// Node and form of XEP-0357, escaped: every push carries them, to whomever the client named.
+pub const MAX_ECHO: usize = 4 * 1024;
+/// `<client>` and the claims of a token of Push 2.0: every push carries them, to whomever the client named.
+pub const MAX_PUSH2_ECHO: usize = 2 * 1024;
+/// Matches of a Push 2.0 registration: one for each profile, with each way to send.
+pub const MAX_MATCHES: usize = 8;
+/// The first part of a call's id, by which it is known.
+pub const CALL_ID: usize = 128;
+/// Entries of one kind that are looked at in a stanza, and the bytes of one entry: no client sends more of either.
+pub const MOST_OF_A_KIND: usize = 100;
+pub const LONGEST_ENTRY: usize = 4096;
+/// Children of an element that are looked at: of more, the first ones and, since the archive adds its id at the end, the last ones.
+pub const FIRST_CHILDREN: usize = 400;
+pub const LAST_CHILDREN: usize = 100;

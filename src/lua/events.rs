@@ -1,0 +1,100 @@
+//! Events that lead to pushes.
+
+use mlua::prelude::*;
+
+use super::host::{Host, method, moment, seconds};
+use super::protocol::LuaProtocol;
+use super::stanza;
+use super::value::Text;
+use crate::context::Event;
+use crate::engine::Done;
+use crate::memory::journal::Cause;
+use crate::registration::holders::Holders;
+use crate::rules::facts::{Message, Word};
+use crate::rules::importance::shows_activity;
+use crate::rules::queue;
+
+/// Adds the method of an event with a message. The method takes, after the engine: the user, the time by the wall clock and by
+/// the monotonic clock, whether other modules observe the pushes, the stanza where a push may carry it, then the facts of
+/// [`Message`], and then its own arguments. They are positional, because a table of them would cost more than the rest of the call.
+macro_rules! message_method {
+    ($methods:ident, $name:literal, |$host:ident, $lua:ident, $event:ident, $message:ident $(, $arg:ident: $type:ty)*| $body:expr) => {
+        method(
+            $methods,
+            $name,
+            |$lua,
+             $host: &mut Host<P>,
+             (user, wall, mono, observed, stanza, word, from, body, dedup_key, call, more, $($arg),*): (
+                Text, f64, f64, bool, Option<LuaTable>, Word, Option<Text>, Option<Text>, Option<Text>, Option<Text>, Option<Text>, $($type),*
+            )| {
+                let whole = || stanza::whole(stanza.as_ref()?);
+                let $message = &Message {
+                    word,
+                    from: from.as_deref(),
+                    body: body.as_deref(),
+                    dedup_key: dedup_key.as_deref(),
+                    call: $host.call(&user, &call),
+                    more: more.as_deref(),
+                    stanza: Some(&whole),
+                };
+                let $event = Event { now: moment(wall, mono), user: &user, observed };
+                $body
+            },
+        )
+    };
+}
+
+pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) {
+    message_method!(methods, "on_offline", |host, lua, event, message| {
+        let pushes = host.engine.on_offline(event, message);
+        host.write(lua, event, pushes, Some(message))
+    });
+    message_method!(methods, "on_addressed", |host,
+                                              lua,
+                                              event,
+                                              message,
+                                              to: Option<Text>,
+                                              held: Option<Text>,
+                                              sender: Option<Text>| {
+        let holders = Holders::new(held.as_deref());
+        let pushes = host.engine.on_addressed(event, to.as_deref(), message, holders, sender.as_deref());
+        host.write(lua, event, pushes, Some(message))
+    });
+    message_method!(methods, "on_queued", |host,
+                                           lua,
+                                           event,
+                                           message,
+                                           identifier: Text,
+                                           done: u8,
+                                           held: Option<Text>| {
+        let holders = Holders::new(held.as_deref());
+        let queued = host.engine.on_queued(event, &identifier, Done::new(done), message, holders);
+        host.write_queued(lua, event, queued, message)
+    });
+    // It brings no stanza.
+    type Ping = (Text, f64, f64, bool, LuaValue, Option<LuaTable>, Option<Text>, Option<Text>);
+    method(methods, "on_ping", |lua, host, (user, wall, mono, observed, _, given, cause, held): Ping| {
+        let given = given.map(|given| host.registrations(&user, Some(given)));
+        let event = Event { now: moment(wall, mono), user: &user, observed };
+        let unknown = |cause: &str| LuaError::runtime(format!("There is no cause {cause}"));
+        let cause = cause.map_or(Ok(Cause::Ping), |cause| cause.parse().map_err(|_| unknown(&cause)))?;
+        let pushes = host.engine.on_ping(event, given, cause, Holders::new(held.as_deref()));
+        host.write(lua, event, pushes, None)
+    });
+    method(methods, "dedup_key", |_, host, (from, id, text): (Option<Text>, Text, Option<Text>)| {
+        Ok(host.engine.dedup_key(from.as_deref(), &id, text.as_deref()))
+    });
+    method(methods, "is_activity", |_, _, word: Word| Ok(shows_activity(word)));
+    method(methods, "queue_delay", |_, _, word: Word| Ok(seconds(queue::delay(word))));
+    method(methods, "queue_alarm", |_, _, (size, woken_at): (u32, Option<u32>)| Ok(queue::alarm(size, woken_at)));
+    method(methods, "asks_for_roster", |_, host, (user, word): (Text, Word)| {
+        Ok(host.engine.asks_for_roster(&user, word))
+    });
+    method(methods, "on_resumed", |_, host, (user, identifier): (Text, Text)| {
+        host.engine.on_resumed(&user, &identifier);
+        Ok(())
+    });
+    method(methods, "max_hibernation", |_, host, ()| Ok(host.engine.config().max_hibernation));
+    method(methods, "wake_on_start", |_, host, ()| Ok(host.engine.config().wake_on_start));
+    method(methods, "wake_before", |_, host, ()| Ok(host.engine.config().wake_before));
+}

@@ -1,0 +1,46 @@
+//! Reads values from Lua tables that anybody may have written.
+
+use mlua::prelude::*;
+
+use crate::time::Seconds;
+
+/// A string argument. One that is not UTF-8 is refused. To copy it is cheaper than to hold on to Lua's own.
+pub type Text = String;
+
+/// Returns a string, or a number that a person or a tool wrote in the place of one.
+pub fn string(value: &LuaValue) -> Option<String> {
+    match value {
+        LuaValue::String(text) => Some(text.to_str().ok()?.to_owned()),
+        LuaValue::Integer(number) => Some(number.to_string()),
+        LuaValue::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// Returns the [`string`] that a table has under a key.
+pub fn field(table: &LuaTable, key: &str) -> Option<String> {
+    string(&table.raw_get(key).ok()?)
+}
+
+/// Whether a table has `true` under a key.
+pub fn is_set(table: &LuaTable, key: &str) -> bool {
+    matches!(table.raw_get(key), Ok(LuaValue::Boolean(true)))
+}
+
+/// Returns the pairs of the table that a table has under a key; none where there is no table.
+pub fn pairs(table: &LuaTable, key: &str) -> Vec<(LuaValue, LuaValue)> {
+    let inner: LuaValue = table.raw_get(key).unwrap_or(LuaNil);
+    inner.as_table().into_iter().flat_map(|inner| inner.pairs().flatten()).collect()
+}
+
+/// Returns the time at which a record was made; 0 if it has none.
+pub fn timestamp(record: &LuaTable) -> Seconds {
+    let timestamp = record.raw_get("timestamp").unwrap_or(LuaNil);
+    timestamp.as_i64().or(timestamp.as_f64().map(|seconds| seconds as Seconds)).unwrap_or(0)
+}
+
+/// Returns the bytes of all strings that are values of a table.
+pub fn text_size(table: &LuaTable) -> usize {
+    let fields = table.pairs::<LuaValue, LuaValue>().flatten();
+    fields.map(|(_, value)| value.as_string().map_or(0, |text| text.as_bytes().len())).sum()
+}

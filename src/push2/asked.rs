@@ -1,0 +1,91 @@
+//! What a client of Push 2.0 asked for: which stanzas it wants to be woken for, and what a push carries.
+
+use crate::ns;
+use crate::push2::keys::Keys;
+use crate::registration::{self, Registration};
+
+/// The part of a registration that is Push 2.0's.
+#[derive(Debug, Default, PartialEq)]
+pub struct Asked {
+    /// Opaque, echoed in every push: how the push service finds the client.
+    pub client: Box<str>,
+    pub matches: Box<[Match]>,
+}
+
+impl registration::Asked for Asked {
+    /// The same client of a push service, whatever resource it had when it asked before.
+    fn is_same_device(own: &Registration<Asked>, other: &Registration<Asked>) -> bool {
+        own.asked.client == other.asked.client
+    }
+
+    /// A registration is stored under the client's user agent id, or without one under its resource.
+    fn is_of_client(registration: &Registration<Asked>, client_id: Option<&str>, resource: &str) -> bool {
+        *registration.identifier == *client_id.unwrap_or(resource)
+    }
+}
+
+/// A rule: which stanzas match, and what a push carries.
+#[derive(Debug, PartialEq)]
+pub struct Match {
+    pub profile: Profile,
+    /// Seconds after the user was active with another client in which this one is not woken.
+    pub grace: Option<u32>,
+    pub chats: Box<[Chat]>,
+    pub send: Send,
+}
+
+/// Which stanzas a match is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    All,
+    Important,
+    Archived,
+    ArchivedWithBody,
+    /// A profile that is not known: it matches nothing.
+    Unknown,
+}
+
+/// The match profiles that there are.
+const PROFILES: [(&str, Profile); 4] = [
+    (ns::PUSH2_MATCH_ALL, Profile::All),
+    (ns::PUSH2_MATCH_IMPORTANT, Profile::Important),
+    (ns::PUSH2_MATCH_ARCHIVED, Profile::Archived),
+    (ns::PUSH2_MATCH_ARCHIVED_WITH_BODY, Profile::ArchivedWithBody),
+];
+
+/// Returns what an account announces (XEP-0030): the protocol, and the match and send profiles.
+pub fn features() -> impl Iterator<Item = &'static str> {
+    let profiles = PROFILES.iter().map(|(profile, _)| *profile);
+    [ns::PUSH2].into_iter().chain(profiles).chain([ns::PUSH2_SEND_NOTIFY_ONLY, ns::PUSH2_SEND_ENCRYPTED])
+}
+
+impl Profile {
+    /// Whether the URI is that of a profile.
+    pub fn is_known(uri: &str) -> bool {
+        Profile::new(uri) != Profile::Unknown
+    }
+
+    /// Returns the profile with this URI.
+    pub fn new(uri: &str) -> Profile {
+        PROFILES.iter().find(|(known, _)| *known == uri).map_or(Profile::Unknown, |(_, profile)| *profile)
+    }
+}
+
+/// A filter for stanzas from one JID: full, bare, or a host. Without both exceptions, no stanza passes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Chat {
+    pub jid: Box<str>,
+    /// Mentions of the user pass.
+    pub mention: bool,
+    /// Replies to the user pass (XEP-0461).
+    pub reply: bool,
+}
+
+/// What a push carries for a stanza that matches.
+#[derive(Debug, PartialEq)]
+pub enum Send {
+    NotifyOnly,
+    Encrypted(Box<Keys>),
+    /// The record asks for a send profile that is not supported: the client gets no push that others can read.
+    Unknown,
+}

@@ -1,0 +1,92 @@
+//! A registration: what a client enabled so that its device is woken.
+
+pub mod devices;
+pub mod holders;
+
+use std::cell::Cell;
+use std::fmt::Debug;
+use std::rc::Rc;
+
+use crate::time::{Millis, Seconds};
+
+/// One device's registration: the part of the stored record that the rules need. `A` is what the client asked for beside the
+/// address, in the terms of its protocol.
+#[derive(Debug, PartialEq)]
+pub struct Registration<A> {
+    /// Key in the store, and in the session field that says which registration a session holds.
+    pub identifier: Rc<str>,
+    jid: Address,
+    pub asked: A,
+    /// When the client enabled it last; orders a user's registrations.
+    pub timestamp: Seconds,
+    /// When a push arrived last, by the wall clock.
+    pub last_success: When,
+    /// When it was made, by the monotonic clock; 0 once no push in flight can be older.
+    pub made: When,
+}
+
+/// What a client asked for in `<enable/>`, as one protocol knows it.
+pub trait Asked: Debug + Default + PartialEq + Sized {
+    /// Whether two registrations with the same app server wake the same device.
+    fn is_same_device(own: &Registration<Self>, other: &Registration<Self>) -> bool;
+
+    /// Whether two registrations with the same app server may be of the same client, which does not say who it is.
+    fn may_be_same_client(_own: &Registration<Self>, _other: &Registration<Self>) -> bool {
+        false
+    }
+
+    /// Whether the client with this user agent id (XEP-0388 §2.4), or without one with this resource, made the registration.
+    fn is_of_client(registration: &Registration<Self>, client_id: Option<&str>, resource: &str) -> bool;
+}
+
+/// A time that changes while the registration stays the same: all times compare equal.
+#[derive(Debug, Default)]
+pub struct When(Cell<Millis>);
+
+impl When {
+    /// Returns 0 if the time is not known.
+    pub fn get(&self) -> Millis {
+        self.0.get()
+    }
+
+    pub fn set(&self, at: Millis) {
+        self.0.set(at);
+    }
+}
+
+impl PartialEq for When {
+    fn eq(&self, _: &When) -> bool {
+        true
+    }
+}
+
+/// The app server's JID. XEP-0357 identifiers begin with it, and then it takes no memory of its own.
+#[derive(Debug, PartialEq, Eq)]
+enum Address {
+    /// The length of the JID at the beginning of the identifier.
+    InIdentifier(usize),
+    Apart(Box<str>),
+}
+
+impl<A> Registration<A> {
+    /// `jid` is the app server, normalised as far as it is a JID.
+    pub fn new(identifier: &str, jid: &str, asked: A, timestamp: Seconds) -> Self {
+        let is_prefix = identifier.starts_with(jid);
+        Registration {
+            identifier: identifier.into(),
+            jid: if is_prefix { Address::InIdentifier(jid.len()) } else { Address::Apart(jid.into()) },
+            asked,
+            timestamp,
+            last_success: When::default(),
+            made: When::default(),
+        }
+    }
+
+    /// Returns the app server's JID in the normal form that its answers have (RFC 7622).
+    pub fn jid(&self) -> &str {
+        match &self.jid {
+            Address::InIdentifier(length) => &self.identifier[..*length],
+            Address::Apart(jid) => jid,
+        }
+    }
+}

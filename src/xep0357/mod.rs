@@ -1,0 +1,134 @@
+//! XEP-0357: Push Notifications. An IQ publishes a [`summary`], or with Tigase's extensions a content that only the device can
+//! read ([`tigase`](crate::tigase)), and the app server answers each.
+
+pub mod asked;
+pub mod enable;
+pub mod summary;
+
+use crate::context::{Context, Server};
+use crate::protocol::{Policy, Protocol};
+use crate::reason::Reason;
+use crate::registration::Registration;
+use crate::rules::facts::Message;
+use crate::rules::importance::{Importance, Kind, why_none};
+use crate::tigase::Extensions;
+use crate::tigase::encrypt::{Aes128Gcm, Encrypted, Encryption};
+use crate::time::{DAY, SECOND};
+use asked::Asked;
+use summary::Summary;
+
+/// XEP-0357, with those of Tigase's extensions that are switched on.
+#[derive(Clone, Debug, Default)]
+pub struct Xep0357 {
+    pub extensions: Extensions,
+}
+
+/// How a device is told of a stanza.
+pub enum Plan<'d> {
+    Summary,
+    Encrypted(&'d Aes128Gcm),
+}
+
+/// What a push carries in its `<notification>`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Payload {
+    /// The summary, the same for all devices.
+    Summary,
+    /// What only the device can read, in the place of the summary.
+    Encrypted(Encrypted),
+}
+
+impl Protocol for Xep0357 {
+    const POLICY: &Policy = &Policy {
+        answers: true,
+        answers_from_resources: false,
+        answer_timeout: 120 * SECOND,
+        max_in_flight: usize::MAX,
+        tells_refusals: true,
+        patience: 30 * DAY,
+        max_registrations: None,
+        max_woken: None,
+        hibernates_past_push: false,
+    };
+
+    type Asked = Asked;
+    type Plan<'d> = Plan<'d>;
+    type Payload = Payload;
+    type Once = ();
+
+    fn plan<'d>(
+        &self,
+        server: &Server,
+        context: &Context,
+        registration: &'d Registration<Asked>,
+    ) -> Result<Plan<'d>, Reason> {
+        let importance = context.importance();
+        if importance == Importance::None {
+            return Err(context.word.map_or(Reason::NothingToShow, why_none));
+        }
+        // A device that rang is told of the end of the call, whatever its filters say.
+        if let Some(message) = context.message.filter(|_| importance != Importance::CallEnds)
+            && let Some(objection) = self.objection(server, context, registration, message)
+        {
+            return Err(objection);
+        }
+        match self.encryption(registration, context.event.observed) {
+            Some(Encryption::Aes128Gcm(keys)) => Ok(Plan::Encrypted(keys)),
+            Some(Encryption::Unusable) => Err(Reason::UnusableKeys),
+            None => Ok(Plan::Summary),
+        }
+    }
+
+    fn is_plain(&self, server: &Server, context: &Context, plan: &Plan) -> bool {
+        match plan {
+            Plan::Summary => {
+                !Summary::has_content(&server.config, context.message, context.importance().is_important())
+            }
+            Plan::Encrypted(_) => false,
+        }
+    }
+
+    fn compose(&self, server: &Server, context: &Context, plan: Plan, (): &()) -> Payload {
+        match plan {
+            Plan::Summary => Payload::Summary,
+            Plan::Encrypted(keys) => encrypted(server, keys, context.message, context.importance().is_important()),
+        }
+    }
+
+    fn plain(&self, server: &Server, registration: &Registration<Asked>, kind: Kind) -> Payload {
+        match self.encryption(registration, false) {
+            Some(Encryption::Aes128Gcm(keys)) => encrypted(server, keys, None, kind.importance().is_important()),
+            _ => Payload::Summary,
+        }
+    }
+
+    fn asks_for_roster(&self, registration: &Registration<Asked>) -> bool {
+        let settings = registration.asked.tigase.as_ref();
+        self.extensions.filters && settings.is_some_and(|settings| settings.filter.ignore_unknown)
+    }
+}
+
+impl Xep0357 {
+    /// Returns how the registration wants its pushes encrypted. It never gets plain ones, even where the extension is off, unless
+    /// another author's module encrypts the pushes that it observes.
+    fn encryption<'d>(&self, registration: &'d Registration<Asked>, is_observed: bool) -> Option<&'d Encryption> {
+        let encryption = registration.asked.tigase.as_ref()?.encryption.as_ref()?;
+        Some(encryption).filter(|_| !(is_observed && self.extensions.encrypted_elsewhere))
+    }
+
+    /// Returns why the filters of a registration keep a message from its device.
+    fn objection(
+        &self,
+        server: &Server,
+        context: &Context,
+        registration: &Registration<Asked>,
+        message: &Message,
+    ) -> Option<Reason> {
+        let settings = registration.asked.tigase.as_ref().filter(|_| self.extensions.filters)?;
+        settings.filter.objection(context.event.user, &server.host, message, &|| context.text())
+    }
+}
+
+fn encrypted(server: &Server, keys: &Aes128Gcm, message: Option<&Message>, important: bool) -> Payload {
+    Payload::Encrypted(keys.apply(message, important, &server.config.encrypted_body, server.random))
+}
