@@ -240,7 +240,10 @@ local sleep = {
 	{ "a message, while one device sleeps", asleep(write { body = "Romeo?" }) };
 	{ "a chat state, while one device sleeps", asleep(write { composing }), sleeping = "nothing to see" };
 	{ "many messages, while one device sleeps", asleep(function (world)
-		for i = 1, 5 do write { body = "Romeo "..i }(world); end
+		-- In one breath: a batch is short here.
+		local juliet = world.juliet;
+		for i = 1, 5 do juliet:send(st.message({ to = "romeo@example.test", type = "chat", id = "many"..i }, "Romeo "..i)); end
+		juliet:sync();
 	end) };
 	{ "a receipt, while one device sleeps", asleep(write { st.stanza("received", { xmlns = "urn:xmpp:receipts", id = "m" }) }) };
 	{ "a headline, while one device sleeps", asleep(write { type = "headline", st.stanza("x", { xmlns = "urn:example:news" }) }),
