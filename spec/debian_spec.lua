@@ -109,7 +109,7 @@ local function describe_suite(suite, prosody, traits)
 			debian = root.bootstrap(suite, ARCH);
 			server = new_server();
 		end);
-		teardown(function () debian:remove(); end);
+		teardown(function () if debian then debian:remove(); end end);
 
 		local function install(what)
 			return debian:run("apt-get install -y --no-install-recommends -t "..suite.." "..what);
