@@ -133,11 +133,12 @@ specs: deps dev
 $(DENY):
 	cargo install --quiet --locked --debug --no-default-features cargo-deny --version $(DENY_VERSION) --root "$(TOOLS)/deny-$(DENY_VERSION)"
 
-lint: deps $(DENY) ## luacheck, rustfmt, clippy, cargo-deny
+lint: deps $(DENY) ## luacheck, rustfmt, clippy, the architecture, cargo-deny
 	luacheck -q lua spec
 	cargo fmt --check
 	cargo clippy -q --locked --all-targets -- -D warnings
 	cargo clippy -q --locked --all-targets --no-default-features -- -D warnings
+	cargo test -q --locked --no-default-features --test architecture
 	"$(DENY)" --locked check licenses bans sources
 	@if timeout 60 "$(DENY)" --log-level off fetch db; then \
 		"$(DENY)" --locked check --disable-fetch advisories; \
