@@ -192,7 +192,7 @@ $(DENY):
 $(CYCLONEDX):
 	cargo install --quiet --locked --debug cargo-cyclonedx --version $(CYCLONEDX_VERSION) --root "$(TOOLS)/cyclonedx-$(CYCLONEDX_VERSION)"
 
-lint: deps $(DENY) ## luacheck, rustfmt, clippy, cargo-deny
+lint: deps $(DENY) ## luacheck, rustfmt, clippy, the architecture, cargo-deny
 	luacheck -q lua spec
 	@if cargo fmt --version >/dev/null 2>&1; then cargo fmt --check; else echo "Skipped: rustfmt, which is not installed."; fi
 	@if cargo clippy --version >/dev/null 2>&1; then \
@@ -201,6 +201,7 @@ lint: deps $(DENY) ## luacheck, rustfmt, clippy, cargo-deny
 	else \
 		echo "Skipped: clippy, which is not installed."; \
 	fi
+	cargo test -q --locked --no-default-features --test architecture
 	"$(DENY)" --locked check licenses bans sources
 	@if timeout 60 "$(DENY)" --log-level off fetch db; then \
 		"$(DENY)" --locked check --disable-fetch advisories; \

@@ -29,7 +29,7 @@ use crate::engine::Engine;
 use crate::push2::Push2;
 use crate::registration::holders::{CONNECTED, HIBERNATES, IN_USE, LATE};
 use crate::xep0357::Xep0357;
-use host::{Host, method};
+use host::Host;
 use protocol::{LuaProtocol, Normal};
 
 /// The protocols that a host can speak, by their names in the shim.
@@ -130,5 +130,5 @@ fn shared_methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut 
     durable::methods(methods);
     // A bug, for the specs.
     #[cfg(debug_assertions)]
-    method(methods, "panic", |_, _, ()| -> LuaResult<()> { panic!("a bug in Rust") });
+    host::method(methods, "panic", |_, _, ()| -> LuaResult<()> { panic!("a bug in Rust") });
 }

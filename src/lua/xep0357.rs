@@ -15,6 +15,7 @@ use std::rc::Rc;
 
 use lru::LruCache;
 use mlua::prelude::*;
+use once_cell::unsync::OnceCell;
 use uuid::Uuid;
 
 use super::host::{EnableArguments, Enabled, Host, identifiers, method};
@@ -47,7 +48,7 @@ impl LuaProtocol for Xep0357 {
         let attr = lua.create_table_from([("xmlns", ns::PUBSUB)])?;
         let publish =
             lua.load(include_str!("publish.lua")).set_name("=prosody_push").call((stanza_metatable, host, attr))?;
-        Ok(Shared { publish, plain: [None, None], parts: LruCache::new(REGISTRATIONS) })
+        Ok(Shared { publish, plain: Default::default(), parts: LruCache::new(REGISTRATIONS) })
     }
 
     /// The reference stores any text for a JID: what is none stays as it is.
@@ -104,7 +105,7 @@ pub struct Shared {
     /// `src/lua/publish.lua`.
     publish: LuaFunction,
     /// `<notification>` without content: unimportant, important.
-    plain: [Option<LuaTable>; 2],
+    plain: [OnceCell<LuaTable>; 2],
     /// By address: the registration is held with its parts, so that no other has the address meanwhile.
     parts: LruCache<*const Registration<Asked>, Parts>,
 }
@@ -173,10 +174,8 @@ impl<'a> Publisher<'a> {
         let made = if Summary::has_content(self.engine.config(), message, important) {
             content(&mut self.writer, &notification)?
         } else {
-            match &mut self.shared.plain[usize::from(important)] {
-                Some(plain) => plain.clone(),
-                plain => plain.insert(content(&mut self.writer, &notification)?).clone(),
-            }
+            let plain = &self.shared.plain[usize::from(important)];
+            plain.get_or_try_init(|| content(&mut self.writer, &notification))?.clone()
         };
         Ok(self.content.insert(made).clone())
     }
@@ -230,7 +229,7 @@ pub fn methods<M: LuaUserDataMethods<Host<Xep0357>>>(methods: &mut M) {
             "priority" => extensions.priority = on,
             _ => return Err(LuaError::runtime(format!("There is no extension {name}"))),
         }
-        host.shared.plain = [None, None];
+        host.shared.plain = Default::default();
         Ok(host.engine.protocol().extensions.filters)
     });
     method(methods, "extensions", |lua, host, ()| {
