@@ -1,10 +1,10 @@
-//! Cryptography and randomness: the only file that knows aws-lc-rs.
+//! Cryptography and randomness: the only file that knows the libraries for them.
 
 use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::agreement::{ECDH_P256, ParsedPublicKey, PrivateKey, UnparsedPublicKey, agree};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use aws_lc_rs::hmac;
-use aws_lc_rs::rand::{self, SystemRandom};
+use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair,
     EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512,
@@ -20,10 +20,10 @@ pub const P256_POINT: usize = 65;
 /// An RSA key of 4,096 bits takes 2,374. A signature of a longer one takes the server longer than it may.
 const LONGEST_KEY: usize = 2400;
 
-/// Fills `bytes` with random ones.
+/// Fills `bytes` with random ones, of the operating system.
 pub fn random(bytes: &mut [u8]) {
     // Fails only where the kernel has no random source, and then nothing may be sent.
-    rand::fill(bytes).expect("the operating system gives random bytes");
+    getrandom::fill(bytes).expect("the operating system gives random bytes");
 }
 
 /// The ciphertext with its tag behind it. An `iv` is for one text only.
