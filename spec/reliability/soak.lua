@@ -1,5 +1,6 @@
 -- Traffic without end: messages from one component, pushes to another, over sockets.
 local appserver = require "spec.support.appserver";
+local client = require "spec.support.client";
 local net = require "spec.support.net";
 local push2 = require "spec.support.push2";
 
@@ -122,7 +123,51 @@ local PUSH_2_0 = {
 	push = "(<message .-</message>)()";
 };
 
+-- One nap of a session after another, as mod_smacks tells of them. Its own watchdog, which on 0.12 lives on for ten minutes, whoever
+-- else is there, has a stand-in.
+local function naps(start, size, progress)
+	local NAPS = 100;
+	local server = start { log_level = "error", storage = "memory" };
+	local phone = client.connect(server, "romeo", { smacks = true });
+	phone:enable_push { jid = PUSH, node = "n" };
+	server:eval([[
+		local _, session = next(prosody.hosts[module.host].sessions.romeo.sessions);
+		local function nap()
+			session.hibernating, session.hibernating_watchdog = os.time(), { timeout = 600, callback = function () end, cancel = function () end };
+			module:fire_event("smacks-hibernation-start", { origin = session, queue = {} });
+			session.hibernating_watchdog:cancel();
+			session.hibernating, session.hibernating_watchdog = nil, nil;
+			module:fire_event("smacks-hibernation-end", { origin = session, resumed = session, queue = {} });
+		end
+		function prosody.naps(n)
+			for _ = 1, n do nap(); end
+			-- When what waits for the next turn of the loop is done.
+			return require "util.promise".new(function (resolve) module:add_timer(0, resolve); end);
+		end
+	]]);
+	local base, highest = nil, 0;
+	for done = NAPS, size, NAPS do
+		server:eval("return prosody.naps(...)", NAPS);
+		if done % (size // 10) == 0 then
+			local bytes = server:eval("collectgarbage(); collectgarbage(); return collectgarbage('count') * 1024");
+			base, highest = base or bytes, math.max(highest, bytes);
+			progress("%d of %d naps, %.0f kB", done, size, bytes / 1000);
+		end
+	end
+	local kept = (highest - base) / (size * 0.9);
+	local figure = ("%.1f bytes, of %d"):format(kept, size);
+	-- A timer has fifty times as much.
+	assert(kept < 5, figure);
+	return figure;
+end
+
 return {
+	{
+		name = "a session falls asleep, and is resumed";
+		counts = "bytes of Lua that are kept of each time";
+		size = { 2000, 100000 };
+		run = naps;
+	};
 	{
 		name = "pushes for messages, over sockets";
 		counts = "per second, CPU of the server for each, growth of memory after the first twentieth (none is left in flight)";
