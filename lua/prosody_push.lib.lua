@@ -30,7 +30,7 @@ local host = module.host;
 -- The engine keeps the logger. The logger must not refer to this module, or neither would ever be collected.
 local engine = library.new(host, protocol.name, function (name)
 	return module:get_option(name);
-end, getmetatable(st.stanza("iq")), jid_prep, logger.init(host..":"..module.name));
+end, getmetatable(st.stanza("iq")), jid_prep, logger.init(host..":"..module.name), module:require "prosody_push_observers");
 
 -- No hook may raise an error: the user would lose the message that the event is about. `otherwise` runs if `handler` failed.
 local function guarded(what, handler, otherwise)

@@ -24,8 +24,9 @@ function prosody_push.log_debug(on) end
 ---@param stanza_metatable table                 what makes a table a stanza
 ---@param normal fun(jid: string): string?       util.jid's prep: the normal form of a JID, nil for what is none
 ---@param log fun(level: string, format: string, line: string)
+---@param is_observed fun(domain: string): boolean    whether somebody can write into what is sent to a domain, or keep it
 ---@return prosody_push.Engine|prosody_push.PushEngine
-function prosody_push.new(host, protocol, option, stanza_metatable, normal, log) end
+function prosody_push.new(host, protocol, option, stanza_metatable, normal, log, is_observed) end
 
 ---What the engines of both protocols have.
 ---@class prosody_push.Engine

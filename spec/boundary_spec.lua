@@ -14,7 +14,8 @@ local stanza_mt = {};
 local function new(options, log, protocol)
 	options = options or {};
 	local function option(name) return options[name]; end
-	return library.new("example.test", protocol or "push", option, stanza_mt, string.lower, log or function () end);
+	return library.new("example.test", protocol or "push", option, stanza_mt, string.lower, log or function () end,
+		function () return true; end);
 end
 
 -- Of an event of a message: the stanzas, and the details of each.

@@ -13,7 +13,7 @@ local HOST, ACCOUNT = "example.test", "romeo@example.test";
 
 -- The shim's walk, with no more of Prosody around it than it asks for.
 local function new_walk(protocol)
-	local engine = library.new(HOST, protocol, function () end, {}, jid.prep, function () end);
+	local engine = library.new(HOST, protocol, function () end, {}, jid.prep, function () end, function () end);
 	if protocol == "push" then engine:extend("filters", true); end
 	local env = setmetatable({
 		module = { host = HOST; require = function () return { identifier = "push_identifier" }; end };

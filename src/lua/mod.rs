@@ -59,8 +59,9 @@ fn prosody_push(lua: &Lua) -> LuaResult<LuaTable> {
     Ok(library)
 }
 
-/// Host, protocol, a function that reads options, the metatable of stanzas, `util.jid.prep`, and a logger.
-type New = (String, String, LuaFunction, LuaTable, LuaFunction, LuaFunction);
+/// Host, protocol, a function that reads options, the metatable of stanzas, `util.jid.prep`, a logger, and a function that tells
+/// whether somebody can write into what is sent to a domain.
+type New = (String, String, LuaFunction, LuaTable, LuaFunction, LuaFunction, LuaFunction);
 
 fn new(lua: &Lua, arguments: New) -> LuaResult<LuaAnyUserData> {
     let protocol = &arguments.1;
@@ -70,7 +71,10 @@ fn new(lua: &Lua, arguments: New) -> LuaResult<LuaAnyUserData> {
     }
 }
 
-fn open<P: LuaProtocol>(lua: &Lua, (name, _, option, stanza_metatable, prep, log): New) -> LuaResult<LuaAnyUserData>
+fn open<P: LuaProtocol>(
+    lua: &Lua,
+    (name, _, option, stanza_metatable, prep, log, is_observed): New,
+) -> LuaResult<LuaAnyUserData>
 where
     Host<P>: LuaUserData,
 {
@@ -87,7 +91,7 @@ where
         tracing::warn!("{warning}");
     }
     log::drain(&log)?;
-    let shared = P::shared(lua, &name, &stanza_metatable)?;
+    let shared = P::shared(lua, &name, &stanza_metatable, is_observed)?;
     let engine = Engine::<P>::new(name, config, crypto::random);
     lua.create_userdata(Host { engine, shared, stanza_metatable, normal: Normal::new(prep), log })
 }

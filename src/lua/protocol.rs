@@ -17,7 +17,8 @@ pub trait LuaProtocol: Protocol {
     /// Writes the stanzas of pushes that have the same reason.
     type Scribe<'a>: Scribe<Self>;
 
-    fn shared(lua: &Lua, host: &str, stanza_metatable: &LuaTable) -> LuaResult<Self::Shared>;
+    /// `is_observed` tells whether somebody can write into what is sent to a domain.
+    fn shared(lua: &Lua, host: &str, stanza_metatable: &LuaTable, is_observed: LuaFunction) -> LuaResult<Self::Shared>;
 
     /// Reads a record of the store; `None` for one that nobody can use.
     fn registration(identifier: &LuaValue, record: &LuaValue, normal: &Normal) -> Option<Registration<Self::Asked>>;

@@ -1,12 +1,27 @@
--- A push that nobody looks into: what summary::publish writes, with as few new tables as can be. `children` are those of
--- <item>, as its tags; they, both `attr` and `options` are shared with other pushes.
-local metatable, host, pubsub_attr = ...;
+-- A push that no module hooks: what summary::publish writes, with as few new tables as can be. `to` is of one registration:
+-- its `jid` and `domain`, `attr` of <publish>, and `options`. `children` are those of <item>, as its tags. All of these are shared
+-- with other pushes, and all that is below <iq> is so with those of one `kind`, where nobody can write into it on its way.
+local metatable, host, pubsub_attr, is_observed = ...;
 local setmetatable = setmetatable;
 local xmlns = pubsub_attr.xmlns;
 
-return function (id, to, publish_attr, children, options)
+local function make(to, children)
+	local options = to.options;
 	local item = setmetatable({ name = "item", attr = { xmlns = xmlns }, tags = children, children[1] }, metatable);
-	local publish = setmetatable({ name = "publish", attr = publish_attr, tags = { item }, item }, metatable);
-	local pubsub = setmetatable({ name = "pubsub", attr = pubsub_attr, tags = { publish, options }, publish, options }, metatable);
-	return setmetatable({ name = "iq", attr = { type = "set", id = id, from = host, to = to }, tags = { pubsub }, pubsub }, metatable);
+	local publish = setmetatable({ name = "publish", attr = to.attr, tags = { item }, item }, metatable);
+	return setmetatable({ name = "pubsub", attr = pubsub_attr, tags = { publish, options }, publish, options }, metatable);
+end
+
+return function (id, to, children, kind)
+	local pubsub;
+	if kind and not is_observed(to.domain) then
+		pubsub = to[kind];
+		if not pubsub then
+			pubsub = make(to, children);
+			to[kind] = pubsub;
+		end
+	else
+		pubsub = make(to, children);
+	end
+	return setmetatable({ name = "iq", attr = { type = "set", id = id, from = host, to = to.jid }, tags = { pubsub }, pubsub }, metatable);
 end

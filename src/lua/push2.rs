@@ -23,7 +23,7 @@ impl LuaProtocol for Push2 {
     type Shared = ();
     type Scribe<'a> = Sender<'a>;
 
-    fn shared(_: &Lua, _: &str, _: &LuaTable) -> LuaResult<()> {
+    fn shared(_: &Lua, _: &str, _: &LuaTable, _: LuaFunction) -> LuaResult<()> {
         Ok(())
     }
 

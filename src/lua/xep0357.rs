@@ -5,9 +5,10 @@
 //!
 //! - the content of `<item>` is the same in each push without content;
 //! - the node and `<publish-options>` are the same in each push to one registration;
-//! - only the elements from `<iq>` down to `<item>` are new, since a `pubsub` component on this server writes into `<item>` and
-//!   keeps it. `publish.lua` makes them: Lua's constructors take a third of the time of setting fields from Rust.
+//! - to an app server elsewhere, all below `<iq>` is the same in each push without content to one registration. To a component of
+//!   this server the elements from `<iq>` down to `<item>` are new, since a `pubsub` component writes into `<item>` and keeps it.
 //!
+//! `publish.lua` makes the new ones: Lua's constructors take a third of the time of setting fields from Rust.
 //! `make bench` measures it: "offline message, 1 device".
 
 use std::num::NonZeroUsize;
@@ -23,7 +24,7 @@ use super::protocol::{LooksAt, LuaProtocol, Normal, Scribe, Told};
 use super::stanza::{Writer, request};
 use super::tigase;
 use super::value::{Text, field, string, text_size, timestamp};
-use crate::address::is_account;
+use crate::address::{domain, is_account};
 use crate::config::Config;
 use crate::element::{self, Packed};
 use crate::engine::{Engine, Push};
@@ -44,10 +45,10 @@ impl LuaProtocol for Xep0357 {
     type Shared = Shared;
     type Scribe<'a> = Publisher<'a>;
 
-    fn shared(lua: &Lua, host: &str, stanza_metatable: &LuaTable) -> LuaResult<Shared> {
+    fn shared(lua: &Lua, host: &str, stanza_metatable: &LuaTable, is_observed: LuaFunction) -> LuaResult<Shared> {
         let attr = lua.create_table_from([("xmlns", ns::PUBSUB)])?;
-        let publish =
-            lua.load(include_str!("publish.lua")).set_name("=prosody_push").call((stanza_metatable, host, attr))?;
+        let publish = lua.load(include_str!("publish.lua")).set_name("=prosody_push");
+        let publish = publish.call((stanza_metatable, host, attr, is_observed))?;
         Ok(Shared { publish, plain: Default::default(), parts: LruCache::new(REGISTRATIONS) })
     }
 
@@ -113,9 +114,8 @@ pub struct Shared {
 /// The tables that are the same in each push to a registration.
 struct Parts {
     _registration: Rc<Registration<Asked>>,
-    /// Attributes of `<publish>`.
-    attr: LuaTable,
-    options: Option<LuaTable>,
+    /// `to` of `src/lua/publish.lua`.
+    to: LuaTable,
 }
 
 /// Writes the publishes of one event.
@@ -134,11 +134,11 @@ impl Scribe<Xep0357> for Publisher<'_> {
         if self.told.observed {
             return self.own(push);
         }
-        let content = match &push.payload {
-            Payload::Summary => self.content()?,
+        let (content, kind) = match &push.payload {
+            Payload::Summary => (self.content()?, self.is_plain().then_some(self.told.important)),
             Payload::Encrypted(encrypted) => {
                 let own = Notification { encrypted: Some(encrypted), ..self.notification() };
-                content(&mut self.writer, &own)?
+                (content(&mut self.writer, &own)?, None)
             }
         };
         let registration = &push.registration;
@@ -146,7 +146,7 @@ impl Scribe<Xep0357> for Publisher<'_> {
         let parts = self.shared.parts.try_get_or_insert(Rc::as_ptr(registration), || parts(writer, registration))?;
         let mut buffer = Uuid::encode_buffer();
         let id = &*push.id.hyphenated().encode_lower(&mut buffer);
-        self.shared.publish.call((id, registration.jid(), &parts.attr, content, parts.options.as_ref()))
+        self.shared.publish.call((id, &parts.to, content, kind.map(|important| if important { 2 } else { 1 })))
     }
 
     fn details(&self, lua: &Lua, push: &Push<Xep0357>) -> LuaResult<Option<LuaTable>> {
@@ -164,18 +164,22 @@ impl<'a> Publisher<'a> {
         Notification { summary: self.summary, encrypted: None, priority }
     }
 
+    /// Whether a push with the summary has no content.
+    fn is_plain(&self) -> bool {
+        !Summary::has_content(self.engine.config(), self.told.message, self.told.important)
+    }
+
     /// Returns what is in the `<item>` of a push with the summary.
     fn content(&mut self) -> LuaResult<LuaTable> {
         if let Some(content) = &self.content {
             return Ok(content.clone());
         }
-        let Told { message, important, .. } = self.told;
         let notification = self.notification();
-        let made = if Summary::has_content(self.engine.config(), message, important) {
-            content(&mut self.writer, &notification)?
-        } else {
-            let plain = &self.shared.plain[usize::from(important)];
+        let made = if self.is_plain() {
+            let plain = &self.shared.plain[usize::from(self.told.important)];
             plain.get_or_try_init(|| content(&mut self.writer, &notification))?.clone()
+        } else {
+            content(&mut self.writer, &notification)?
         };
         Ok(self.content.insert(made).clone())
     }
@@ -208,14 +212,15 @@ fn content(writer: &mut Writer, notification: &Notification) -> LuaResult<LuaTab
 fn parts(writer: &mut Writer, registration: &Rc<Registration<Asked>>) -> LuaResult<Parts> {
     let attr = writer.lua().create_table_from([("xmlns", ns::PUBSUB)])?;
     attr.raw_set("node", registration.node())?;
-    let options = match registration.asked.options.as_ref().and_then(Packed::unpack) {
-        Some(form) => {
-            summary::options(writer, &form)?;
-            Some(writer.take()?)
-        }
-        None => None,
-    };
-    Ok(Parts { _registration: registration.clone(), attr, options })
+    let to = writer.lua().create_table()?;
+    to.raw_set("jid", registration.jid())?;
+    to.raw_set("domain", domain(registration.jid()))?;
+    to.raw_set("attr", attr)?;
+    if let Some(form) = registration.asked.options.as_ref().and_then(Packed::unpack) {
+        summary::options(writer, &form)?;
+        to.raw_set("options", writer.take()?)?;
+    }
+    Ok(Parts { _registration: registration.clone(), to })
 }
 
 /// Adds the methods that only XEP-0357 has.
@@ -230,6 +235,7 @@ pub fn methods<M: LuaUserDataMethods<Host<Xep0357>>>(methods: &mut M) {
             _ => return Err(LuaError::runtime(format!("There is no extension {name}"))),
         }
         host.shared.plain = Default::default();
+        host.shared.parts.clear();
         Ok(host.engine.protocol().extensions.filters)
     });
     method(methods, "extensions", |lua, host, ()| {
