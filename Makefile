@@ -209,7 +209,7 @@ lint: deps $(DENY) ## luacheck, rustfmt, clippy, the architecture, cargo-deny
 		echo "Skipped: advisories. Their database cannot be fetched."; \
 	fi
 
-bench: ## what a push costs beside the reference; writes docs/bench.md (some 10 minutes)
+bench: ## what a push costs beside the reference; writes docs/bench.md (some 25 minutes)
 	spec/support/deps bench
 	cargo install --quiet --locked gungraun-runner --version $(GUNGRAUN) --root "$(TOOLS)"
 	PATH="$(TOOLS)/bin:$$PATH" cargo bench --locked --no-default-features --bench core | tee "$(TARGET)/core-bench.txt"

@@ -110,6 +110,58 @@ local function ordinary(version)
 	return rows;
 end
 
+-- Each case as a whole process, from its start to the last answer, with all that the collector does: what 8,000 events cost is the
+-- difference between a server that had 500 and one that had 8,500. Both have had the same start.
+local SHORT, LONG = 500, 8500;
+local WHOLE_ROUNDS = 3;
+
+local function whole(version)
+	if version.is_extra then return nil; end
+	local function measure(opts, side, part, case)
+		local values, pushes = {}, nil;
+		for i = 1, WHOLE_ROUNDS do
+			opts.version = version.version;
+			local short, few = cases.whole(opts, side, part, case, SHORT);
+			local long, many = cases.whole(opts, side, part, case, LONG);
+			values[i], pushes = (long - short) / (LONG - SHORT), (many - few) / (LONG - SHORT);
+		end
+		return values, pushes;
+	end
+	local rows = {};
+	local function add(name, opts, case, floor)
+		local row = { name = name, making = stats.of(measure(opts, "ours", "making", case)).median, floor = floor };
+		for _, side in ipairs(SIDES) do
+			local values, pushes = measure(opts, side, "event", case);
+			local own = {};
+			for i, value in ipairs(values) do own[i] = value - row.making - pushes * floor; end
+			row[side] = { total = stats.of(values), own = stats.of(own) };
+		end
+		table.insert(rows, row);
+	end
+	local here = stats.of(measure({}, "ours", "floor", cases.list[1])).median;
+	for _, case in ipairs(cases.list) do add(case.name, {}, case, here); end
+	local elsewhere = { elsewhere = true };
+	add(cases.list[1].name..", app server elsewhere", elsewhere, cases.list[1],
+		stats.of(measure(elsewhere, "ours", "floor", cases.list[1])).median);
+	progress("%s: whole processes", version.name);
+	return rows;
+end
+
+-- The first event of a process, above the second.
+local function first_event(version)
+	local out = {};
+	for _, side in ipairs(SIDES) do
+		local above = {};
+		for i = 1, ROUNDS do
+			local first, second = cases.first({ version = version.version, reference = version.reference }, side);
+			above[i] = first - second;
+		end
+		out[side] = stats.of(above);
+	end
+	progress("%s: first events", version.name);
+	return out;
+end
+
 -- Ours alone: one push of 1,000, and one of 200 events for five devices each.
 local function devices(version)
 	return with_servers({}, version, function (servers)
@@ -289,6 +341,7 @@ for _, version in ipairs(versions) do
 	table.insert(results, {
 		name = version.name; is_extra = version.is_extra;
 		growth = growth(version); ordinary = ordinary(version); devices = devices(version); nothing = nothing(version); queued = queued(version);
+		whole = whole(version); first = first_event(version);
 		encrypted = encrypted(version); push2 = push2(version); burst = burst(version);
 		in_flight = in_flight(version); registered = registered(version);
 		resident = resident(version); day = phones_day(version);

@@ -23,6 +23,24 @@ describe("the bench", function ()
 		end
 	end
 
+	it("counts the pushes of whole processes", function ()
+		local case = cases.list[2];
+		for _, elsewhere in ipairs({ false, true }) do
+			local opts = { version = VERSION, elsewhere = elsewhere };
+			for part, pushes in pairs({ making = 0, floor = 3, event = 15 }) do
+				local spent, counted = cases.whole(opts, "ours", part, case, 3);
+				assert.is_true(spent > 0);
+				assert.equal(pushes, counted);
+			end
+		end
+	end);
+
+	it("has a first event, which is no stall", function ()
+		local first, second = cases.first({ version = VERSION }, "ours");
+		-- Without optimisation here; the bar of `make bench` is 1 ms.
+		assert.is_true(second > 0 and first - second < 5000, ("%.0f, then %.0f µs"):format(first, second));
+	end);
+
 	it("refuses to count a push that is another's", function ()
 		local case = { name = "wrong", kind = "offline", user = "romeo", node = "j1", important = true, pushes = { ours = 1 } };
 		assert.has_error(function () cases.run(servers, "ours", case, 1); end);
@@ -55,6 +73,16 @@ describe("the bench", function ()
 	it("knows the middle and the spread", function ()
 		assert.same({ median = 3, low = 2, high = 4 }, stats.of({ 5, 1, 4, 2, 3 }));
 		assert.same({ median = 1.5, low = 1.25, high = 1.75 }, stats.of({ 2, 1 }));
+	end);
+end);
+
+describe("the report", function ()
+	it("has a row for each whole process", function ()
+		local out, stat = {}, stats.of({ 3, 4, 5 });
+		local side = { total = stat, own = stat };
+		report.whole({ { name = "ping", making = 1, floor = 2, reference = side, ours = { total = stat, own = stats.of({ 2 }) } } }, out);
+		assert.matches("| ping | 4.00 (3.50–4.50) | 4.00 (3.50–4.50) | 4.00 (3.50–4.50) | 2.00 (2.00–2.00) | 1/2.0 | 1.00 | 2.00 |",
+			table.concat(out, "\n"), 1, true);
 	end);
 end);
 

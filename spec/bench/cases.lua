@@ -6,7 +6,9 @@ local push2 = require "spec.support.push2";
 local tigase = require "spec.support.tigase";
 local xml = require "util.xml";
 
-local APP = "app.example.test";
+local APP, ELSEWHERE = "app.example.test", "app.elsewhere.test";
+-- Events that one request to a server asks for.
+local STEP = 500;
 
 local cases = {};
 
@@ -16,16 +18,16 @@ local cases = {};
 local function start_one(module, opts)
 	local server = prosody.start {
 		version = opts.version; module = module;
-		log_level = "info"; storage = "memory";
+		log_level = "info"; storage = opts.storage or "memory";
 		enable = { "spec_bench", opts.encrypted and "cloud_notify_encrypted" or nil };
 		community = module == "reference" and opts.encrypted and { "cloud_notify_encrypted" } or nil;
-		components = { [APP] = "spec_app" }; options = opts.options;
+		components = { [APP] = "spec_app" }; options = opts.options; s2s = opts.elsewhere;
 	};
 	local clients = {};
 	local function enable(user, nodes, client_opts)
 		local phone = client.connect(server, user, client_opts);
 		for _, node in ipairs(nodes) do
-			phone:enable_push({ jid = APP, node = node, options = { secret = "the secret of "..node },
+			phone:enable_push({ jid = opts.elsewhere and ELSEWHERE or APP, node = node, options = { secret = "the secret of "..node },
 				opts.encrypted and tigase.encrypt() or nil });
 		end
 		table.insert(clients, phone);
@@ -36,11 +38,12 @@ local function start_one(module, opts)
 	enable("mercutio", { "absent", "connected" });
 	local benvolio = enable("benvolio", { "b1" }, { smacks = true });
 	if opts.asleep then benvolio:sleep(); end
-	server:eval("prosody.spec_bench.attach()");
+	server:eval("prosody.spec_bench.attach(...)", opts.elsewhere and ELSEWHERE or nil);
 	return server;
 end
 
--- opts: version; reference (another module than the version's); options; asleep; encrypted (all devices want that).
+-- opts: version; reference (another module than the version's); options; asleep; encrypted (all devices want that); elsewhere (the
+-- app server is on another server).
 function cases.start(opts)
 	return { reference = start_one("reference", opts), ours = start_one("ours", opts) };
 end
@@ -140,6 +143,30 @@ function cases.run(servers, side, case, n)
 		total = result.total * 1e6; own = (result.total - result.floor) * 1e6; floor = result.floor * 1e6;
 		making = result.making * 1e6; pushes = result.pushes;
 	};
+end
+
+-- CPU microseconds of a server of its own, from its start to the last answer to `n` events, and the pushes; part: see bench.whole.
+function cases.whole(opts, side, part, case, n)
+	local server = start_one(side, opts);
+	server:eval("prosody.spec_bench.watch(...)", case.watched or false);
+	local result, pushes = nil, 0;
+	for first = 1, n, STEP do
+		local events = math.min(STEP, n - first + 1);
+		result = server:eval("return prosody.spec_bench.whole(...)", part, case.kind, case.user, events);
+		if part == "event" then cases.check(case, side, events, result); end
+		pushes = pushes + result.pushes;
+	end
+	server:stop();
+	return result.total * 1e6, pushes;
+end
+
+-- CPU microseconds of the first event of a server, and of the second.
+function cases.first(opts, side)
+	local servers = { [side] = start_one(side, opts) };
+	local function one() return cases.run(servers, side, cases.list[1], 1).total; end
+	local first, second = one(), one();
+	servers[side]:stop();
+	return first, second;
 end
 
 return cases;

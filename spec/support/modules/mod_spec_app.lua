@@ -13,15 +13,28 @@ function app.answer(iq)
 	prosody.hosts[iq.attr.from].send(st.reply(iq));
 end
 
-module:hook("iq/host", function (event)
-	local iq = event.stanza;
+local function take(iq, send)
 	app.count = app.count + 1;
 	app.first, app.last = app.first or iq, iq;
 	if app.on_push then app.on_push(); end
 	if app.silent then
 		table.insert(app.unanswered, iq);
 	else
-		event.origin.send(st.reply(iq));
+		send(st.reply(iq));
 	end
 	return true;
+end
+
+module:hook("iq/host", function (event)
+	return take(event.stanza, event.origin.send);
 end, 1000);
+
+-- The same on another server, as far as `host` sees: a connection of mod_s2s, without the text and the wire.
+function app.connect(host, domain)
+	local origin = { type = "s2sin", from_host = domain, to_host = host };
+	local function send(reply) prosody.core_post_stanza(origin, reply); end
+	prosody.hosts[host].s2sout[domain] = {
+		type = "s2sout"; log = function () end;
+		sends2s = function (iq) return take(iq, send); end;
+	};
+end
