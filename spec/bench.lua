@@ -153,7 +153,7 @@ local function first_event(version)
 	for _, side in ipairs(SIDES) do
 		local above = {};
 		for i = 1, ROUNDS do
-			local first, second = cases.first({ version = version.version, reference = version.reference }, side);
+			local first, second = cases.first({ version = version.version }, side);
 			above[i] = first - second;
 		end
 		out[side] = stats.of(above);

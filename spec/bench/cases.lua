@@ -42,7 +42,7 @@ local function start_one(module, opts)
 	return server;
 end
 
--- opts: version; reference (another module than the version's); options; asleep; encrypted (all devices want that); elsewhere (the
+-- opts: version; options; asleep; encrypted (all devices want that); elsewhere (the
 -- app server is on another server).
 function cases.start(opts)
 	return { reference = start_one("reference", opts), ours = start_one("ours", opts) };
