@@ -19,6 +19,14 @@ local function enable(server, user, fields)
 	return session;
 end
 
+-- romeo's phone, with stream management.
+local function connect_phone(server)
+	local phone = client.connect(server, "romeo", { resource = "phone", smacks = true });
+	phone:enable_push({ jid = PUSH, node = "n" });
+	phone:acked();
+	return phone;
+end
+
 -- The reference of 0.12 and 13.0.1 counts what app servers answer, the newest one does not.
 local COUNT = { "0.12", "13.0" };
 
@@ -91,9 +99,7 @@ faults.list = {
 		options = { smacks_hibernation_time = 1, push_max_hibernation_timeout = 1 };
 		because = "the session stays"; versions = { "13.0", "newest" };
 		run = function (server)
-			local phone = client.connect(server, "romeo", { resource = "phone", smacks = true });
-			phone:enable_push({ jid = PUSH, node = "n" });
-			phone:acked();
+			local phone = connect_phone(server);
 			phone:cut();
 			assert(pcall(phone.gone, phone, 5), "the session stays");
 		end;
@@ -105,9 +111,7 @@ faults.list = {
 		because = "it was pushed 2 times";
 		run = function (server)
 			local app = appserver.connect(server, PUSH);
-			local phone = client.connect(server, "romeo", { resource = "phone", smacks = true });
-			phone:enable_push({ jid = PUSH, node = "n" });
-			phone:acked();
+			local phone = connect_phone(server);
 			phone.stream.stalled = true;
 			client.connect(server, "juliet"):message { to = "romeo@example.test", body = "Romeo?" };
 			app:expect(1);
@@ -122,9 +126,7 @@ faults.list = {
 		because = "it was pushed 2 times";
 		run = function (server)
 			local app = appserver.connect(server, PUSH);
-			local phone = client.connect(server, "romeo", { resource = "phone", smacks = true });
-			phone:enable_push({ jid = PUSH, node = "n" });
-			phone:acked();
+			local phone = connect_phone(server);
 			phone.stream.stalled = true;
 			client.connect(server, "juliet"):message { to = "romeo@example.test",
 				st.stanza("propose", { xmlns = "urn:xmpp:jingle-message:0", id = "sid" }) };
@@ -311,9 +313,7 @@ faults.list = {
 		because = "only one was pushed";
 		run = function (server)
 			local app = appserver.connect(server, PUSH);
-			local phone = client.connect(server, "romeo", { resource = "phone", smacks = true });
-			phone:enable_push({ jid = PUSH, node = "n" });
-			phone:acked();
+			local phone = connect_phone(server);
 			phone:stall();
 			local juliet = client.connect(server, "juliet");
 			for i = 1, 2 do
@@ -327,9 +327,7 @@ faults.list = {
 		because = "the phone was woken";
 		run = function (server)
 			local app = appserver.connect(server, PUSH);
-			local phone = client.connect(server, "romeo", { resource = "phone", smacks = true });
-			phone:enable_push({ jid = PUSH, node = "n" });
-			phone:acked();
+			local phone = connect_phone(server);
 			phone:sleep();
 			local juliet = client.connect(server, "juliet");
 			juliet:message { to = "romeo@example.test", st.stanza("composing", { xmlns = "http://jabber.org/protocol/chatstates" }) };
