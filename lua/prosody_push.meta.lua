@@ -160,6 +160,14 @@ function Engine:enabled(now, mono, user, identifier) end
 ---@return string[] identifiers
 function Engine:admit(user, records, newest, now) end
 
+---Whether a stored registration that is enabled again just as it is need not be written.
+---@param user string
+---@param records prosody_push.Records
+---@param identifier string
+---@param now integer                seconds since 1970
+---@return boolean
+function Engine:is_current(user, records, identifier, now) end
+
 ---What a <disable> means.
 ---@param user string
 ---@param records prosody_push.Records?

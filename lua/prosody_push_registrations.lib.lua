@@ -10,6 +10,17 @@ local now, monotonic = time.now, time.monotonic;
 local protocol = module:require "prosody_push_protocol";
 local identifier_field, record_field = protocol.identifier, protocol.record;
 
+local function is_same(one, other)
+	if type(one) ~= "table" or type(other) ~= "table" then return one == other; end
+	for key, value in next, one do
+		if not is_same(value, other[key]) then return false; end
+	end
+	for key in next, other do
+		if one[key] == nil then return false; end
+	end
+	return true;
+end
+
 -- engine; store: prosody_push_store.lib.lua's; sessions: prosody_push_sessions.lib.lua's; watchdog:
 -- prosody_push_watchdog.lib.lua's
 return function (engine, store, sessions, watchdog)
@@ -148,15 +159,30 @@ return function (engine, store, sessions, watchdog)
 		end, why);
 	end
 
-	-- Stores a registration and removes those that it replaces.
+	-- Returns whether the store has the record with all but its time, and the new time need not be written.
+	local function is_stored(user, records, identifier, record)
+		local stored, made = records[identifier], record.timestamp;
+		if type(stored) ~= "table" then return false; end
+		record.timestamp = stored.timestamp;
+		if is_same(record, stored) and engine:is_current(user, records, identifier, made) then return true; end
+		record.timestamp = made;
+		return false;
+	end
+
+	-- Stores a registration and removes those that it replaces. Clients enable at each start, mostly the registration that is stored
+	-- already. Returns nil and an error if the registration is not stored.
 	local function enable(user, identifier, record)
 		local ok, err = update(user, function (records)
+			if is_stored(user, records, identifier, record) then
+				if engine:is_disabled(user) == nil then take(user, records, is_disabled(user)); end
+				return nil;
+			end
 			records[identifier] = record;
 			local superseded;
 			record.timestamp, superseded = engine:admit(user, records, identifier, record.timestamp);
 			return take_out(records, superseded);
 		end, "the same device has registered anew, or the user has too many registrations");
-		if ok then
+		if ok ~= nil then
 			engine:enabled(now(), monotonic(), user, identifier);
 			refused(identifier, 0);
 		end

@@ -38,7 +38,7 @@ hook_iq("enable", function (event)
 	record.options = record.options and st.preserialize(record.options);
 	local allowed = module:fire_event("cloud_notify/registration", { origin = origin, stanza = stanza, push_info = record });
 	if allowed == false then return true; end -- the handler has answered
-	if not push.registrations.enable(user, identifier, record) then return try_again(event); end
+	if push.registrations.enable(user, identifier, record) == nil then return try_again(event); end
 
 	push.registrations.bind(origin, identifier, record);
 	origin.log("info", "Push notifications enabled: %s, %s", user, identifier);

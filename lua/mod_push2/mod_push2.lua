@@ -20,7 +20,7 @@ local function enable(session, tag)
 	local record = { timestamp = os.time(); grant_id = session.push_grant_id };
 	local identifier, kind, condition, text = engine:enable(user, session.client_id, session.resource, tag, record);
 	if not identifier then return nil, kind, condition, text; end
-	if not push.registrations.enable(user, identifier, record) then return nil, "wait", "internal-server-error"; end
+	if push.registrations.enable(user, identifier, record) == nil then return nil, "wait", "internal-server-error"; end
 	push.registrations.bind(session, identifier, record);
 	session.log("info", "Push notifications enabled: %s, %s at %s", user, identifier, record.service);
 	return true;

@@ -54,6 +54,27 @@ describe("push registration", function ()
 		assert.same({ "1", "2" }, { options[2][1][1], options[2][2][1] });
 	end);
 
+	it("is not written anew for its time alone, as long as that changes nothing", function ()
+		local IDENTIFIER, HOUR = "push.example.test<n", 3600;
+		-- When the store has it from, if it was enabled `age` seconds ago and is so again; `others` are stored with it.
+		local function age_after(age, fields, others)
+			phone:enable_push { jid = "push.example.test", node = "n", options = { secret = "s" } };
+			local records = server:stored("romeo");
+			for identifier, record in pairs(others or {}) do records[identifier] = record; end
+			records[IDENTIFIER].timestamp = os.time() - age;
+			server:store("romeo", records);
+			fields = fields or { jid = "push.example.test", node = "n", options = { secret = "s" } };
+			assert.equal("result", phone:enable_push(fields).attr.type);
+			return (os.time() - server:stored("romeo")[IDENTIFIER].timestamp) // HOUR;
+		end
+		assert.equal(5, age_after(5 * HOUR));
+		assert.equal(0, age_after(25 * HOUR), "a day is over");
+		assert.equal(0, age_after(5 * HOUR, { jid = "push.example.test", node = "n", options = { secret = "t" } }), "another form");
+		assert.equal(0, age_after(5 * HOUR, { jid = "push.example.test", node = "n" }), "no form");
+		assert.is_true(age_after(5 * HOUR, nil, { ["push.example.test<o"] = { jid = "push.example.test", node = "o",
+			timestamp = os.time() - 4 * HOUR, client_id = "another's" } }) <= 0, "it was not the newest");
+	end);
+
 	it("needs no node and no form", function ()
 		assert.equal("result", phone:enable_push({ jid = "push.example.test" }).attr.type);
 		local record = server:stored("romeo")["push.example.test<"];

@@ -5,7 +5,7 @@ use mlua::prelude::*;
 use super::host::{Host, identifiers, method, moment};
 use super::protocol::LuaProtocol;
 use super::value::Text;
-use crate::registration::devices::admit;
+use crate::registration::devices::{admit, is_current};
 
 /// Why a registration is never woken.
 const UNREADABLE: &str = "its record in the store cannot be read";
@@ -39,6 +39,9 @@ pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) 
         let registrations = host.registrations(&user, Some(stored));
         let (timestamp, superseded) = admit(registrations, &newest, now, host.engine.max_devices());
         Ok((timestamp, identifiers(lua, superseded.iter())?))
+    });
+    method(methods, "is_current", |_, host, (user, stored, identifier, now): (Text, LuaTable, Text, i64)| {
+        Ok(is_current(host.registrations(&user, Some(stored)), &identifier, now, host.engine.max_devices()))
     });
     method(methods, "never_woken", |lua, host, (user, stored): (Text, Option<LuaTable>)| {
         let reasons = lua.create_table()?;

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::{Asked, Registration};
-use crate::time::Seconds;
+use crate::time::{DAY, SECOND, Seconds};
 
 /// Some of a user's registrations, in their order.
 pub type Slice<A> = [Rc<Registration<A>>];
@@ -87,6 +87,15 @@ impl<A: Asked> Devices<A> {
     }
 }
 
+/// Whether a stored registration that is enabled again just as it is need not be written: it is the newest of the user's, was enabled
+/// in the last day, and replaces none. Its new time would change no order.
+pub fn is_current<A: Asked>(registrations: Vec<Registration<A>>, identifier: &str, now: Seconds, limit: usize) -> bool {
+    let devices = Devices::new(registrations, usize::MAX);
+    let is_fresh = |at| at <= now && now.saturating_sub(at) < (DAY / SECOND) as Seconds;
+    devices.all.last().is_some_and(|newest| *newest.identifier == *identifier && is_fresh(newest.timestamp))
+        && devices.superseded(identifier, limit).is_empty()
+}
+
 /// Returns the timestamp to store for `newest`, which is among the `registrations` of a user, and the registrations that it
 /// replaces. The timestamp is later than every other's, so that the store tells the order of two that are made within a second.
 pub fn admit<A: Asked>(
@@ -102,4 +111,45 @@ pub fn admit<A: Asked>(
     }
     let devices = Devices::new(registrations, usize::MAX);
     (timestamp, devices.superseded(newest, limit).into_iter().cloned().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xep0357::asked;
+
+    const NOW: Seconds = 1_800_000_000;
+
+    fn enabled(times: &[(&str, Seconds)]) -> Vec<Registration<asked::Asked>> {
+        let device = |(node, at): &(&str, Seconds)| {
+            asked::registration(&format!("push.example<{node}"), "push.example", Some(node), None, *at)
+        };
+        times.iter().map(device).collect()
+    }
+
+    fn is_current(times: &[(&str, Seconds)], limit: usize) -> bool {
+        super::is_current(enabled(times), "push.example<phone", NOW, limit)
+    }
+
+    #[test]
+    fn the_newest_registration_is_current_for_a_day() {
+        assert!(is_current(&[("phone", NOW)], 5));
+        assert!(is_current(&[("phone", NOW - 86_399), ("tablet", NOW - 90_000)], 5));
+        assert!(!is_current(&[("phone", NOW - 86_400)], 5));
+        assert!(!is_current(&[("phone", Seconds::MIN)], 5));
+    }
+
+    #[test]
+    fn a_registration_is_not_current_if_its_time_would_change_an_order_or_a_clock_has_stepped_back() {
+        assert!(!is_current(&[("phone", NOW - 1), ("tablet", NOW)], 5));
+        assert!(!is_current(&[("phone", NOW + 1)], 5));
+        assert!(!is_current(&[], 5));
+    }
+
+    #[test]
+    fn a_registration_is_not_current_if_others_have_to_go() {
+        let three = [("tablet", NOW - 3), ("watch", NOW - 2), ("phone", NOW - 1)];
+        assert!(is_current(&three, 3));
+        assert!(!is_current(&three, 2));
+    }
 }
