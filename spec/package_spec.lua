@@ -55,7 +55,8 @@ describe("the package's version", function ()
 		local before = version();
 		run("echo '# changed' >>Makefile");
 		assert.is_true(is_newer(version(), before), version());
-		local output, ok = run("make release");
+		-- This may run in a make that has told its own.
+		local output, ok = run("env -u DEB_VERSION make release");
 		assert.is_nil(ok);
 		assert.matches("make release wants the tag v0%.2%.0, with nothing changed%. This is 0%.2%.0%+git", output);
 		run("git checkout Makefile");
