@@ -42,8 +42,8 @@ local function start_one(module, opts)
 	return server;
 end
 
--- opts: version; options; asleep; encrypted (all devices want that); elsewhere (the
--- app server is on another server).
+-- opts: version; options; storage ("memory" unless given); asleep; encrypted (all devices want that); elsewhere (the app server is on
+-- another server).
 function cases.start(opts)
 	return { reference = start_one("reference", opts), ours = start_one("ours", opts) };
 end
