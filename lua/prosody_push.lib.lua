@@ -233,7 +233,7 @@ local function push_test(user, given, on_sent)
 	return not perform(user, nil, given, details, iq);
 end
 
-local desk = module:require "prosody_push_desk"(engine, store, sessions, registrations.remove, push_test);
+local admin = module:require "prosody_push_admin"(engine, store, sessions, registrations.remove, push_test);
 
 local remove_refused = background("the end of a registration that was refused", remove_failing);
 
@@ -259,7 +259,7 @@ local function answer(origin, stanza)
 	if wait then ring_in(wait); end
 	if identifier then registrations.refused(identifier, refusals); end
 	if gone then remove_refused(gone); end
-	if ours then desk.answered(id, kind, condition, text); end
+	if ours then admin.answered(id, kind, condition, text); end
 	return ours;
 end
 
@@ -349,7 +349,7 @@ local function unload()
 	if timer then timer:stop(); end
 	smacks.stop();
 	registrations.each_bound_session(registrations.unbind);
-	desk.close();
+	admin.close();
 end
 
 return {

@@ -3,7 +3,7 @@
 
 local is_loaded = require "core.modulemanager".is_loaded;
 
-local desks = module:require "desks";
+local protocols = module:require "protocols";
 
 local WANTED = {
 	{ "smacks", "a client whose connection is dead looks connected, and nothing wakes it" };
@@ -42,8 +42,8 @@ local function check_acks(host_module, say)
 	end
 end
 
-local function check_hibernation(host_module, desk, say)
-	local longest, wake_before = math.floor(desk.max_hibernation), math.floor(desk.wake_before);
+local function check_hibernation(host_module, protocol, say)
+	local longest, wake_before = math.floor(protocol.max_hibernation), math.floor(protocol.wake_before);
 	if wake_before >= longest then
 		say("push_wake_before_timeout (%d seconds) is not shorter than push_max_hibernation_timeout (%d seconds): no device "
 			.."is woken before its session ends. Make it shorter.", wake_before, longest);
@@ -55,7 +55,7 @@ local function check_hibernation(host_module, desk, say)
 	end
 end
 
-local function check_modules(host, desk, say)
+local function check_modules(host, protocol, say)
 	for _, wanted in ipairs(WANTED) do
 		local name, otherwise = wanted[1], wanted[2];
 		if not is_loaded(host, name) then
@@ -66,7 +66,7 @@ local function check_modules(host, desk, say)
 		say("mod_s2s is not loaded: app servers elsewhere cannot be reached, and pushes to them fail. Take \"s2s\" out of "
 			.."modules_disabled, unless all app servers are components of this server.");
 	end
-	local extensions = desk.extensions();
+	local extensions = protocol.extensions();
 	for extension, name in pairs(EXTENSIONS) do
 		if is_loaded(host, "cloud_notify") and is_loaded(host, name) and not extensions[extension] then
 			say("mod_%s is not the one of prosody-push: pushes go through two modules. Put prosody-push's folder before the "
@@ -86,10 +86,10 @@ end
 
 -- Calls say(sentence, …) for each; `in_full` also for what few will meet.
 return function (host_module, say, in_full)
-	local desk = desks.of_host(host_module.host)[1];
-	if not desk then return; end
-	check_modules(host_module.host, desk, say);
+	local protocol = protocols.of_host(host_module.host)[1];
+	if not protocol then return; end
+	check_modules(host_module.host, protocol, say);
 	check_acks(host_module, say);
-	check_hibernation(host_module, desk, say);
+	check_hibernation(host_module, protocol, say);
 	if in_full then check_contact(host_module, say); end
 end

@@ -6,14 +6,14 @@ local jid_node = require "util.jid".node;
 local new_form = require "util.dataforms".new;
 local now = require "util.time".now;
 
-local desks = module:require "desks";
+local protocols = module:require "protocols";
 
 local NODE = "urn:prosody-push:devices";
 
 local function form_of(list)
 	local options = {};
 	for i, device in ipairs(list) do
-		options[i] = { value = device.identifier, label = ("%s (%s)"):format(device.identifier, desks.describe(device, now())) };
+		options[i] = { value = device.identifier, label = ("%s (%s)"):format(device.identifier, protocols.describe(device, now())) };
 	end
 	return new_form {
 		title = "Devices with push notifications";
@@ -37,7 +37,7 @@ return function (host_module)
 		for _, device in ipairs(list) do
 			for _, identifier in ipairs(chosen) do
 				if device.identifier == identifier then
-					local ok, err = device.desk.remove(user, identifier, "by the user");
+					local ok, err = device.protocol.remove(user, identifier, "by the user");
 					if ok == nil then return { status = "completed", error = { message = "Cannot be removed now: "..tostring(err) } }; end
 					names[#names + 1] = identifier;
 				end
@@ -49,7 +49,7 @@ return function (host_module)
 	local function handler(_, data)
 		if data.action == "cancel" then return { status = "canceled" }; end
 		local user = jid_node(data.from);
-		local list, err = desks.devices(host_module.host, user);
+		local list, err = protocols.devices(host_module.host, user);
 		if not list then return { status = "completed", error = { message = "Cannot be read now: "..tostring(err) } }; end
 		if not list[1] then return { status = "completed", info = "No device is woken for this account." }; end
 		local form = form_of(list);

@@ -1,5 +1,5 @@
 -- For whoever runs the server: commands for Prosody's shell, an ad-hoc command for users, and a look at the configuration.
--- Loaded by mod_cloud_notify and mod_push2; what these know is in their desks.
+-- Loaded by mod_cloud_notify and mod_push2; each says what it knows through prosody_push_admin.lib.lua.
 
 module:set_global();
 

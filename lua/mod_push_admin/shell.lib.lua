@@ -5,7 +5,7 @@ local now = require "util.time".now;
 local promise = require "util.promise";
 
 local check = module:require "check";
-local desks = module:require "desks";
+local protocols = module:require "protocols";
 
 local NONE = "No client of this user has asked to be woken: there are no registrations";
 
@@ -15,7 +15,7 @@ local function user_of(jid)
 	local user, host = jid_prepped_split(jid);
 	if not user then return nil, jid.." is not a user's address"; end
 	if not prosody.hosts[host] then return nil, "There is no host "..host; end
-	if not desks.of_host(host)[1] then return nil, "Neither cloud_notify nor push2 is loaded on "..host; end
+	if not protocols.of_host(host)[1] then return nil, "Neither cloud_notify nor push2 is loaded on "..host; end
 	return user, host;
 end
 
@@ -23,7 +23,7 @@ end
 local function devices_of(jid, which)
 	local user, host = user_of(jid);
 	if not user then return nil, host; end
-	local list, err = desks.devices(host, user);
+	local list, err = protocols.devices(host, user);
 	if not list or not which then return list, err or user; end
 	for _, device in ipairs(list) do
 		if device.identifier == which then return { device }, user; end
@@ -48,12 +48,12 @@ end
 
 -- What the shell shows for `list`; the number of devices, or nil and an error.
 local function show(print, host, user)
-	local list, err = desks.devices(host, user);
+	local list, err = protocols.devices(host, user);
 	if not list then return nil, err; end
 	if list[1] then print(user.."@"..host); end
 	for i, device in ipairs(list) do
 		print(("  %d  %s"):format(i, device.identifier));
-		print("     "..desks.describe(device, now()));
+		print("     "..protocols.describe(device, now()));
 	end
 	return #list;
 end
@@ -69,10 +69,10 @@ function commands.list(self, jid)
 		if not n then return nil, err; end
 		return true, count(n, "device");
 	end
-	for _, host in ipairs(desks.hosts()) do
+	for _, host in ipairs(protocols.hosts()) do
 		local seen = {};
-		for _, desk in ipairs(desks.of_host(host)) do
-			for user in desk.users() do seen[user] = true; end
+		for _, protocol in ipairs(protocols.of_host(host)) do
+			for user in protocol.users() do seen[user] = true; end
 		end
 		local users = {};
 		for user in pairs(seen) do users[#users + 1] = user; end
@@ -90,14 +90,14 @@ function commands.explain(self, jid)
 	local user, host = user_of(jid);
 	if not user then return nil, host; end
 	local all = {};
-	for _, desk in ipairs(desks.of_host(host)) do
-		for _, decision in ipairs(desk.decisions(user)) do
+	for _, protocol in ipairs(protocols.of_host(host)) do
+		for _, decision in ipairs(protocol.decisions(user)) do
 			all[#all + 1] = decision;
 			decision.place = #all;
 		end
 	end
 	if not all[1] then
-		local list, err = desks.devices(host, user);
+		local list, err = protocols.devices(host, user);
 		if not list then return nil, err; end
 		if not list[1] then return true, NONE; end
 		return true, "Nothing has happened for this user since the module was loaded, or so much for others that it is forgotten, or "
@@ -121,7 +121,7 @@ function commands.test(self, jid, which)
 	if not list[1] then return true, NONE; end
 	local print, waits = printer(self), {};
 	for i, device in ipairs(list) do
-		waits[i] = device.desk.test(user, device.identifier):next(function (said)
+		waits[i] = device.protocol.test(user, device.identifier):next(function (said)
 			print(("%s: %s"):format(device.identifier, said));
 		end);
 	end
@@ -132,7 +132,7 @@ function commands.remove(_, jid, which)
 	local list, user = devices_of(jid, which or "");
 	if not list then return nil, user; end
 	local device = list[1];
-	local removed, err = device.desk.remove(user, device.identifier, "by the administrator");
+	local removed, err = device.protocol.remove(user, device.identifier, "by the administrator");
 	if removed == nil then return nil, err; end
 	return true, "Removed "..clean(device.identifier);
 end
@@ -146,16 +146,16 @@ end
 
 function commands.stats(self)
 	local print = printer(self);
-	for _, host in ipairs(desks.hosts()) do
-		for _, desk in ipairs(desks.of_host(host)) do
-			print(("%s, %s"):format(host, desk.title));
-			for _, row in ipairs(desk.counts()) do
+	for _, host in ipairs(protocols.hosts()) do
+		for _, protocol in ipairs(protocols.of_host(host)) do
+			print(("%s, %s"):format(host, protocol.title));
+			for _, row in ipairs(protocol.counts()) do
 				if row.count > 0 then print(("  %-40s %d"):format(row.label and row.name.." "..row.label or row.name, row.count)); end
 			end
-			local in_flight, devices, users = desk.sizes();
+			local in_flight, devices, users = protocol.sizes();
 			print(("  %-40s %d"):format("in flight", in_flight));
 			print(("  %-40s %d of %d users"):format("registrations in memory", devices, users));
-			for _, server in ipairs(desk.app_servers()) do print("  app server "..app_server(server)); end
+			for _, server in ipairs(protocol.app_servers()) do print("  app server "..app_server(server)); end
 		end
 	end
 	return true, "since the modules were loaded";
@@ -163,7 +163,7 @@ end
 
 function commands.check(self)
 	local print, found = printer(self), 0;
-	for _, host in ipairs(desks.hosts()) do
+	for _, host in ipairs(protocols.hosts()) do
 		check(module:context(host), function (sentence, ...)
 			found = found + 1;
 			print(host..": "..sentence:format(...));

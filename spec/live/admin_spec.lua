@@ -236,7 +236,7 @@ describe("push_explain", function ()
 			two_devices();
 			for _ = 1, 5 do write("Romeo?"); end
 			app:settled();
-			local count = server:eval([[return #module:shared("/*/prosody_push/desks")["example.test/cloud_notify"].decisions("romeo")]]);
+			local count = server:eval([[return #module:shared("/*/prosody_push/protocols")["example.test/cloud_notify"].decisions("romeo")]]);
 			assert.equal(n, count);
 			server:stop();
 		end

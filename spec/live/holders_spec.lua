@@ -64,8 +64,8 @@ local function explained(words, user)
 	net.wait(function ()
 		return server:eval([[
 			local user, words = ...;
-			local desk = module:shared("/*/prosody_push/desks")[module.host.."/cloud_notify"];
-			for _, decision in ipairs(desk.decisions(user)) do
+			local protocol = module:shared("/*/prosody_push/protocols")[module.host.."/cloud_notify"];
+			for _, decision in ipairs(protocol.decisions(user)) do
 				if decision.text:find(words, 1, true) then return true; end
 			end
 		]], user or "romeo", words);

@@ -52,8 +52,8 @@ end
 local function explained(words)
 	net.wait(function ()
 		return server:eval([[
-			local desk = module:shared("/*/prosody_push/desks")[module.host.."/cloud_notify"];
-			for _, decision in ipairs(desk.decisions("romeo")) do
+			local protocol = module:shared("/*/prosody_push/protocols")[module.host.."/cloud_notify"];
+			for _, decision in ipairs(protocol.decisions("romeo")) do
 				if decision.text:find(..., 1, true) then return true; end
 			end
 		]], words);

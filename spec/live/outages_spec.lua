@@ -66,7 +66,7 @@ end
 local function are_owed(protocol)
 	return server:eval([[
 		local n = 0;
-		for _, app_server in ipairs(module:shared("/*/prosody_push/desks")[module.host.."/"..(...)].app_servers()) do
+		for _, app_server in ipairs(module:shared("/*/prosody_push/protocols")[module.host.."/"..(...)].app_servers()) do
 			n = n + app_server.owed;
 		end
 		return n;

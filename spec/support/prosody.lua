@@ -240,7 +240,7 @@ end
 -- Pushes of ours that are not answered yet.
 function methods:in_flight(name)
 	return self:eval([[
-		return (module:shared("/*/prosody_push/desks")[module.host.."/"..(...)].sizes());
+		return (module:shared("/*/prosody_push/protocols")[module.host.."/"..(...)].sizes());
 	]], name or "cloud_notify");
 end
 

@@ -1,4 +1,4 @@
--- The administrator's interface to a module that pushes: mod_push_admin finds it among the desks.
+-- What a module that pushes presents to the administrator: mod_push_admin finds it in the shared table, under host and module.
 
 local now = require "util.time".now;
 local promise = require "util.promise";
@@ -6,7 +6,7 @@ local promise = require "util.promise";
 local protocol = module:require "prosody_push_protocol";
 local identifier_field = protocol.identifier;
 
-local desks = module:shared("/*/prosody_push/desks");
+local protocols = module:shared("/*/prosody_push/protocols");
 local place = module.host.."/"..module.name;
 
 -- engine; store, sessions: those of the libraries of these names; remove(user, identifier, why); push_test(user, given, on_sent): sends
@@ -80,7 +80,7 @@ return function (engine, store, sessions, remove, push_test)
 		return found;
 	end
 
-	desks[place] = {
+	protocols[place] = {
 		title = protocol.title;
 		users = store.users;
 		devices = devices;
@@ -97,7 +97,7 @@ return function (engine, store, sessions, remove, push_test)
 	};
 
 	local function close()
-		desks[place] = nil;
+		protocols[place] = nil;
 		-- Our timers do not fire any more.
 		for _, waits in pairs(waiting) do waits.say("not known: the module was unloaded meanwhile"); end
 	end

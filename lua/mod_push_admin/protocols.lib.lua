@@ -1,6 +1,6 @@
--- The modules that push, by host: each puts a desk here where it can be asked (prosody_push.lib.lua).
+-- The protocols of each host, as the modules that speak them present them to the administrator (prosody_push_admin.lib.lua).
 
-local desks = module:shared("/*/prosody_push/desks");
+local protocols = module:shared("/*/prosody_push/protocols");
 
 local ORDER = { "cloud_notify", "push2" };
 
@@ -8,7 +8,7 @@ local ORDER = { "cloud_notify", "push2" };
 local function of_host(host)
 	local found = {};
 	for _, name in ipairs(ORDER) do
-		found[#found + 1] = desks[host.."/"..name];
+		found[#found + 1] = protocols[host.."/"..name];
 	end
 	return found;
 end
@@ -22,14 +22,14 @@ local function hosts()
 	return found;
 end
 
--- All devices of a user, the oldest first, each with the desk that it belongs to; nil and an error if they cannot be read.
+-- All devices of a user, the oldest first, each with its protocol; nil and an error if they cannot be read.
 local function devices(host, user)
 	local found = {};
-	for _, desk in ipairs(of_host(host)) do
-		local list, err = desk.devices(user);
+	for _, protocol in ipairs(of_host(host)) do
+		local list, err = protocol.devices(user);
 		if not list then return nil, err; end
 		for _, device in ipairs(list) do
-			device.desk = desk;
+			device.protocol = protocol;
 			found[#found + 1] = device;
 		end
 	end
@@ -52,7 +52,7 @@ end
 -- In words: protocol, app server, age, and how it fares.
 local function describe(device, now)
 	local parts = {
-		("%s at %s"):format(device.desk.title, device.service), "made "..duration(math.max(now - device.made, 0)).." ago";
+		("%s at %s"):format(device.protocol.title, device.service), "made "..duration(math.max(now - device.made, 0)).." ago";
 		device.last and ("last push taken %s ago"):format(duration(now - device.last)) or "no push taken yet, as far as is known";
 	};
 	if device.refusals > 0 then parts[#parts + 1] = device.refusals..(device.refusals == 1 and " failure" or " failures in a row"); end
