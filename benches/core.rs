@@ -29,7 +29,7 @@ const MESSAGE: Message = Message {
     body: None,
     dedup_key: Some("jV9iKmzxwjyq5R0h"),
     call: None,
-    more: None,
+    extracts: None,
     stanza: None,
 };
 

@@ -65,7 +65,7 @@ local watchdog = new_watchdogs(engine:max_hibernation(), engine:wake_before(), b
 	function (session) smacks.wake(session, "hibernation ends"); end));
 
 local registrations = module:require "prosody_push_registrations"(engine, store, sessions, watchdog);
-local load, read_whole = registrations.load, registrations.read_whole;
+local load, read_complete = registrations.load, registrations.read_complete;
 
 local durable = module:require "prosody_push_durable"(engine, store.users_of, function (user) return store.alone(load, user); end);
 local write_durable = guarded("writing what devices are owed", durable.write);
@@ -136,7 +136,7 @@ local fires_events = not carries_stanzas;
 -- Sends the stanzas of an event: `iq` and `others`. If other modules observe pushes, `details` has what they see of each, and the
 -- record comes from `given` or the store. Returns whether these modules blocked all pushes.
 local function perform(user, stanza, given, details, iq, others)
-	local records = details and read_whole(user);
+	local records = details and read_complete(user);
 	local is_kept_back = true;
 	local i = 0;
 	while iq do
@@ -195,23 +195,23 @@ local function push(method, user, stanza, given, a, b, c, d, e, f, g, h, i)
 end
 
 local function offline(user, stanza)
-	local word, from, text, key, call, more = facts(user, stanza);
+	local word, from, text, key, call, extracts = facts(user, stanza);
 	-- Without an archive, each session that ends gives its own copy back.
 	if not key and stanza.attr.id then key = facts_about.dedup_key(stanza); end
-	push(engine.on_offline, user, stanza, nil, word, from, text, key, call, more);
+	push(engine.on_offline, user, stanza, nil, word, from, text, key, call, extracts);
 end
 
 -- A message from `origin` for a user who may be connected; `id` is that of the archive, if it has it.
 local function addressed(user, origin, to, stanza, id)
-	local word, from, text, key, call_id, more = facts(user, stanza, id);
+	local word, from, text, key, call_id, extracts = facts(user, stanza, id);
 	local sender = origin and origin.username == user and origin.host == host and origin[identifier_field] or nil;
-	push(engine.on_addressed, user, stanza, nil, word, from, text, key, call_id, more, to, held(user), sender);
+	push(engine.on_addressed, user, stanza, nil, word, from, text, key, call_id, extracts, to, held(user), sender);
 end
 
 -- A request for a subscription. The user who is asked may have no session.
 local function asked(user, stanza)
-	local word, from, text, key, call, more = facts(user, stanza);
-	push(engine.on_addressed, user, stanza, nil, word, from, text, key, call, more, stanza.attr.to, sessions.available(user));
+	local word, from, text, key, call, extracts = facts(user, stanza);
+	push(engine.on_addressed, user, stanza, nil, word, from, text, key, call, extracts, stanza.attr.to, sessions.available(user));
 end
 
 local function ping(user, records)

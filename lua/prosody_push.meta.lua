@@ -40,13 +40,13 @@ local PushEngine = {};
 ---@class prosody_push.Rule
 ---@field bit? integer               set in the word if the element is there
 ---@field text? integer              set in the word if it has text
----@field keep? "body"|"call"|"invite"|"forwarded"|"archive_id"|"carbon_archive_id"|"more"|"mention"  the text to pass on; the id of a
+---@field keep? "body"|"call"|"invite"|"forwarded"|"archive_id"|"carbon_archive_id"|"extract"|"mention"  the text to pass on; the id of a
 ---call, in `attr`; that the message's own id is one; the message in a carbon; the id to pass on as deduplication key if `by` is the user's
 ---account, or that of the message in a carbon; what there can be several of: `kind` and `attr`, of elements of type `of_type` if that
----is there; with `whole`, and the text, or the text alone; whom a mention without modifiers is about (XEP-0513)
+---is there; with `with_text`, and the text, or the text alone; whom a mention without modifiers is about (XEP-0513)
 ---@field kind? string
 ---@field attr? string
----@field whole? true
+---@field with_text? true
 ---@field of_type? string
 ---@field form? "jid"|"uri"          what `attr` has, to be passed on as Prosody has JIDs
 ---@field by? string                 an attribute
@@ -61,11 +61,11 @@ local PushEngine = {};
 ---@field contact integer            the sender is in the user's roster, or a room; that is looked up if asks_for_roster() says so
 ---@field stranger integer           the sender is not
 ---@field calls table<string, true>  namespaces of what a call is told by
----@field most_of_a_kind integer     entries of `more` of one kind that are looked at
+---@field most_of_a_kind integer     entries of `extracts` of one kind that are looked at
 ---@field longest_entry integer      bytes of one
 ---@field first_children integer     of an element that has many: how many of the first are looked at
 ---@field last_children integer      and of the last
----Where mentions are asked for, kinds of `more`:
+---Where mentions are asked for, kinds of `extracts`:
 ---@field mention? string            a JID that is mentioned
 ---@field mentioned_occupant? string an occupant of the room that is mentioned, by id
 ---@field mentioned_group? string    a group that is mentioned, a space, and whose it is
@@ -73,7 +73,7 @@ local PushEngine = {};
 ---@field occupant? string           his id as an occupant there
 ---Only for Push 2.0:
 ---@field archived? integer          the stanza is in the user's archive
----@field activity? string           kind of `more`: when a session was active, a space, and the registration that it holds
+---@field activity? string           kind of `extracts`: when a session was active, a space, and the registration that it holds
 
 ---@return prosody_push.Known
 function Engine:known() end
@@ -200,19 +200,19 @@ function PushEngine:revoked(user, records, from, node, jid, affiliation) end
 ---@param user string
 ---@param now number                 seconds since 1970
 ---@param observed boolean           whether other modules see each push and may change it
----@param whole table?               the stanza, where a push may carry it
+---@param stanza table?               the stanza, where a push may carry it
 ---@param word integer               facts, see known()
 ---@param from string?
 ---@param body string?
 ---@param dedup_key string?         what the message is known by on all its ways
 ---@param call string?              the call that it is about: the other end's bare JID, a space, and the id
----@param more string?              what there can be several of, see known()
+---@param extracts string?              what there can be several of, see known()
 ---@return prosody_push.Details|false|nil details
 ---@return number? wait
 ---@return nil, nil
 ---@return table? stanza
 ---@return table[]? others
-function Engine:on_offline(user, now, mono, observed, whole, word, from, body, dedup_key, call, more) end
+function Engine:on_offline(user, now, mono, observed, stanza, word, from, body, dedup_key, call, extracts) end
 
 ---A message to `to` was archived for the user, or is on its way to or from him and is about a call, or asks him for a
 ---subscription. `held` says how it is with his sessions that hold registrations: for each the letter of session_states and the
@@ -221,13 +221,13 @@ function Engine:on_offline(user, now, mono, observed, whole, word, from, body, d
 ---@param now number                seconds since 1970
 ---@param mono number               seconds by the clock that never steps
 ---@param observed boolean           whether other modules see each push and may change it
----@param whole table?               the stanza, where a push may carry it
+---@param stanza table?               the stanza, where a push may carry it
 ---@param word integer
 ---@param from string?
 ---@param body string?
 ---@param dedup_key string?         what the message is known by on all its ways
 ---@param call string?              the call that it is about: the other end's bare JID, a space, and the id
----@param more string?              what there can be several of, see known()
+---@param extracts string?              what there can be several of, see known()
 ---@param to string?
 ---@param held string?
 ---@param sender string?            that of the session that sent it, if it is the user's
@@ -236,7 +236,7 @@ function Engine:on_offline(user, now, mono, observed, whole, word, from, body, d
 ---@return nil, nil
 ---@return table? stanza
 ---@return table[]? others
-function Engine:on_addressed(user, now, mono, observed, whole, word, from, body, dedup_key, call, more, to, held, sender) end
+function Engine:on_addressed(user, now, mono, observed, stanza, word, from, body, dedup_key, call, extracts, to, held, sender) end
 
 ---Makes a deduplication key for a stanza that is not archived.
 ---@param from string?
@@ -262,13 +262,13 @@ function Engine:queue_alarm(size, woken_at) end
 ---@param now number                seconds since 1970
 ---@param mono number               seconds by the clock that never steps
 ---@param observed boolean           whether other modules see each push and may change it
----@param whole table?               the stanza, where a push may carry it
+---@param stanza table?               the stanza, where a push may carry it
 ---@param word integer
 ---@param from string?
 ---@param body string?
 ---@param dedup_key string?         what the message is known by on all its ways
 ---@param call string?              the call that it is about: the other end's bare JID, a space, and the id
----@param more string?              what there can be several of, see known()
+---@param extracts string?              what there can be several of, see known()
 ---@param identifier string
 ---@param done integer
 ---@param held string?               of the other sessions, see on_addressed()
@@ -279,7 +279,7 @@ function Engine:queue_alarm(size, woken_at) end
 ---something important, by this push or by an earlier one
 ---@return table? stanza
 ---@return table[]? others
-function Engine:on_queued(user, now, mono, observed, whole, word, from, body, dedup_key, call, more, identifier, done, held) end
+function Engine:on_queued(user, now, mono, observed, stanza, word, from, body, dedup_key, call, extracts, identifier, done, held) end
 
 ---The session that holds the registration is back.
 ---@param user string
@@ -308,7 +308,7 @@ function Engine:max_hibernation() end
 ---@param now number                seconds since 1970
 ---@param mono number               seconds by the clock that never steps
 ---@param observed boolean           whether other modules see each push and may change it
----@param whole nil
+---@param stanza nil
 ---@param records prosody_push.Records?
 ---@param cause ("test"|"queue full"|"started"|"hibernation ends")?  why; nil if another module asks for it
 ---@param held string?               see on_addressed()
@@ -317,7 +317,7 @@ function Engine:max_hibernation() end
 ---@return nil, nil
 ---@return table? stanza
 ---@return table[]? others
-function Engine:on_ping(user, now, mono, observed, whole, records, cause, held) end
+function Engine:on_ping(user, now, mono, observed, stanza, records, cause, held) end
 
 ---The stanza with this id is not sent after all.
 ---@param id string

@@ -41,11 +41,11 @@ return function (engine, sessions, rooms)
 		entries[#entries + 1] = kind..value;
 	end
 
-	local function keep_more(element, rule)
+	local function keep_extract(element, rule)
 		local attr, of_type = rule.attr, rule.of_type;
 		if of_type and element.attr.type ~= of_type or counts and counts[rule.kind] == known.most_of_a_kind then return; end
 		local value = attr and element.attr[attr];
-		if rule.whole then
+		if rule.with_text then
 			-- None in an element that has others in it.
 			local text = element:get_text();
 			value = text and (value and value.." "..text or not attr and text);
@@ -109,8 +109,8 @@ return function (engine, sessions, rooms)
 					archive_id = child.attr.id;
 				elseif keep == "carbon_archive_id" and child.attr.by == account then
 					carbon_archive_id = child.attr.id;
-				elseif keep == "more" then
-					keep_more(child, child_rule);
+				elseif keep == "extract" then
+					keep_extract(child, child_rule);
 				elseif keep == "mention" then
 					keep_mention(child);
 				end

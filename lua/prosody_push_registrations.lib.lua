@@ -25,16 +25,16 @@ end
 -- prosody_push_watchdog.lib.lua's
 return function (engine, store, sessions, watchdog)
 	-- Complete records, by user, for modules that observe pushes: these add keys that the engine does not keep.
-	local whole = cache.new(1000);
+	local complete = cache.new(1000);
 
-	local function fetch_whole(user)
+	local function fetch_complete(user)
 		local records = store.read(user);
-		whole:set(user, records);
+		complete:set(user, records);
 		return records;
 	end
 
-	local function read_whole(user)
-		return whole:get(user) or store.alone(fetch_whole, user);
+	local function read_complete(user)
+		return complete:get(user) or store.alone(fetch_complete, user);
 	end
 
 	-- Refusals in a row, by identifier: mod_http_admin_api reads them.
@@ -51,7 +51,7 @@ return function (engine, store, sessions, watchdog)
 
 	-- Gives the engine the records of a user.
 	local function take(user, records, disabled)
-		whole:set(user, nil);
+		complete:set(user, nil);
 		engine:load(user, records, disabled);
 	end
 
@@ -68,7 +68,7 @@ return function (engine, store, sessions, watchdog)
 	end
 
 	local function forget(user)
-		whole:set(user, nil);
+		complete:set(user, nil);
 		engine:forget(user);
 	end
 
@@ -243,7 +243,7 @@ return function (engine, store, sessions, watchdog)
 		load = load;
 		load_again = load_again;
 		refused = refused;
-		read_whole = read_whole;
+		read_complete = read_complete;
 		forget = forget;
 		enable = enable;
 		remove = remove;

@@ -30,11 +30,11 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 
 	-- Pushes a stanza in the queue of a session to the registration that the session holds. `done` says what was pushed of the
 	-- stanzas that waited together; its new value is returned. `given` is the record, `held` the state of the user's other sessions.
-	local function push_queued(session, given, held, done, stanza, word, from, text, key, call, more)
+	local function push_queued(session, given, held, done, stanza, word, from, text, key, call, extracts)
 		local identifier = session[identifier_field];
 		if not identifier then return done; end
 		local is_kept_back, done_then, ends_long_hibernation = push(engine.on_queued, session.username, stanza, given,
-			word, from, text, key or dedup_key_of(stanza), call, more, identifier, done, held);
+			word, from, text, key or dedup_key_of(stanza), call, extracts, identifier, done, held);
 		if is_kept_back then return done; end
 		if ends_long_hibernation then
 			if session.hibernating and not session.first_hibernated_push then session.first_hibernated_push = os.time(); end
@@ -54,8 +54,8 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 	local function push_batch(session, batch)
 		local given, held, done = record_of(session), held_besides(session), 0;
 		for i = 1, #batch, 7 do
-			local stanza, word, from, text, key, call, more = unpack(batch, i, i + 6);
-			done = push_queued(session, given, held, done, stanza, word, from or nil, text or nil, key or nil, call or nil, more or nil);
+			local stanza, word, from, text, key, call, extracts = unpack(batch, i, i + 6);
+			done = push_queued(session, given, held, done, stanza, word, from or nil, text or nil, key or nil, call or nil, extracts or nil);
 		end
 	end
 
@@ -94,10 +94,10 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 	local function queued(session, stanza)
 		if not session[identifier_field] then return; end
 		watch_queue(session);
-		local word, from, text, key, call, more = facts(session.username, stanza);
+		local word, from, text, key, call, extracts = facts(session.username, stanza);
 		local delay = delays[word] or delay_of(word);
 		if delay == 0 then
-			return push_queued(session, record_of(session), held_besides(session), 0, stanza, word, from, text, key, call, more);
+			return push_queued(session, record_of(session), held_besides(session), 0, stanza, word, from, text, key, call, extracts);
 		end
 		local batch = waiting[session];
 		if not batch then
@@ -111,7 +111,7 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 		end
 		local n = #batch;
 		batch[n + 1], batch[n + 2], batch[n + 3] = stanza, word, from or false;
-		batch[n + 4], batch[n + 5], batch[n + 6], batch[n + 7] = text or false, key or false, call or false, more or false;
+		batch[n + 4], batch[n + 5], batch[n + 6], batch[n + 7] = text or false, key or false, call or false, extracts or false;
 	end
 
 	local is_back = background("a client that answers again", function (session)
@@ -157,8 +157,8 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 	local function push_queue(session, queue, ends)
 		local given, held, done = record_of(session), held_besides(session), 0;
 		for _, stanza in ipairs(queue) do
-			local word, from, text, key, call, more = facts(session.username, stanza);
-			if key or not ends then done = push_queued(session, given, held, done, stanza, word, from, text, key, call, more); end
+			local word, from, text, key, call, extracts = facts(session.username, stanza);
+			if key or not ends then done = push_queued(session, given, held, done, stanza, word, from, text, key, call, extracts); end
 		end
 	end
 

@@ -118,9 +118,9 @@ local function ask_oracle(protocol, stanzas)
 	return answers;
 end
 
-local function entries(more)
+local function entries(extracts)
 	local list = {};
-	for entry in (more or ""):gmatch("%Z+") do list[#list + 1] = entry; end
+	for entry in (extracts or ""):gmatch("%Z+") do list[#list + 1] = entry; end
 	return list;
 end
 
@@ -136,10 +136,10 @@ for _, protocol in ipairs({ "push", "push2" }) do
 			local answers = ask_oracle(protocol, stanzas);
 			assert.equal(#stanzas, #answers);
 			for i, stanza in ipairs(stanzas) do
-				local word, from, body, name, call, more = walk.of("romeo", stanza);
+				local word, from, body, name, call, extracts = walk.of("romeo", stanza);
 				-- Set by what Prosody knows besides.
 				if known.archived and name then word = word - known.archived; end
-				local seen = { word = word, from = from, body = body, name = name, call = call, more = entries(more) };
+				local seen = { word = word, from = from, body = body, name = name, call = call, extracts = entries(extracts) };
 				assert.same(answers[i], seen, ("stanza %d of seed %d: %s"):format(i, seed, stanza));
 				bits = bits | word;
 			end

@@ -1,4 +1,4 @@
-//! XML elements that are carried whole: a stanza in its envelope, and the client's `publish-options` form.
+//! XML elements that pushes carry: a stanza in its envelope, and the client's `publish-options` form.
 //!
 //! They are minidom's. minidom refuses to write what XML cannot hold, so names are checked and text is cleaned where it enters.
 //! The form belongs to the client and its app server (XEP-0357 §5): attributes and field types are echoed verbatim, so it is not

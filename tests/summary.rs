@@ -22,7 +22,7 @@ const CHAT: Message = Message {
     body: Some("Romeo?"),
     dedup_key: None,
     call: None,
-    more: None,
+    extracts: None,
     stanza: None,
 };
 

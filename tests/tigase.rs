@@ -99,7 +99,7 @@ fn who_is_muted_does_not_wake_a_device() {
 fn rooms_have_rules() {
     let room = |allow| Room { jid: "room@rooms.example".into(), allow, nick: Some("Monty".into()) };
     let filter = |allow| filtering(Filter { rooms: [room(allow)].into(), ..Filter::default() });
-    let says = |body, more| Message { body: Some(body), more, ..from("room@rooms.example/juliet", GROUPCHAT) };
+    let says = |body, extracts| Message { body: Some(body), extracts, ..from("room@rooms.example/juliet", GROUPCHAT) };
     assert!(rings(&mut filter(Allow::Always), &says("hi", None)));
     assert!(!rings(&mut filter(Allow::Never), &says("Monty!", None)));
     assert!(!rings(&mut filter(Allow::Mentioned), &says("hi", None)));
@@ -168,7 +168,7 @@ fn what_is_encrypted_says_what_it_is() {
     let call = Message {
         body: None,
         call: Some(Call { peer: Some("juliet@example.org"), id: "sid" }),
-        more: Some("daudio\0dvideo"),
+        extracts: Some("daudio\0dvideo"),
         ..from("juliet@example.org/x", CALL)
     };
     let (element, value) = read(&encrypting(None), Some(&call));
@@ -192,13 +192,13 @@ fn what_is_encrypted_says_what_it_is() {
 
 #[test]
 fn omemo_s_ciphertext_goes_along_where_it_is_for_the_device_and_fits() {
-    let more = "s27183\0k31415 b3RoZXI=\0k1325 a2V5\0k13250 bm90\0iaXY=\0pZGF0YQ==";
-    let message = Message { more: Some(more), ..from("juliet@example.org/x", EME) };
+    let extracts = "s27183\0k31415 b3RoZXI=\0k1325 a2V5\0k13250 bm90\0iaXY=\0pZGF0YQ==";
+    let message = Message { extracts: Some(extracts), ..from("juliet@example.org/x", EME) };
     let value = read(&encrypting(None), Some(&message)).1;
     assert_eq!(value["omemo"], json!({ "keys": ["a2V5"], "sid": "27183", "iv": "aXY=", "data": "ZGF0YQ==" }));
     let value = read(&encrypting(Some(150)), Some(&message)).1;
     assert_eq!((&value["omemo"], &value["message"]), (&Value::Null, &json!("a secret")), "the ciphertext goes first");
-    let others = Message { more: Some("s27183\0k31415 b3RoZXI=\0iaXY=\0pZGF0YQ=="), ..message };
+    let others = Message { extracts: Some("s27183\0k31415 b3RoZXI=\0iaXY=\0pZGF0YQ=="), ..message };
     assert_eq!(read(&encrypting(None), Some(&others)).1["omemo"], Value::Null);
 }
 
@@ -240,7 +240,7 @@ proptest! {
     ) {
         let media = "daudio\0dvideo";
         let call = Some(Call { peer: Some("juliet@example.org"), id: &id });
-        let message = Message { word, from: Some(&sender), body: Some(&body), call, more: Some(media), ..Message::default() };
+        let message = Message { word, from: Some(&sender), body: Some(&body), call, extracts: Some(media), ..Message::default() };
         let (element, value) = read(&encrypting(max_size), Some(&message));
         let text = value["message"].as_str().unwrap_or("");
         prop_assert!(text.len() <= 255 && body.starts_with(text));

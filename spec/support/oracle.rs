@@ -8,8 +8,8 @@ use std::io::{BufRead, Write};
 use minidom::Element;
 use prosody_push::limits::{LONGEST_ENTRY, MOST_OF_A_KIND};
 use prosody_push::ns;
-use prosody_push::rules::facts::{MENTION, MENTIONED_GROUP, MENTIONED_OCCUPANT, MORE_PUSH2, MORE_TIGASE, Word};
-use prosody_push::rules::walk::{Form, IQ, Keep, MESSAGE, MESSAGE_PUSH2, More, PRESENCE, Rule};
+use prosody_push::rules::facts::{EXTRACTS_PUSH2, EXTRACTS_TIGASE, MENTION, MENTIONED_GROUP, MENTIONED_OCCUPANT, Word};
+use prosody_push::rules::walk::{Extract, Form, IQ, Keep, MESSAGE, MESSAGE_PUSH2, PRESENCE, Rule};
 use serde_json::{Map, Value, json};
 use xmpp_parsers::jid::Jid;
 
@@ -32,8 +32,8 @@ struct Facts<'e> {
 
 fn main() {
     let (message, wanted) = match std::env::args().nth(1).as_deref() {
-        Some("push2") => (&MESSAGE_PUSH2, MORE_PUSH2),
-        _ => (&MESSAGE, MORE_TIGASE),
+        Some("push2") => (&MESSAGE_PUSH2, EXTRACTS_PUSH2),
+        _ => (&MESSAGE, EXTRACTS_TIGASE),
     };
     let mut out = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
@@ -76,9 +76,9 @@ impl<'e> Facts<'e> {
             Keep::ArchiveId => self.archive_id = id().or(self.archive_id.take()),
             Keep::CarbonArchiveId => self.carbon_archive_id = id().or(self.carbon_archive_id.take()),
             Keep::Mention => self.mention(element),
-            Keep::More(more) => {
-                if let Some(value) = value(element, &more) {
-                    self.note(more.kind, &value);
+            Keep::Extract(extract) => {
+                if let Some(value) = value(element, &extract) {
+                    self.note(extract.kind, &value);
                 }
             }
         }
@@ -120,22 +120,22 @@ impl<'e> Facts<'e> {
         let texts = json!({ "from": from, "body": self.body, "name": name, "call": call });
         let texts = texts.as_object().into_iter().flatten().filter(|(_, text)| !text.is_null());
         let mut facts: Map<_, _> = texts.map(|(name, text)| (name.clone(), text.clone())).collect();
-        facts.extend([("word".into(), self.word.into()), ("more".into(), self.entries.into())]);
+        facts.extend([("word".into(), self.word.into()), ("extracts".into(), self.entries.into())]);
         Value::Object(facts)
     }
 }
 
 /// What an entry says, if the element has it.
-fn value(element: &Element, more: &More) -> Option<String> {
-    if more.of_type.is_some() && element.attr("type") != more.of_type {
+fn value(element: &Element, extract: &Extract) -> Option<String> {
+    if extract.of_type.is_some() && element.attr("type") != extract.of_type {
         return None;
     }
-    let of_attr = more.attr.and_then(|attr| element.attr(attr)).map(str::to_owned);
-    if more.text {
+    let of_attr = extract.attr.and_then(|attr| element.attr(attr)).map(str::to_owned);
+    if extract.text {
         let text = text(element)?;
-        return if more.attr.is_some() { Some(format!("{} {text}", of_attr?)) } else { Some(text) };
+        return if extract.attr.is_some() { Some(format!("{} {text}", of_attr?)) } else { Some(text) };
     }
-    match more.form {
+    match extract.form {
         Form::Text => of_attr,
         Form::Jid => normal(&of_attr?),
         Form::Uri => of_uri(&of_attr?),

@@ -16,7 +16,7 @@ use crate::rules::queue;
 
 /// Adds the method of an event with a message. The method takes, after the engine: the user, the time by the wall clock and by
 /// the monotonic clock, whether other modules observe the pushes, the stanza where a push may carry it, then the facts of
-/// [`Message`], and then its own arguments. They are positional, because a table of them would cost more than the rest of the call.
+/// [`Message`], and then its own arguments. They are positional, because a table of them would cost extracts than the rest of the call.
 macro_rules! message_method {
     ($methods:ident, $name:literal, |$host:ident, $lua:ident, $event:ident, $message:ident $(, $arg:ident: $type:ty)*| $body:expr) => {
         method(
@@ -24,18 +24,18 @@ macro_rules! message_method {
             $name,
             |$lua,
              $host: &mut Host<P>,
-             (user, wall, mono, observed, stanza, word, from, body, dedup_key, call, more, $($arg),*): (
+             (user, wall, mono, observed, stanza, word, from, body, dedup_key, call, extracts, $($arg),*): (
                 Text, f64, f64, bool, Option<LuaTable>, Word, Option<Text>, Option<Text>, Option<Text>, Option<Text>, Option<Text>, $($type),*
             )| {
-                let whole = || stanza::whole(stanza.as_ref()?);
+                let read = || stanza::trimmed(stanza.as_ref()?);
                 let $message = &Message {
                     word,
                     from: from.as_deref(),
                     body: body.as_deref(),
                     dedup_key: dedup_key.as_deref(),
                     call: $host.call(&user, &call),
-                    more: more.as_deref(),
-                    stanza: Some(&whole),
+                    extracts: extracts.as_deref(),
+                    stanza: Some(&read),
                 };
                 let $event = Event { now: moment(wall, mono), user: &user, observed };
                 $body

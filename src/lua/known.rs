@@ -20,7 +20,7 @@ pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) 
 
 /// The tables for the shim's walk over a stanza, by its name, and the bits that it sets itself.
 fn stanzas(lua: &Lua, looks_at: LooksAt) -> LuaResult<LuaTable> {
-    let wanted = Wanted { body: looks_at.body, more: looks_at.more };
+    let wanted = Wanted { body: looks_at.body, extracts: looks_at.extracts };
     let table = lua.create_table()?;
     let stanzas = [("message", looks_at.message), ("presence", &PRESENCE), ("iq", &IQ)];
     let stanzas = stanzas.into_iter().map(|(name, rule)| Ok((name, rule_of(lua, rule, wanted)?)));
@@ -33,7 +33,7 @@ fn stanzas(lua: &Lua, looks_at: LooksAt) -> LuaResult<LuaTable> {
     table.set("longest_entry", LONGEST_ENTRY)?;
     table.set("first_children", FIRST_CHILDREN)?;
     table.set("last_children", LAST_CHILDREN)?;
-    if wanted.more.contains(&MENTION) {
+    if wanted.extracts.contains(&MENTION) {
         table.set("mentioned_group", MENTIONED_GROUP.to_string())?;
         table.set("mentioned_occupant", MENTIONED_OCCUPANT.to_string())?;
         table.set("mention", MENTION.to_string())?;
@@ -51,8 +51,8 @@ fn stanzas(lua: &Lua, looks_at: LooksAt) -> LuaResult<LuaTable> {
 #[derive(Clone, Copy)]
 struct Wanted {
     body: bool,
-    /// Kinds of [`More`](crate::rules::walk::More).
-    more: &'static [char],
+    /// Kinds of [`More`](crate::rules::walk::Extract).
+    extracts: &'static [char],
 }
 
 fn rule_of(lua: &Lua, rule: &Rule, wanted: Wanted) -> LuaResult<LuaTable> {
@@ -71,18 +71,18 @@ fn rule_of(lua: &Lua, rule: &Rule, wanted: Wanted) -> LuaResult<LuaTable> {
         }
         Keep::Invite => table.set("keep", "invite")?,
         Keep::Forwarded => table.set("keep", "forwarded")?,
-        Keep::Mention if wanted.more.contains(&MENTION) => table.set("keep", "mention")?,
+        Keep::Mention if wanted.extracts.contains(&MENTION) => table.set("keep", "mention")?,
         Keep::ArchiveId => table.set("keep", "archive_id")?,
         Keep::CarbonArchiveId => table.set("keep", "carbon_archive_id")?,
-        Keep::More(more) if wanted.more.contains(&more.kind) => {
-            table.set("keep", "more")?;
-            table.set("kind", more.kind.to_string())?;
-            table.set("attr", more.attr)?;
-            table.set("of_type", more.of_type)?;
-            table.set("whole", more.text.then_some(true))?;
-            table.set("form", form(more.form))?;
+        Keep::Extract(extract) if wanted.extracts.contains(&extract.kind) => {
+            table.set("keep", "extract")?;
+            table.set("kind", extract.kind.to_string())?;
+            table.set("attr", extract.attr)?;
+            table.set("of_type", extract.of_type)?;
+            table.set("with_text", extract.text.then_some(true))?;
+            table.set("form", form(extract.form))?;
         }
-        Keep::Body | Keep::Mention | Keep::More(_) | Keep::Nothing => {}
+        Keep::Body | Keep::Mention | Keep::Extract(_) | Keep::Nothing => {}
     }
     let (attribute, values) = rule.values;
     if !values.is_empty() {

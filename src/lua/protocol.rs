@@ -64,7 +64,7 @@ pub struct LooksAt {
     /// Whether it passes the text on.
     pub body: bool,
     /// The kinds of repeatable values that it passes on.
-    pub more: &'static [char],
+    pub extracts: &'static [char],
     /// Whether it tells that a stanza is archived, and when the user's sessions were active.
     pub sessions: bool,
 }

@@ -16,7 +16,7 @@ use crate::push2::asked::{Asked, Chat, Match, Profile, Send, features};
 use crate::push2::enable::{Refusal, Request, Requested};
 use crate::push2::keys::{Keys, Signing};
 use crate::registration::Registration;
-use crate::rules::facts::MORE_PUSH2;
+use crate::rules::facts::EXTRACTS_PUSH2;
 use crate::rules::walk::MESSAGE_PUSH2;
 
 impl LuaProtocol for Push2 {
@@ -43,7 +43,7 @@ impl LuaProtocol for Push2 {
     }
 
     fn looks_at(&self, _: &Config) -> LooksAt {
-        LooksAt { message: &MESSAGE_PUSH2, body: true, more: MORE_PUSH2, sessions: true }
+        LooksAt { message: &MESSAGE_PUSH2, body: true, extracts: EXTRACTS_PUSH2, sessions: true }
     }
 
     fn scribe<'a>(engine: &'a Engine<Self>, (): &'a mut (), writer: Writer<'a>, _: Told<'a>) -> Sender<'a> {

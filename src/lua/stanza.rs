@@ -8,7 +8,7 @@ use crate::element::{Sink, add_text, named, set_attr};
 use crate::limits::{FIRST_CHILDREN, LAST_CHILDREN};
 use crate::ns;
 
-/// Limits for a stanza that is carried whole: levels, and nodes. A child that goes beyond them is left out.
+/// Limits for a stanza that a push carries: levels, and nodes. A child that goes beyond them is left out.
 const MAX_DEPTH: usize = 64;
 const MAX_NODES: usize = 300;
 
@@ -16,9 +16,9 @@ const MAX_NODES: usize = 300;
 const MAX_REQUEST_DEPTH: usize = 16;
 const MAX_REQUEST_NODES: usize = 10_000;
 
-/// Reads a whole stanza; of one that is too large the texts, and as many of the other children as there is room for.
-pub fn whole(stanza: &LuaTable) -> Option<Element> {
-    let mut whole = start(stanza, ns::CLIENT)?;
+/// Reads a stanza. Of one that is too large, reads the texts, and as many of the other children as there is room for.
+pub fn trimmed(stanza: &LuaTable) -> Option<Element> {
+    let mut element = start(stanza, ns::CLIENT)?;
     let (mut budget, mut for_text) = (MAX_NODES, MAX_NODES);
     for i in looked_at(stanza.raw_len()) {
         let child: LuaValue = stanza.raw_get(i).ok()?;
@@ -27,11 +27,11 @@ pub fn whole(stanza: &LuaTable) -> Option<Element> {
         if child.is_table() && *budget > 0 {
             *budget -= 1;
             if let Some(child) = read(&child, ns::CLIENT, MAX_DEPTH, budget) {
-                whole.append_child(child);
+                element.append_child(child);
             }
         }
     }
-    Some(whole)
+    Some(element)
 }
 
 /// Reads a request of a client; `None` if it is larger than any of use.

@@ -30,7 +30,7 @@ use crate::element::{self, Packed};
 use crate::engine::{Engine, Push};
 use crate::ns;
 use crate::registration::Registration;
-use crate::rules::facts::MORE_TIGASE;
+use crate::rules::facts::EXTRACTS_TIGASE;
 use crate::rules::walk::MESSAGE;
 use crate::tigase::Extensions;
 use crate::xep0357::asked::{self, Asked};
@@ -85,7 +85,7 @@ impl LuaProtocol for Xep0357 {
         LooksAt {
             message: &MESSAGE,
             body: is_extended || config.with_body,
-            more: if is_extended { MORE_TIGASE } else { &[] },
+            extracts: if is_extended { EXTRACTS_TIGASE } else { &[] },
             sessions: false,
         }
     }

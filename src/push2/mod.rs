@@ -97,9 +97,10 @@ impl Protocol for Push2 {
         let contact = || server.config.contact_uri.clone().unwrap_or_else(|| format!("xmpp:{}", server.host));
         let now = (context.event.now.wall / 1000) as Seconds;
         let token = keys.identity.as_ref().and_then(|identity| identity.token(now, &contact()));
-        let whole = once.get_or_init(|| whole(server, context));
-        let encrypted =
-            whole.as_ref().map(|whole| webpush::seal(whole.as_bytes(), &keys.client, &keys.auth, server.random));
+        let envelope = once.get_or_init(|| enveloped(server, context));
+        let encrypted = envelope
+            .as_ref()
+            .map(|envelope| webpush::seal(envelope.as_bytes(), &keys.client, &keys.auth, server.random));
         Payload { encrypted, token, ..Payload::empty(priority) }.into()
     }
 
@@ -114,7 +115,7 @@ impl Protocol for Push2 {
 }
 
 /// Returns the stanza in its envelope; `None` if it cannot be read.
-fn whole(server: &Server, context: &Context) -> Option<String> {
+fn enveloped(server: &Server, context: &Context) -> Option<String> {
     let message = context.message?;
     let account = format!("{}@{}", context.event.user, server.host);
     let id = message.dedup_key.filter(|_| message.word & ARCHIVED != 0);

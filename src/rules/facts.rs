@@ -116,12 +116,12 @@ pub struct Message<'a> {
     pub call: Option<Call<'a>>,
     /// Repeatable values, encoded as one string: for each a one-letter kind followed by its text, separated by NUL. They are there
     /// only where an extension asks for them; for Push 2.0 the shim adds what it knows of the user's sessions.
-    pub more: Option<&'a str>,
-    /// Reads the whole of it, which only some pushes carry.
+    pub extracts: Option<&'a str>,
+    /// Reads the stanza, which only some pushes carry.
     pub stanza: Option<&'a dyn Fn() -> Option<Element>>,
 }
 
-/// In [`Message::more`]: a JID that is mentioned (XEP-0372, XEP-0513).
+/// In [`Message::extracts`]: a JID that is mentioned (XEP-0372, XEP-0513).
 pub const MENTION: char = 'm';
 /// An occupant of the room that is mentioned, by id (XEP-0513, XEP-0421).
 pub const MENTIONED_OCCUPANT: char = 'o';
@@ -146,8 +146,8 @@ pub const OCCUPANT: char = 'u';
 pub const ACTIVITY: char = 'a';
 
 /// The letters that Tigase's extensions ask for, and those of Push 2.0.
-pub const MORE_TIGASE: &[char] = &[MENTION, REPLY_TO, MEDIA, OMEMO_SENDER, OMEMO_KEY, OMEMO_IV, OMEMO_PAYLOAD];
-pub const MORE_PUSH2: &[char] = &[MENTION, REPLY_TO];
+pub const EXTRACTS_TIGASE: &[char] = &[MENTION, REPLY_TO, MEDIA, OMEMO_SENDER, OMEMO_KEY, OMEMO_IV, OMEMO_PAYLOAD];
+pub const EXTRACTS_PUSH2: &[char] = &[MENTION, REPLY_TO];
 impl<'a> Call<'a> {
     /// The other end's bare JID, a space, and the id; in a call of `account` with itself the other end is not known.
     pub fn parse(text: &'a str, account: &str) -> Option<Call<'a>> {
@@ -159,7 +159,10 @@ impl<'a> Call<'a> {
 impl<'a> Message<'a> {
     /// Returns the repeatable values of a kind.
     pub fn each(&self, kind: char) -> impl Iterator<Item = &'a str> {
-        self.more.into_iter().flat_map(|more| more.split('\0')).filter_map(move |entry| entry.strip_prefix(kind))
+        self.extracts
+            .into_iter()
+            .flat_map(|extracts| extracts.split('\0'))
+            .filter_map(move |entry| entry.strip_prefix(kind))
     }
 
     /// Returns the JIDs that are mentioned.

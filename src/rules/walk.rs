@@ -57,13 +57,13 @@ pub enum Keep {
     CarbonArchiveId,
     /// Whom a mention is about (XEP-0513). A mention with modifiers counts for nothing: modifiers ask not to notify.
     Mention,
-    /// For [`Message::more`].
-    More(More),
+    /// For [`Message::extracts`].
+    Extract(Extract),
 }
 
-/// An entry of [`Message::more`].
+/// An entry of [`Message::extracts`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct More {
+pub struct Extract {
     pub kind: char,
     /// The attribute that it is.
     pub attr: Option<&'static str>,
@@ -168,7 +168,7 @@ const fn jingle_message(ns: &'static str) -> [Child; 7] {
 /// Where these are in: calls are told of on every way, with an archive or without.
 pub const CALL_NAMESPACES: [&str; 3] = [ns::JINGLE_MESSAGE, ns::JINGLE_MESSAGE_1, ns::CALL_INVITES];
 
-const PROPOSED: &[&[Child]] = &[&[child(ns::JINGLE_RTP, "description", more(attr(MEDIA, "media")))]];
+const PROPOSED: &[&[Child]] = &[&[child(ns::JINGLE_RTP, "description", extract(attr(MEDIA, "media")))]];
 
 /// Of an IQ: a call that was not announced by a message before.
 const JINGLE: Rule = Rule {
@@ -178,7 +178,7 @@ const JINGLE: Rule = Rule {
     ..PLAIN
 };
 const DESCRIBED: &[&[Child]] = &[&[
-    child(ns::JINGLE_RTP, "description", more(attr(MEDIA, "media"))),
+    child(ns::JINGLE_RTP, "description", extract(attr(MEDIA, "media"))),
     child(ns::JINGLE_FILE, "description", bit(FILE)),
     child(ns::JINGLE_FILE_4, "description", bit(FILE)),
 ]];
@@ -196,9 +196,13 @@ const CONTENT: &[Child] = &[
     child(ns::CONFERENCE, "x", bit(INVITATION)),
     child(ns::MUC_USER, "x", with(&[&[child(ns::MUC_USER, "invite", bit(INVITATION))]])),
     child(ns::MUC_NOTIFICATIONS, "notification", bit(INVITATION)),
-    child(ns::REFERENCE, "reference", more(More { of_type: Some("mention"), form: Form::Uri, ..attr(MENTION, "uri") })),
+    child(
+        ns::REFERENCE,
+        "reference",
+        extract(Extract { of_type: Some("mention"), form: Form::Uri, ..attr(MENTION, "uri") }),
+    ),
     child(ns::MENTIONS, "mention", Rule { keep: Keep::Mention, ..PLAIN }),
-    child(ns::REPLY, "reply", more(More { form: Form::Jid, ..attr(REPLY_TO, "to") })),
+    child(ns::REPLY, "reply", extract(Extract { form: Form::Jid, ..attr(REPLY_TO, "to") })),
     child(ns::RECEIPTS, "received", bit(RECEIPT)),
     child(ns::MARKERS, "received", bit(RECEIPT)),
     child(ns::MARKERS, "displayed", bit(RECEIPT)),
@@ -222,12 +226,12 @@ const FALLBACK_FOR: Values =
     ("for", &[("", FALLBACK), (ns::REACTIONS, FALLBACK), (ns::RETRACT, FALLBACK), (ns::RETRACT_0, FALLBACK)]);
 
 const OMEMO_PARTS: &[&[Child]] = &[&[
-    child(ns::OMEMO_LEGACY, "payload", Rule { bit: ENCRYPTED, ..more(text(OMEMO_PAYLOAD)) }),
-    child(ns::OMEMO_LEGACY, "header", Rule { children: OMEMO_HEADER, ..more(attr(OMEMO_SENDER, "sid")) }),
+    child(ns::OMEMO_LEGACY, "payload", Rule { bit: ENCRYPTED, ..extract(text(OMEMO_PAYLOAD)) }),
+    child(ns::OMEMO_LEGACY, "header", Rule { children: OMEMO_HEADER, ..extract(attr(OMEMO_SENDER, "sid")) }),
 ]];
 const OMEMO_HEADER: &[&[Child]] = &[&[
-    child(ns::OMEMO_LEGACY, "key", more(More { text: true, ..attr(OMEMO_KEY, "rid") })),
-    child(ns::OMEMO_LEGACY, "iv", more(text(OMEMO_IV))),
+    child(ns::OMEMO_LEGACY, "key", extract(Extract { text: true, ..attr(OMEMO_KEY, "rid") })),
+    child(ns::OMEMO_LEGACY, "iv", extract(text(OMEMO_IV))),
 ]];
 
 const PLAIN: Rule = Rule { bit: 0, text: 0, keep: Keep::Nothing, values: ("", &[]), own: false, children: &[] };
@@ -260,16 +264,16 @@ const fn encrypted(children: &'static [&'static [Child]]) -> Rule {
     Rule { bit: OMEMO, children, ..PLAIN }
 }
 
-const fn more(more: More) -> Rule {
-    Rule { keep: Keep::More(more), ..PLAIN }
+const fn extract(extract: Extract) -> Rule {
+    Rule { keep: Keep::Extract(extract), ..PLAIN }
 }
 
-const fn attr(kind: char, attr: &'static str) -> More {
-    More { kind, attr: Some(attr), text: false, of_type: None, form: Form::Text }
+const fn attr(kind: char, attr: &'static str) -> Extract {
+    Extract { kind, attr: Some(attr), text: false, of_type: None, form: Form::Text }
 }
 
-const fn text(kind: char) -> More {
-    More { kind, attr: None, text: true, of_type: None, form: Form::Text }
+const fn text(kind: char) -> Extract {
+    Extract { kind, attr: None, text: true, of_type: None, form: Form::Text }
 }
 
 const fn with(children: &'static [&'static [Child]]) -> Rule {

@@ -120,7 +120,7 @@ fn a_client_is_left_in_peace_while_another_is_used() {
         let host = host(vec![]);
         format!("a{} {holds}", host.now.wall / SECOND - seconds_ago)
     };
-    for (more, is_pushed) in [
+    for (extracts, is_pushed) in [
         (at(0, ""), false),
         (at(143, ""), false),
         (at(144, ""), true),
@@ -130,11 +130,11 @@ fn a_client_is_left_in_peace_while_another_is_used() {
         ("anonsense\0a".into(), true),
         (String::new(), true),
     ] {
-        let message = Message { more: Some(&more), ..CHAT };
-        assert_eq!(pushed(&mut host(vec![graceful()]), &message).is_some(), is_pushed, "{more:?}");
+        let message = Message { extracts: Some(&extracts), ..CHAT };
+        assert_eq!(pushed(&mut host(vec![graceful()]), &message).is_some(), is_pushed, "{extracts:?}");
         let call = Message { word: CALL, ..message };
-        assert!(pushed(&mut host(vec![graceful()]), &call).is_some(), "a call always rings: {more:?}");
-        assert!(pushed(&mut host(vec![rule(Profile::All)]), &message).is_some(), "without grace: {more:?}");
+        assert!(pushed(&mut host(vec![graceful()]), &call).is_some(), "a call always rings: {extracts:?}");
+        assert!(pushed(&mut host(vec![rule(Profile::All)]), &message).is_some(), "without grace: {extracts:?}");
     }
 }
 
@@ -174,7 +174,7 @@ fn the_most_exact_filter_counts() {
 fn mentions_and_replies_come_through() {
     let room = "verona@rooms.example.org";
     let other = "mverona@rooms.example.org/juliet";
-    for (body, more, is_mention, is_reply) in [
+    for (body, extracts, is_mention, is_reply) in [
         ("hello all", "", false, false),
         ("Romeo: hi", "", true, false),
         ("hi Monty", "nMonty", true, false),
@@ -196,7 +196,8 @@ fn mentions_and_replies_come_through() {
         ("你好小明在吗", "n小明", true, false),
         ("hello", "rverona@rooms.example.org/juliet", false, false),
     ] {
-        let message = Message { word: BODY | GROUPCHAT, from: Some(ROOM), body: Some(body), more: Some(more), ..CHAT };
+        let message =
+            Message { word: BODY | GROUPCHAT, from: Some(ROOM), body: Some(body), extracts: Some(extracts), ..CHAT };
         let cases = [
             (false, false, false),
             (true, false, is_mention),
@@ -205,7 +206,7 @@ fn mentions_and_replies_come_through() {
         ];
         for (mention, reply, expected) in cases {
             let got = pushed(&mut filtered(room, mention, reply), &message).is_some();
-            assert_eq!(got, expected, "{body:?}, {more:?}, mention {mention}, reply {reply}");
+            assert_eq!(got, expected, "{body:?}, {extracts:?}, mention {mention}, reply {reply}");
         }
     }
 }

@@ -28,7 +28,7 @@ pub const CHAT: Message = Message {
     body: None,
     dedup_key: None,
     call: None,
-    more: None,
+    extracts: None,
     stanza: None,
 };
 
