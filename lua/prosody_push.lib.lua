@@ -50,6 +50,21 @@ local function background(what, handler)
 end
 
 
+local xmlns_stanzas = "urn:ietf:params:xml:ns:xmpp-stanzas";
+
+-- The error of a request that failed: the library's, or without one the client may try again later.
+local function failure(err)
+	return err or st.stanza("error", { type = "wait" }):tag("internal-server-error", { xmlns = xmlns_stanzas }):reset();
+end
+
+-- The reply to a request that failed.
+local function refusal(stanza, err)
+	local reply = st.reply(stanza);
+	reply.attr.type = "error";
+	return reply:add_child(failure(err));
+end
+
+
 ---- Facts ----
 
 local facts_about = new_facts(engine, sessions.of, rooms);
@@ -356,6 +371,8 @@ return {
 	engine = engine;
 	version = library.version;
 	guarded = guarded;
+	failure = failure;
+	refusal = refusal;
 	registrations = registrations;
 	smacks = smacks;
 	rooms = rooms;

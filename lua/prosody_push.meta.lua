@@ -25,7 +25,7 @@ function prosody_push.log_debug(on) end
 ---@param normal fun(jid: string): string?       util.jid's prep: the normal form of a JID, nil for what is none
 ---@param log fun(level: string, format: string, line: string)
 ---@param is_observed fun(domain: string): boolean    whether somebody can write into what is sent to a domain, or keep it
----@return prosody_push.Engine|prosody_push.PushEngine
+---@return prosody_push.PushEngine|prosody_push.Push2Engine
 function prosody_push.new(host, protocol, option, stanza_metatable, normal, log, is_observed) end
 
 ---What the engines of both protocols have.
@@ -35,6 +35,10 @@ local Engine = {};
 ---The engine of XEP-0357.
 ---@class prosody_push.PushEngine: prosody_push.Engine
 local PushEngine = {};
+
+---The engine of Push 2.0.
+---@class prosody_push.Push2Engine: prosody_push.Engine
+local Push2Engine = {};
 
 ---What to look at in an element.
 ---@class prosody_push.Rule
@@ -118,16 +122,14 @@ function Engine:ended(refused) end
 function Engine:forget(user) end
 
 ---Reads an <enable/>, and completes the record that is to be stored, which has what the session knows. Returns the identifier
----to store it under, or nil and type, condition and text of the client's error. A form in `options` is a stanza.
+---to store it under, or nil and the client's error, an <error/>. A form in `options` is a stanza.
 ---@param user string
 ---@param client_id string?          SASL2 user agent id
 ---@param resource string?
 ---@param enable table
 ---@param record table
 ---@return string? identifier
----@return string? type
----@return string? condition
----@return string? text
+---@return table? error
 function Engine:enable(user, client_id, resource, enable, record) end
 
 ---The registration that a client made, by its SASL2 user agent id, or if it has none by its resource: the newest.
@@ -168,13 +170,27 @@ function Engine:admit(user, records, newest, now) end
 ---@return boolean
 function Engine:is_current(user, records, identifier, now) end
 
----What a <disable> means.
+---Reads a <disable/>. Returns the JID and the node that it has, or nil, nil and the client's error, an <error/>.
+---@param disable table
+---@return string? jid
+---@return string? node
+---@return table? error
+function PushEngine:disable(disable) end
+
+---Returns the registrations that a <disable/> ends, also those that cannot be read.
 ---@param user string
 ---@param records prosody_push.Records?
 ---@param jid string
 ---@param node string?
 ---@return string[] identifiers
 function PushEngine:matching(user, records, jid, node) end
+
+---Returns the registration that a <disable/> of this client ends, also one that cannot be read.
+---@param records prosody_push.Records?
+---@param client_id string?          SASL2 user agent id
+---@param resource string?
+---@return string[] identifiers
+function Push2Engine:disabled(records, client_id, resource) end
 
 ---Returns why registrations are never woken, in words, by identifier: those that cannot be read, and those of a user who has too
 ---many (push_max_devices).

@@ -200,7 +200,7 @@ return function (engine, store, sessions, watchdog)
 	local function disable_client(session)
 		local user = session.username;
 		return remove_chosen(user, function (records)
-			return { engine:of_client(user, records, session.client_id, session.resource) };
+			return engine:disabled(records, session.client_id, session.resource);
 		end, "its client disabled push");
 	end
 

@@ -16,6 +16,7 @@
 //! `docs/contributing.md` draws which module stands on which.
 
 pub mod address;
+pub mod base64;
 pub mod config;
 pub mod context;
 pub mod crypto;

@@ -1,39 +1,22 @@
-//! Every namespace that is read or written, with its specification.
+//! Every namespace that is read or written, with its specification: those that xmpp-parsers knows, and the others.
 
-/// RFC 6120: stanzas of a client stream; Prosody leaves it out of `attr.xmlns`.
-pub const CLIENT: &str = "jabber:client";
+pub use xmpp_parsers::ns::{
+    CARBONS, CHATSTATES as CHAT_STATES, DATA_FORMS, DISPLAYED_MARKERS as MARKERS, EME, FORWARD,
+    JABBER_CLIENT as CLIENT, JINGLE, JINGLE_FT as JINGLE_FILE, JINGLE_MESSAGE, JINGLE_RTP,
+    LEGACY_OMEMO as OMEMO_LEGACY, MAM, MESSAGE_CORRECT, MUC_USER, OOB, OX as OPENPGP, PUBSUB, PUBSUB_EVENT, PUSH,
+    REACTIONS, RECEIPTS, SID as STANZA_ID,
+};
+
 /// XML 1.0: the attributes `xml:lang` and others.
 pub const XML: &str = "http://www.w3.org/XML/1998/namespace";
-/// XEP-0357: Push Notifications.
-pub const PUSH: &str = "urn:xmpp:push:0";
 /// XEP-0357 §7: `FORM_TYPE` of the summary in a notification.
 pub const PUSH_SUMMARY: &str = "urn:xmpp:push:summary";
-/// XEP-0060: Publish-Subscribe.
-pub const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
-/// XEP-0004: Data Forms.
-pub const DATA_FORMS: &str = "jabber:x:data";
-/// XEP-0280: Message Carbons.
-pub const CARBONS: &str = "urn:xmpp:carbons:2";
-/// XEP-0297: Stanza Forwarding.
-pub const FORWARD: &str = "urn:xmpp:forward:0";
-/// XEP-0353: Jingle Message Initiation.
-pub const JINGLE_MESSAGE: &str = "urn:xmpp:jingle-message:0";
-/// XEP-0384 before 0.4, as most clients send it.
-pub const OMEMO_LEGACY: &str = "eu.siacs.conversations.axolotl";
 /// XEP-0384 0.4 to 0.7.
 pub const OMEMO_0: &str = "urn:xmpp:omemo:0";
 /// XEP-0384 from 0.8.
 pub const OMEMO_2: &str = "urn:xmpp:omemo:2";
 /// XEP-0027: OpenPGP, historical.
 pub const PGP_LEGACY: &str = "jabber:x:encrypted";
-/// XEP-0373: OpenPGP for XMPP.
-pub const OPENPGP: &str = "urn:xmpp:openpgp:0";
-/// XEP-0359: Unique and Stable Stanza IDs.
-pub const STANZA_ID: &str = "urn:xmpp:sid:0";
-/// XEP-0380: Explicit Message Encryption.
-pub const EME: &str = "urn:xmpp:eme:0";
-/// XEP-0167: Jingle RTP Sessions.
-pub const JINGLE_RTP: &str = "urn:xmpp:jingle:apps:rtp:1";
 /// XEP-0372: References.
 pub const REFERENCE: &str = "urn:xmpp:reference:0";
 /// Tigase: Encrypted Push Notifications.
@@ -72,24 +55,10 @@ pub const PUSH2_SEND_ENCRYPTED: &str = "urn:xmpp:push2:send:sce+rfc8291+rfc8292:
 pub const SCE_RFC8291: &str = "urn:xmpp:sce:rfc8291:0";
 /// XEP-0420: Stanza Content Encryption.
 pub const SCE: &str = "urn:xmpp:sce:1";
-/// XEP-0066: Out of Band Data, in a message.
-pub const OOB: &str = "jabber:x:oob";
 /// XEP-0249: Direct MUC Invitations.
 pub const CONFERENCE: &str = "jabber:x:conference";
-/// XEP-0045: Multi-User Chat, what a room adds.
-pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
-/// XEP-0308: Last Message Correction.
-pub const MESSAGE_CORRECT: &str = "urn:xmpp:message-correct:0";
 /// XEP-0461: Message Replies.
 pub const REPLY: &str = "urn:xmpp:reply:0";
-/// XEP-0085: Chat State Notifications.
-pub const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
-/// XEP-0184: Message Delivery Receipts.
-pub const RECEIPTS: &str = "urn:xmpp:receipts";
-/// XEP-0333: Displayed Markers.
-pub const MARKERS: &str = "urn:xmpp:chat-markers:0";
-/// XEP-0444: Message Reactions.
-pub const REACTIONS: &str = "urn:xmpp:reactions:0";
 /// XEP-0424: Message Retraction.
 pub const RETRACT: &str = "urn:xmpp:message-retract:1";
 /// XEP-0424 before 0.4, fastened to the message.
@@ -102,10 +71,6 @@ pub const FALLBACK: &str = "urn:xmpp:fallback:0";
 pub const CALL_INVITES: &str = "urn:xmpp:call-invites:0";
 /// XEP-0353, as some clients sent it for a while.
 pub const JINGLE_MESSAGE_1: &str = "urn:xmpp:jingle-message:1";
-/// XEP-0166: Jingle.
-pub const JINGLE: &str = "urn:xmpp:jingle:1";
-/// XEP-0234: Jingle File Transfer.
-pub const JINGLE_FILE: &str = "urn:xmpp:jingle:apps:file-transfer:5";
 /// XEP-0234 before 0.18.
 pub const JINGLE_FILE_4: &str = "urn:xmpp:jingle:apps:file-transfer:4";
 /// XEP-0384 0.7.
@@ -114,7 +79,3 @@ pub const OMEMO_1: &str = "urn:xmpp:omemo:1";
 pub const MUC_NOTIFICATIONS: &str = "http://quobis.com/xmpp/muc#push";
 /// XEP-0513: Explicit Mentions.
 pub const MENTIONS: &str = "urn:xmpp:mentions:0";
-/// XEP-0313: Message Archive Management.
-pub const MAM: &str = "urn:xmpp:mam:2";
-/// XEP-0060: events of Publish-Subscribe.
-pub const PUBSUB_EVENT: &str = "http://jabber.org/protocol/pubsub#event";

@@ -38,8 +38,18 @@ pub enum Reason {
     RoomMuted,
     #[strum(message = "the room's message does not mention the user")]
     NotMentioned,
-    #[strum(message = "the registration asks for an unknown encryption, or its keys cannot be read")]
-    UnusableKeys,
+    #[strum(message = "the registration asks for an encryption that this server does not know")]
+    UnknownEncryption,
+    #[strum(message = "the registration's encryption key is not 16 bytes in base64")]
+    InvalidKey,
+    #[strum(message = "the registration's ua-public is no uncompressed point of P-256 in base64")]
+    InvalidPublicKey,
+    #[strum(message = "the registration's auth-secret is not 16 bytes in base64")]
+    InvalidAuthSecret,
+    #[strum(message = "the registration's jwt-alg is none that this server knows")]
+    UnknownJwtAlgorithm,
+    #[strum(message = "the registration's jwt-key is no private key for its jwt-alg")]
+    InvalidJwtKey,
     #[strum(message = "the client asks for nothing")]
     NothingAsked,
     #[strum(message = "the match profile is not known")]

@@ -4,11 +4,12 @@ mod support;
 
 use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD};
 use minidom::Element;
 use proptest::prelude::*;
 use prosody_push::context::Event;
 use prosody_push::ns;
+use prosody_push::reason::Reason;
 use prosody_push::registration::Registration;
 use prosody_push::registration::holders::Holders;
 use prosody_push::rules::facts::{BODY, CALL, CONTACT, Call, EME, GROUPCHAT, INVITATION, Message, STRANGER, SUBSCRIBE};
@@ -204,8 +205,8 @@ fn omemo_s_ciphertext_goes_along_where_it_is_for_the_device_and_fits() {
 
 #[test]
 fn a_device_whose_encryption_is_not_known_gets_nothing_that_others_can_read() {
-    let mut host =
-        Host::new(one_by_one(), vec![with(Settings { encryption: Some(Encryption::Unusable), ..Settings::default() })]);
+    let encryption = Some(Encryption::Unusable(Reason::InvalidKey));
+    let mut host = Host::new(one_by_one(), vec![with(Settings { encryption, ..Settings::default() })]);
     host.engine.protocol_mut().extensions = ON;
     assert!(host.offline(&from("juliet@example.org/x", 0)).is_empty());
 }
@@ -213,6 +214,7 @@ fn a_device_whose_encryption_is_not_known_gets_nothing_that_others_can_read() {
 #[test]
 fn a_key_is_16_bytes_of_base64() {
     assert_eq!(key(&format!(" {}\n", BASE64.encode(KEY))), Some(KEY));
+    assert_eq!(key(&URL_SAFE_NO_PAD.encode(KEY)), Some(KEY), "as for Push 2.0");
     for not in [String::new(), BASE64.encode(&KEY[1..]), BASE64.encode([0; 17]), "?".repeat(24)] {
         assert_eq!(key(&not), None, "{not}");
     }

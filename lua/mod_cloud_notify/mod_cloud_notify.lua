@@ -13,13 +13,13 @@ local xmlns_pubsub = "http://jabber.org/protocol/pubsub";
 
 module:require "prosody_push_hooks"(push);
 
-local function try_again(event)
-	event.origin.send(st.error_reply(event.stanza, "wait", "internal-server-error"));
+local function refuse(event, err)
+	event.origin.send(push.refusal(event.stanza, err));
 	return true;
 end
 
 local function hook_iq(name, handler)
-	module:hook("iq-set/self/"..xmlns_push..":"..name, guarded("push "..name, handler, try_again));
+	module:hook("iq-set/self/"..xmlns_push..":"..name, guarded("push "..name, handler, refuse));
 end
 
 push.announce(module);
@@ -29,16 +29,13 @@ hook_iq("enable", function (event)
 	local user = origin.username;
 	-- The reference's record: both read each other's store.
 	local record = { timestamp = os.time(); language = stanza.attr["xml:lang"]; grant_id = origin.push_grant_id };
-	local identifier, kind, condition, text = engine:enable(user, origin.client_id, origin.resource, stanza.tags[1], record);
-	if not identifier then
-		origin.send(st.error_reply(stanza, kind, condition, text));
-		return true;
-	end
+	local identifier, err = engine:enable(user, origin.client_id, origin.resource, stanza.tags[1], record);
+	if not identifier then return refuse(event, err); end
 
 	record.options = record.options and st.preserialize(record.options);
 	local allowed = module:fire_event("cloud_notify/registration", { origin = origin, stanza = stanza, push_info = record });
 	if allowed == false then return true; end -- the handler has answered
-	if push.registrations.enable(user, identifier, record) == nil then return try_again(event); end
+	if push.registrations.enable(user, identifier, record) == nil then return refuse(event); end
 
 	push.registrations.bind(origin, identifier, record);
 	origin.log("info", "Push notifications enabled: %s, %s", user, identifier);
@@ -48,12 +45,9 @@ end);
 
 hook_iq("disable", function (event)
 	local origin, stanza = event.origin, event.stanza;
-	local attr = stanza.tags[1].attr;
-	if not attr.jid then
-		origin.send(st.error_reply(stanza, "modify", "bad-request", "Missing jid"));
-		return true;
-	end
-	if push.registrations.disable(origin.username, attr.jid, attr.node) == nil then return try_again(event); end
+	local jid, node, err = engine:disable(stanza.tags[1]);
+	if not jid then return refuse(event, err); end
+	if push.registrations.disable(origin.username, jid, node) == nil then return refuse(event); end
 	origin.send(st.reply(stanza));
 	return true;
 end);

@@ -14,13 +14,13 @@ push.announce(module);
 
 ---- Registrations ----
 
--- Makes the registration that <enable/> asks for. Returns true, or nil and type, condition and text of an error.
+-- Makes the registration that <enable/> asks for. Returns true, or nil and an error.
 local function enable(session, tag)
 	local user = session.username;
 	local record = { timestamp = os.time(); grant_id = session.push_grant_id };
-	local identifier, kind, condition, text = engine:enable(user, session.client_id, session.resource, tag, record);
-	if not identifier then return nil, kind, condition, text; end
-	if push.registrations.enable(user, identifier, record) == nil then return nil, "wait", "internal-server-error"; end
+	local identifier, err = engine:enable(user, session.client_id, session.resource, tag, record);
+	if not identifier then return nil, err; end
+	if push.registrations.enable(user, identifier, record) == nil then return nil; end
 	push.registrations.bind(session, identifier, record);
 	session.log("info", "Push notifications enabled: %s, %s at %s", user, identifier, record.service);
 	return true;
@@ -29,11 +29,11 @@ end
 local function hook_iq(name, action)
 	module:hook("iq-set/self/"..xmlns_push..":"..name, guarded("push2 "..name, function (event)
 		local origin, stanza = event.origin, event.stanza;
-		local ok, kind, condition, text = action(origin, stanza.tags[1]);
-		origin.send(ok and st.reply(stanza) or st.error_reply(stanza, kind, condition, text));
+		local ok, err = action(origin, stanza.tags[1]);
+		origin.send(ok and st.reply(stanza) or push.refusal(stanza, err));
 		return true;
 	end, function (event)
-		event.origin.send(st.error_reply(event.stanza, "wait", "internal-server-error"));
+		event.origin.send(push.refusal(event.stanza));
 		return true;
 	end));
 end
@@ -41,9 +41,7 @@ end
 hook_iq("enable", enable);
 
 hook_iq("disable", function (session)
-	local removed = push.registrations.disable_client(session);
-	if removed == nil then return nil, "wait", "internal-server-error"; end
-	return true;
+	return push.registrations.disable_client(session) ~= nil;
 end);
 
 
@@ -51,10 +49,9 @@ end);
 
 -- What comes of <enable>, as an element for the answer.
 local function enable_inline(session, tag)
-	local ok, kind, condition, text = enable(session, tag);
+	local ok, err = enable(session, tag);
 	if ok then return st.stanza("enabled", { xmlns = xmlns_push }); end
-	local err = st.error_reply(st.iq({ type = "set", id = "inline" }), kind, condition, text):get_child("error");
-	return st.stanza("failed", { xmlns = xmlns_push }):add_child(err);
+	return st.stanza("failed", { xmlns = xmlns_push }):add_child(push.failure(err));
 end
 
 module:hook("advertise-bind-features", guarded("what may be in a bind request", function (event)

@@ -208,6 +208,16 @@ describe("push2", function ()
 		assert.equal("tablet", pushed()[1].client);
 	end);
 
+	it("ends a registration that cannot be read, and none of another client", function ()
+		server:store("romeo", { phone = "text", tablet = "text" }, STORE);
+		server:reload("push2");
+		phone = client.connect(server, "romeo", { resource = "phone" });
+		assert.equal("result", phone:iq(push2.disable()).attr.type);
+		assert.same({ tablet = "text" }, server:stored("romeo", STORE));
+		server:store("romeo", nil, STORE);
+		phone:close();
+	end);
+
 	it("wakes no client that is connected", function ()
 		away(match("all"));
 		phone = client.connect(server, "romeo", { resource = "phone" });

@@ -211,6 +211,16 @@ describe("push registration", function ()
 		assert.is_nil(server:stored("romeo"));
 	end);
 
+	it("that cannot be read is ended by its client", function ()
+		server:store("romeo", {
+			["push.example.test<n"] = { jid = "push.example.test", node = "n", options = 1, timestamp = 1 };
+			["push.example.test<m"] = { jid = "push.example.test", node = "m", options = 1, timestamp = 1 };
+		});
+		server:reload();
+		assert.equal("result", phone:disable_push({ jid = "Push.Example.Test", node = "n" }).attr.type);
+		assert.same({ "push.example.test<m" }, keys(server:stored("romeo")));
+	end);
+
 	it("takes the place of the same one in another spelling, which the reference let through", function ()
 		server:store("romeo", { ["Push.Example.Test<n"] = { jid = "Push.Example.Test", node = "n", timestamp = 1 } });
 		server:reload();

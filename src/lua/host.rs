@@ -55,8 +55,8 @@ impl<P: LuaProtocol> Host<P> {
 
 /// The arguments of `enable`: user, user agent id, resource, `<enable/>`, and the record to complete.
 pub type EnableArguments = (Text, Option<Text>, Option<Text>, LuaTable, LuaTable);
-/// What `enable` returns: the identifier, or type, condition and text of the client's error.
-pub type Enabled = (Option<String>, Option<&'static str>, Option<&'static str>, Option<String>);
+/// What `enable` returns: the identifier, or the client's error.
+pub type Enabled = (Option<String>, Option<LuaTable>);
 
 /// Adds a method whose log lines go to Prosody when it is done.
 pub fn method<P, M, A, R>(methods: &mut M, name: &str, method: impl Fn(&Lua, &mut Host<P>, A) -> LuaResult<R> + 'static)

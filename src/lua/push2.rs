@@ -6,13 +6,13 @@ use uuid::Uuid;
 
 use super::host::{EnableArguments, Enabled, Host, method};
 use super::protocol::{LooksAt, LuaProtocol, Normal, Scribe, Told};
-use super::stanza::{Writer, request};
-use super::value::{field, is_set, pairs, string, timestamp};
+use super::stanza::{Writer, error, request};
+use super::value::{Text, field, is_set, pairs, string, timestamp};
 use crate::config::Config;
 use crate::engine::{Engine, Push};
 use crate::ns;
 use crate::push2::Push2;
-use crate::push2::asked::{Asked, Chat, Match, Profile, Send, features};
+use crate::push2::asked::{Asked, Chat, Match, Profile, Send, features, identifier};
 use crate::push2::enable::{Refusal, Request, Requested};
 use crate::push2::keys::{Keys, Signing};
 use crate::registration::Registration;
@@ -69,25 +69,33 @@ impl Scribe<Push2> for Sender<'_> {
 
 /// Adds the methods that only Push 2.0 has.
 pub fn methods<M: LuaUserDataMethods<Host<Push2>>>(methods: &mut M) {
-    method(methods, "enable", |lua, host, (user, client_id, resource, enable, record): EnableArguments| {
-        let normal = |jid: &str| host.normal.of(jid);
-        let Some(identifier) = client_id.or(resource) else { return Ok(refused(Refusal::NoClient)) };
-        let request = request(&enable)
-            .ok_or(Refusal::TooLarge)
-            .and_then(|enable| Request::read(&enable, &user, &host.engine.server().host, &identifier, normal));
-        match request {
-            Ok(request) => {
-                write(lua, request, &record)?;
-                Ok((Some(identifier), None, None, None))
+    method(
+        methods,
+        "enable",
+        |lua, host, (user, client_id, resource, enable, record): EnableArguments| -> LuaResult<Enabled> {
+            let normal = |jid: &str| host.normal.of(jid);
+            let identifier = identifier(client_id.as_deref(), resource.as_deref()).ok_or(Refusal::NoClient);
+            let request = identifier.and_then(|identifier| {
+                let enable = request(&enable).ok_or(Refusal::TooLarge)?;
+                let request = Request::read(&enable, &user, &host.engine.server().host, identifier, normal)?;
+                Ok((identifier.to_owned(), request))
+            });
+            match request {
+                Ok((identifier, request)) => {
+                    write(lua, request, &record)?;
+                    Ok((Some(identifier), None))
+                }
+                Err(refusal) => Ok((None, Some(error(lua, &host.stanza_metatable, refusal.stanza_error())?))),
             }
-            Err(refusal) => Ok(refused(refusal)),
-        }
+        },
+    );
+    type Client = (Option<LuaTable>, Option<Text>, Option<Text>);
+    method(methods, "disabled", |lua, _, (stored, client_id, resource): Client| {
+        // Also a record that cannot be read is the client's.
+        let is_stored =
+            |identifier: &&str| stored.iter().any(|stored| stored.contains_key(*identifier).unwrap_or(false));
+        lua.create_sequence_from(identifier(client_id.as_deref(), resource.as_deref()).filter(is_stored))
     });
-}
-
-fn refused(refusal: Refusal) -> Enabled {
-    let (kind, condition) = refusal.condition();
-    (None, Some(kind), Some(condition), Some(refusal.to_string()))
 }
 
 fn read(rule: &LuaTable) -> Match {

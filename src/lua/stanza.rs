@@ -2,9 +2,10 @@
 
 use minidom::Element;
 use mlua::prelude::*;
+use xmpp_parsers::stanza_error::StanzaError;
 
 use super::value::string;
-use crate::element::{Sink, add_text, named, set_attr};
+use crate::element::{self, Sink, add_text, named, set_attr};
 use crate::limits::{FIRST_CHILDREN, LAST_CHILDREN};
 use crate::ns;
 
@@ -37,6 +38,16 @@ pub fn trimmed(stanza: &LuaTable) -> Option<Element> {
 /// Reads a request of a client; `None` if it is larger than any of use.
 pub fn request(element: &LuaTable) -> Option<Element> {
     read(&LuaValue::Table(element.clone()), ns::CLIENT, MAX_REQUEST_DEPTH, &mut { MAX_REQUEST_NODES })
+}
+
+/// Writes the error of a client whose request is refused, as Prosody's `st.error_reply` has it.
+pub fn error(lua: &Lua, metatable: &LuaTable, error: StanzaError) -> LuaResult<LuaTable> {
+    let mut writer = Writer::new(lua, metatable);
+    element::write(&Element::from(error), &mut writer)?;
+    let error = writer.take()?;
+    // In a stanza of Prosody's, children of the stanza's own namespace name none.
+    error.raw_get::<LuaTable>("attr")?.raw_set("xmlns", LuaNil)?;
+    Ok(error)
 }
 
 /// The places of the children of an element that are looked at.

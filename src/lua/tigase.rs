@@ -4,6 +4,7 @@
 use mlua::prelude::*;
 
 use super::value::{field, is_set, pairs, string};
+use crate::reason::Reason;
 use crate::tigase::Settings;
 use crate::tigase::enable::{EncryptionRequest, Request, RoomRequest};
 use crate::tigase::encrypt::{AES_128_GCM, Aes128Gcm, Encryption, key};
@@ -25,15 +26,14 @@ pub fn settings(record: &LuaTable) -> Option<Box<Settings>> {
 }
 
 fn encryption(table: &LuaTable, record: &LuaTable) -> Encryption {
-    let known = field(table, "algorithm").is_some_and(|algorithm| algorithm == AES_128_GCM);
-    let max_size = field(table, "max_size").and_then(|size| size.parse().ok());
-    match field(table, "key_base64").filter(|_| known).and_then(|base64| key(&base64)) {
-        Some(key) => {
-            let omemo = field(record, "omemo_device").map(Into::into);
-            Encryption::Aes128Gcm(Aes128Gcm { key, max_size, omemo })
-        }
-        None => Encryption::Unusable,
+    if field(table, "algorithm").as_deref() != Some(AES_128_GCM) {
+        return Encryption::Unusable(Reason::UnknownEncryption);
     }
+    let Some(key) = field(table, "key_base64").and_then(|base64| key(&base64)) else {
+        return Encryption::Unusable(Reason::InvalidKey);
+    };
+    let max_size = field(table, "max_size").and_then(|size| size.parse().ok());
+    Encryption::Aes128Gcm(Aes128Gcm { key, max_size, omemo: field(record, "omemo_device").map(Into::into) })
 }
 
 fn room(jid: String, rule: &LuaTable) -> Option<Room> {

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use super::host::{EnableArguments, Enabled, Host, identifiers, method};
 use super::protocol::{LooksAt, LuaProtocol, Normal, Scribe, Told};
-use super::stanza::{Writer, request};
+use super::stanza::{Writer, error, request};
 use super::tigase;
 use super::value::{Text, field, string, text_size, timestamp};
 use crate::address::{domain, is_account};
@@ -34,6 +34,7 @@ use crate::rules::facts::EXTRACTS_TIGASE;
 use crate::rules::walk::MESSAGE;
 use crate::tigase::Extensions;
 use crate::xep0357::asked::{self, Asked};
+use crate::xep0357::disable::Disable;
 use crate::xep0357::enable::{Refusal, Request};
 use crate::xep0357::summary::{self, Notification, Publish, Summary};
 use crate::xep0357::{Payload, Xep0357};
@@ -247,21 +248,32 @@ pub fn methods<M: LuaUserDataMethods<Host<Xep0357>>>(methods: &mut M) {
             ("priority", priority),
         ])
     });
-    method(methods, "enable", |lua, host, (user, client_id, resource, enable, record): EnableArguments| {
-        let extensions = host.engine.protocol().extensions;
-        let normal = |jid: &str| host.normal.of(jid);
-        record.raw_set("resource", resource.filter(|_| client_id.is_none()))?;
-        record.raw_set("client_id", client_id)?;
-        let request = request(&enable).ok_or(Refusal::TooLarge).and_then(|enable| {
-            Request::read(&enable, &user, &host.engine.server().host, extensions, text_size(&record), normal)
-        });
-        match request {
-            Ok(request) => {
-                let identifier = request.identifier.clone();
-                write(&mut Writer::new(lua, &host.stanza_metatable), request, &record)?;
-                Ok((Some(identifier), None, None, None))
+    method(
+        methods,
+        "enable",
+        |lua, host, (user, client_id, resource, enable, record): EnableArguments| -> LuaResult<Enabled> {
+            let extensions = host.engine.protocol().extensions;
+            let normal = |jid: &str| host.normal.of(jid);
+            record.raw_set("resource", resource.filter(|_| client_id.is_none()))?;
+            record.raw_set("client_id", client_id)?;
+            let request = request(&enable).ok_or(Refusal::TooLarge).and_then(|enable| {
+                Request::read(&enable, &user, &host.engine.server().host, extensions, text_size(&record), normal)
+            });
+            match request {
+                Ok(request) => {
+                    let identifier = request.identifier.clone();
+                    write(&mut Writer::new(lua, &host.stanza_metatable), request, &record)?;
+                    Ok((Some(identifier), None))
+                }
+                Err(refusal) => Ok((None, Some(error(lua, &host.stanza_metatable, refusal.stanza_error())?))),
             }
-            Err(refusal) => Ok(refused(refusal)),
+        },
+    );
+    type Disabled = (Option<Text>, Option<Text>, Option<LuaTable>);
+    method(methods, "disable", |lua, host, disable: LuaTable| -> LuaResult<Disabled> {
+        match request(&disable).ok_or(Refusal::Malformed).and_then(|disable| Disable::read(&disable)) {
+            Ok(Disable { jid, node }) => Ok((Some(jid), node, None)),
+            Err(refusal) => Ok((None, None, Some(error(lua, &host.stanza_metatable, refusal.stanza_error())?))),
         }
     });
     method(
@@ -269,7 +281,13 @@ pub fn methods<M: LuaUserDataMethods<Host<Xep0357>>>(methods: &mut M) {
         "matching",
         |lua, host, (user, stored, jid, node): (Text, Option<LuaTable>, Text, Option<Text>)| {
             let jid = host.normal.of(&jid).unwrap_or(jid);
-            identifiers(lua, host.stored_devices(&user, stored).matching(&jid, node.as_deref()))
+            // Also a record that cannot be read is the client's, if its key says so.
+            let key = node.as_deref().map(|node| asked::identifier(&jid, Some(node)));
+            let key = key.filter(|key| stored.iter().any(|stored| stored.contains_key(&**key).unwrap_or(false)));
+            let devices = host.stored_devices(&user, stored);
+            let readable = devices.matching(&jid, node.as_deref()).map(|device| device.identifier.to_string());
+            let others = key.filter(|key| devices.get(key).is_none());
+            lua.create_sequence_from(readable.chain(others))
         },
     );
     type Affiliation = (Text, Option<LuaTable>, Option<Text>, Option<Text>, Option<Text>, Option<Text>);
@@ -280,11 +298,6 @@ pub fn methods<M: LuaUserDataMethods<Host<Xep0357>>>(methods: &mut M) {
         let revoked = from.iter().flat_map(|from| devices.revoked(from, node.as_deref(), affiliation.as_deref()));
         identifiers(lua, revoked)
     });
-}
-
-fn refused(refusal: Refusal) -> Enabled {
-    let (kind, condition) = refusal.condition();
-    (None, Some(kind), Some(condition), Some(refusal.to_string()))
 }
 
 /// Writes what a client asks for into the record that the store will have; its form as a stanza.

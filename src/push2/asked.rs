@@ -12,15 +12,19 @@ pub struct Asked {
     pub matches: Box<[Match]>,
 }
 
+/// Returns the key in the store of a client's registration: its user agent id (XEP-0388 §2.4), or without one its resource.
+pub fn identifier<'c>(client_id: Option<&'c str>, resource: Option<&'c str>) -> Option<&'c str> {
+    client_id.or(resource)
+}
+
 impl registration::Asked for Asked {
     /// The same client of a push service, whatever resource it had when it asked before.
     fn is_same_device(own: &Registration<Asked>, other: &Registration<Asked>) -> bool {
         own.asked.client == other.asked.client
     }
 
-    /// A registration is stored under the client's user agent id, or without one under its resource.
     fn is_of_client(registration: &Registration<Asked>, client_id: Option<&str>, resource: &str) -> bool {
-        *registration.identifier == *client_id.unwrap_or(resource)
+        Some(&*registration.identifier) == identifier(client_id, Some(resource))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use minidom::Element;
 use thiserror::Error;
+use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError};
 use xso::FromXml;
 
 use crate::address::is_account;
@@ -43,13 +44,16 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Returns the type and the condition of the client's error (RFC 6120 §8.3).
-    pub fn condition(self) -> (&'static str, &'static str) {
-        match self {
-            Refusal::NoClient => ("cancel", "not-allowed"),
-            Refusal::UnknownProfile | Refusal::Keys(InvalidKeys::Algorithm) => ("modify", "feature-not-implemented"),
-            _ => ("modify", "bad-request"),
-        }
+    /// Returns the client's error (RFC 6120 §8.3).
+    pub fn stanza_error(self) -> StanzaError {
+        let (kind, condition) = match self {
+            Refusal::NoClient => (ErrorType::Cancel, DefinedCondition::NotAllowed),
+            Refusal::UnknownProfile | Refusal::Keys(InvalidKeys::Algorithm) => {
+                (ErrorType::Modify, DefinedCondition::FeatureNotImplemented)
+            }
+            _ => (ErrorType::Modify, DefinedCondition::BadRequest),
+        };
+        StanzaError::new(kind, condition, "en", self.to_string())
     }
 }
 

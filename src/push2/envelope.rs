@@ -21,10 +21,10 @@ const SHORTEST_BODY: usize = 50;
 /// Bytes of an attribute that the smallest form of a stanza may have.
 const LONGEST_ATTRIBUTE: usize = 128;
 
-/// Returns the envelope around a stanza for `account`, of [`LARGEST`] bytes at most; of a carbon, around the message in it. `id`
-/// is the stanza's id in the account's archive, `random` fills a slice with random bytes.
+/// Returns the envelope around a stanza for `account`, of [`LARGEST`] bytes at most. `id` is the stanza's id in the account's
+/// archive, `random` fills a slice with random bytes.
 pub fn envelope(stanza: &Element, account: &str, id: Option<&str>, random: fn(&mut [u8])) -> String {
-    let stanza = stamped(in_carbon(stanza, account).unwrap_or(stanza), account, id);
+    let stanza = stamped(stanza, account, id);
     let steps: [fn(&Element) -> Option<Element>; 4] = [needed, shortened, essential, least];
     let fits = |stanza: &Element| size(stanza) <= LARGEST;
     let smaller = || steps.iter().filter_map(|step| step(&stanza)).find(fits);
@@ -34,9 +34,8 @@ pub fn envelope(stanza: &Element, account: &str, id: Option<&str>, random: fn(&m
     write(&fitting, &padding(LARGEST - size(&fitting), random))
 }
 
-/// Returns the message in a carbon (XEP-0280), which only the account itself may send (§11).
-fn in_carbon<'e>(stanza: &'e Element, account: &str) -> Option<&'e Element> {
-    let carbon = Some(stanza).filter(|stanza| stanza.attr("from") == Some(account))?;
+/// Returns the message in a carbon (XEP-0280). Whether to trust the carbon, [`rules::walk`](crate::rules::walk) says.
+pub fn in_carbon(carbon: &Element) -> Option<&Element> {
     let forwarded = carbon.get_child("received", ns::CARBONS)?.get_child("forwarded", ns::FORWARD)?;
     forwarded.get_child("message", ns::CLIENT)
 }

@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD as BASE64_URL};
 use serde_json::{Map, Value, json};
 
+use crate::base64::decode;
 use crate::crypto::{Signer, Unsuitable};
-use crate::push2::base64::decode;
 use crate::time::Seconds;
 
 /// How long a token is good. RFC 8292 §2 allows 24 hours at most.

@@ -4,9 +4,10 @@ use std::cell::OnceCell;
 
 use thiserror::Error;
 
+use crate::base64::decode;
 use crate::crypto::{PublicKey, Unsuitable};
-use crate::push2::base64::decode;
 use crate::push2::jwt::Identity;
+use crate::reason::Reason;
 
 /// The keys of a match that encrypts, as the client sent them. They are parsed once, when they are first used: that takes longer
 /// than all the rest of reading a registration.
@@ -47,6 +48,17 @@ impl From<Unsuitable> for InvalidKeys {
         match unsuitable {
             Unsuitable::Algorithm => InvalidKeys::Algorithm,
             Unsuitable::Key => InvalidKeys::SigningKey,
+        }
+    }
+}
+
+impl From<InvalidKeys> for Reason {
+    fn from(invalid: InvalidKeys) -> Reason {
+        match invalid {
+            InvalidKeys::PublicKey => Reason::InvalidPublicKey,
+            InvalidKeys::Secret => Reason::InvalidAuthSecret,
+            InvalidKeys::Algorithm => Reason::UnknownJwtAlgorithm,
+            InvalidKeys::SigningKey => Reason::InvalidJwtKey,
         }
     }
 }

@@ -39,7 +39,7 @@ pub fn matched<'s>(asked: &'s Asked, case: &Case) -> Result<Option<&'s WebPush>,
         match (rule.objection(case), &rule.send) {
             (None, Send::Encrypted(keys)) => match keys.parsed() {
                 Ok(keys) => return Ok(Some(keys)),
-                Err(_) => matched = matched.or(Err(Reason::UnusableKeys)),
+                Err(invalid) => matched = matched.or(Err(invalid.into())),
             },
             (None, _) => matched = Ok(None),
             (Some(reason), _) => matched = matched.or(Err(reason)),

@@ -5,7 +5,6 @@
 //! [`envelope`], encrypted for the client as a [`webpush`], with a [`jwt`] for the push service.
 
 pub mod asked;
-pub mod base64;
 pub mod enable;
 pub mod envelope;
 pub mod jwt;
@@ -21,11 +20,11 @@ use crate::context::{Context, Server};
 use crate::protocol::{Policy, Protocol};
 use crate::reason::Reason;
 use crate::registration::Registration;
-use crate::rules::facts::{ARCHIVED, Word};
+use crate::rules::facts::{ARCHIVED, RECEIVED, Word};
 use crate::rules::importance::{Importance, Kind};
 use crate::time::{HOUR, SECOND, Seconds};
 use asked::Asked;
-use envelope::envelope;
+use envelope::{envelope, in_carbon};
 use keys::WebPush;
 use matching::{Case, matched};
 use notification::{Payload, Priority};
@@ -120,5 +119,6 @@ fn enveloped(server: &Server, context: &Context) -> Option<String> {
     let account = format!("{}@{}", context.event.user, server.host);
     let id = message.dedup_key.filter(|_| message.word & ARCHIVED != 0);
     let stanza = message.stanza.and_then(|read| read())?;
-    Some(envelope(&stanza, &account, id, server.random))
+    let in_carbon = in_carbon(&stanza).filter(|_| message.word & RECEIVED != 0);
+    Some(envelope(in_carbon.unwrap_or(&stanza), &account, id, server.random))
 }

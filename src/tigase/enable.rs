@@ -6,6 +6,7 @@ use xso::FromXml;
 use super::Extensions;
 use super::encrypt::{AES_128_GCM, key};
 use crate::address::bare;
+use crate::base64::encode;
 use crate::limits::MAX_REGISTRATION;
 use crate::ns;
 
@@ -106,6 +107,7 @@ pub struct Request {
 /// The key for [`AES_128_GCM`].
 #[derive(Debug, PartialEq)]
 pub struct EncryptionRequest {
+    /// As the community's module reads it.
     pub key_base64: String,
     /// Bytes.
     pub max_size: Option<u32>,
@@ -135,9 +137,9 @@ impl Request {
                 if alg.as_deref() != Some(AES_128_GCM) {
                     return Err(Refusal::UnknownAlgorithm);
                 }
-                key(&base64).ok_or(Refusal::InvalidKey)?;
+                let key = key(&base64).ok_or(Refusal::InvalidKey)?;
                 let max_size = max_size.map(|size| size.parse()).transpose().map_err(|_| Refusal::InvalidMaxSize)?;
-                request.encryption = Some(EncryptionRequest { key_base64: base64.trim().to_owned(), max_size });
+                request.encryption = Some(EncryptionRequest { key_base64: encode(key), max_size });
             }
             request.omemo_device = children.omemo.into_iter().next_back().and_then(|omemo| omemo.device);
         }

@@ -2,14 +2,16 @@
 //!
 //! A JSON object takes the place of the summary, encrypted with the key that the client gave when it enabled push.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use ::base64::Engine as _;
+use ::base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Serialize;
 
 use crate::address::bare;
+use crate::base64::decode;
 use crate::crypto::{self, GCM_TAG};
 use crate::element::Sink;
 use crate::ns;
+use crate::reason::Reason;
 use crate::rules::facts::{
     CALL, E2E, ERROR, FILE, GROUPCHAT, Message, OMEMO_IV, OMEMO_KEY, OMEMO_PAYLOAD, OMEMO_SENDER, SUBSCRIBE,
 };
@@ -26,8 +28,8 @@ const LARGEST: usize = 3 * 1024;
 #[derive(PartialEq, Eq)]
 pub enum Encryption {
     Aes128Gcm(Aes128Gcm),
-    /// The record asks for an encryption that is not supported: the client gets no push that others can read.
-    Unusable,
+    /// The record asks for an encryption that cannot be had, for this reason. The client gets no push that others can read.
+    Unusable(Reason),
 }
 
 /// How a device can read its pushes.
@@ -45,14 +47,14 @@ impl std::fmt::Debug for Encryption {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Encryption::Aes128Gcm(_) => AES_128_GCM,
-            Encryption::Unusable => "unusable",
+            Encryption::Unusable(_) => "unusable",
         })
     }
 }
 
-/// Takes the key as the client sent it: base64 of 16 bytes, maybe with white space around it.
+/// Takes the key as the client sent it: base64 of 16 bytes.
 pub fn key(base64: &str) -> Option<[u8; 16]> {
-    BASE64.decode(base64.trim()).ok()?.try_into().ok()
+    decode(base64)?.try_into().ok()
 }
 
 /// The encrypted content that takes the place of the summary.

@@ -2,6 +2,7 @@
 
 use minidom::Element;
 use thiserror::Error;
+use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError};
 use xso::FromXml;
 
 use crate::address::is_account;
@@ -32,12 +33,13 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Returns the type and the condition of the client's error (RFC 6120 §8.3).
-    pub fn condition(self) -> (&'static str, &'static str) {
-        match self {
-            Refusal::Tigase(tigase::enable::Refusal::UnknownAlgorithm) => ("modify", "feature-not-implemented"),
-            _ => ("modify", "bad-request"),
-        }
+    /// Returns the client's error (RFC 6120 §8.3).
+    pub fn stanza_error(self) -> StanzaError {
+        let condition = match self {
+            Refusal::Tigase(tigase::enable::Refusal::UnknownAlgorithm) => DefinedCondition::FeatureNotImplemented,
+            _ => DefinedCondition::BadRequest,
+        };
+        StanzaError::new(ErrorType::Modify, condition, "en", self.to_string())
     }
 }
 

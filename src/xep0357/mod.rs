@@ -2,6 +2,7 @@
 //! read ([`tigase`](crate::tigase)), and the app server answers each.
 
 pub mod asked;
+pub mod disable;
 pub mod enable;
 pub mod summary;
 
@@ -74,7 +75,7 @@ impl Protocol for Xep0357 {
         }
         match self.encryption(registration, context.event.observed) {
             Some(Encryption::Aes128Gcm(keys)) => Ok(Plan::Encrypted(keys)),
-            Some(Encryption::Unusable) => Err(Reason::UnusableKeys),
+            Some(Encryption::Unusable(reason)) => Err(*reason),
             None => Ok(Plan::Summary),
         }
     }

@@ -3,12 +3,14 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use minidom::Node;
+use prosody_push::memory::journal::Outcome;
 use prosody_push::ns;
 use prosody_push::push2::asked::{Match, Profile, Send};
 use prosody_push::push2::envelope::envelope;
 use prosody_push::push2::keys::{Keys, Signing};
 use prosody_push::push2::notification::{Payload, Priority};
-use prosody_push::rules::facts::{ARCHIVED, BODY, Message};
+use prosody_push::reason::Reason;
+use prosody_push::rules::facts::{ARCHIVED, BODY, Message, RECEIVED};
 
 use crate::reader::{AUTH, Reader, archive_ids, open, text_of};
 use crate::support::{element, not_random};
@@ -38,17 +40,23 @@ fn a_client_reads_the_stanza_with_its_id_in_the_archive() {
 
 #[test]
 fn of_a_carbon_the_client_gets_the_message_in_it() {
-    let carbon = |from: &str| {
-        let forwarded = element("forwarded", &[("xmlns", ns::FORWARD)], vec![Node::Element(message(vec![body("hi")]))]);
-        let received = element("received", &[("xmlns", ns::CARBONS)], vec![Node::Element(forwarded)]);
-        let carbon =
-            element("message", &[("from", from), ("to", "romeo@example.org/phone")], vec![Node::Element(received)]);
-        open(&envelope(&carbon, "romeo@example.org", Some("a1"), not_random))
+    let read = |from: &str, word| {
+        let reader = Reader::new();
+        let mut host = host(vec![Match { send: reader.sends(None), ..rule(Profile::All) }]);
+        let carbon = || {
+            let inner = Node::Element(message(vec![body("hi")]));
+            let forwarded = Node::Element(element("forwarded", &[("xmlns", ns::FORWARD)], vec![inner]));
+            let received = Node::Element(element("received", &[("xmlns", ns::CARBONS)], vec![forwarded]));
+            Some(element("message", &[("from", from), ("to", "romeo@example.org/phone")], vec![received]))
+        };
+        let pushes = host.offline(&Message { word, dedup_key: Some("a1"), stanza: Some(&carbon), ..CHAT });
+        open(&reader.read(payloads(&pushes)[0].encrypted.as_ref().expect("a payload")))
     };
-    let read = carbon("romeo@example.org");
-    assert_eq!((read.attr("from"), text_of(&read).as_deref()), (Some(JULIET), Some("hi")));
-    assert_eq!(archive_ids(&read), [("romeo@example.org", "a1")]);
-    let forged = carbon("mercutio@example.org");
+    let trusted = read("romeo@example.org", BODY | ARCHIVED | RECEIVED);
+    assert_eq!((trusted.attr("from"), text_of(&trusted).as_deref()), (Some(JULIET), Some("hi")));
+    assert_eq!(archive_ids(&trusted), [("romeo@example.org", "a1")]);
+    // The walk does not set the bit for a carbon that somebody else sends.
+    let forged = read("mercutio@example.org", BODY | ARCHIVED);
     assert_eq!((forged.attr("from"), text_of(&forged)), (Some("mercutio@example.org"), None));
 }
 
@@ -81,15 +89,22 @@ fn no_two_pushes_share_key_or_salt() {
 }
 
 #[test]
-fn keys_that_cannot_be_read_push_nothing_in_the_clear() {
-    let point = BASE64.encode(Reader::new().point());
-    let signing = Signing { algorithm: "ES256".into(), key: "AAAA".into(), claims: vec![] };
-    for keys in [Keys::new("AAAA", "AAAA", None), Keys::new(&point, &BASE64.encode(AUTH), Some(signing))] {
-        let broken = Match { send: Send::Encrypted(keys.into()), ..rule(Profile::All) };
-        assert_eq!(pushed(&mut host(vec![broken]), &CHAT), None);
+fn keys_that_cannot_be_read_push_nothing_in_the_clear_and_explain_says_which() {
+    let (point, auth) = (BASE64.encode(Reader::new().point()), BASE64.encode(AUTH));
+    let signing = |algorithm: &str| Some(Signing { algorithm: algorithm.into(), key: "AAAA".into(), claims: vec![] });
+    let encrypted = |keys: Keys| Send::Encrypted(keys.into());
+    for (send, reason) in [
+        (encrypted(Keys::new("AAAA", &auth, None)), Reason::InvalidPublicKey),
+        (encrypted(Keys::new(&point, "AAAA", None)), Reason::InvalidAuthSecret),
+        (encrypted(Keys::new(&point, &auth, signing("ES257"))), Reason::UnknownJwtAlgorithm),
+        (encrypted(Keys::new(&point, &auth, signing("ES256"))), Reason::InvalidJwtKey),
+        (Send::Unknown, Reason::UnknownProfile),
+    ] {
+        let mut host = host(vec![Match { send, ..rule(Profile::All) }]);
+        assert_eq!(pushed(&mut host, &CHAT), None);
+        let outcomes: Vec<_> = host.engine.decisions("romeo").map(|decision| decision.outcome).collect();
+        assert_eq!(outcomes, [Outcome::NotSent(reason)]);
     }
-    let unknown = Match { send: Send::Unknown, ..rule(Profile::All) };
-    assert_eq!(pushed(&mut host(vec![unknown]), &CHAT), None);
 }
 
 #[test]

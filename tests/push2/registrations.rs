@@ -3,8 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD as BASE64_URL};
 use proptest::prelude::*;
+use prosody_push::base64::decode;
 use prosody_push::push2::asked::{Asked, Profile};
-use prosody_push::push2::base64::decode;
 use prosody_push::push2::enable::{Refusal, service};
 use prosody_push::push2::keys::{InvalidKeys, WebPush};
 use prosody_push::registration::devices::admit;

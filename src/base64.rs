@@ -1,8 +1,9 @@
-//! Base64 as clients send it.
+//! Base64 (RFC 4648), also as clients send it.
 
-use base64::Engine as _;
-use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use ::base64::Engine as _;
+use ::base64::alphabet::STANDARD;
+use ::base64::engine::general_purpose;
+use ::base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 /// As much as clients have ever been seen to send, and more: base64 with any of both alphabets, padded or not, over several
 /// lines.
@@ -19,4 +20,9 @@ pub fn decode(base64: &str) -> Option<Vec<u8>> {
         c => c,
     });
     LENIENT.decode(standard.collect::<String>()).ok()
+}
+
+/// Encodes bytes with the standard alphabet, padded.
+pub fn encode(bytes: impl AsRef<[u8]>) -> String {
+    general_purpose::STANDARD.encode(bytes)
 }
