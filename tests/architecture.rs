@@ -98,7 +98,7 @@ fn expand(path: &str, base: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
     }
 }
 
-/// Returns the imports of each file: of a path the longest part that is a file.
+/// Returns the imports of each file. A path stands for the file that its longest part names.
 fn imports(sources: &BTreeMap<String, String>) -> Imports {
     let file_of = |path: &[String]| {
         (1..=path.len()).rev().find_map(|length| {
@@ -151,7 +151,7 @@ fn cycle(imports: &Imports) -> Option<Vec<String>> {
 }
 
 #[test]
-fn no_file_and_no_folder_imports_itself_through_others() {
+fn neither_files_nor_folders_import_in_a_cycle() {
     let files = imports(&sources());
     assert!(files.values().map(BTreeSet::len).sum::<usize>() > 150, "the imports are found: {files:?}");
     assert_eq!(cycle(&files), None);
@@ -159,7 +159,7 @@ fn no_file_and_no_folder_imports_itself_through_others() {
 }
 
 #[test]
-fn a_cycle_is_found() {
+fn the_search_finds_a_cycle() {
     let of = |rows: &[(&str, &str)]| rows.iter().map(|(file, code)| (file.to_string(), code.to_string())).collect();
     for sources in [
         of(&[("a", "use crate::b::B;"), ("b", "use crate::a::A;")]),
@@ -176,9 +176,9 @@ fn a_cycle_is_found() {
     assert!(cycle(&files).is_none() && cycle(&folders(&files)).is_some());
 }
 
-/// A protocol's folder, and the edge to Lua, may name a protocol. Nothing else does.
+/// Only `src/lua` and the folders of the protocols may name a protocol.
 #[test]
-fn only_the_edge_to_lua_knows_lua_and_the_protocols() {
+fn only_src_lua_knows_lua_and_the_protocols() {
     const PROTOCOLS: [&str; 3] = ["xep0357", "push2", "tigase"];
     for (file, imported) in folders(&imports(&sources())) {
         if file != "lua" && !PROTOCOLS.contains(&&*file) && file != "lib" {
@@ -191,16 +191,16 @@ fn only_the_edge_to_lua_knows_lua_and_the_protocols() {
     }
 }
 
-/// The picture in `docs/contributing.md` has each module once, and each imports only from the lines below its own.
+/// The picture in `docs/contributing.md` shows each module once, and each module imports only from lines below its own.
 #[test]
-fn the_picture_of_the_house_is_true() {
+fn the_picture_of_the_modules_matches_the_imports() {
     let document = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/contributing.md"));
     let document = document.expect("a document");
     let picture = document.split("```text\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a picture");
     let folders = folders(&imports(&sources()));
     let mut lines = BTreeMap::new();
     for (line, text) in picture.lines().enumerate() {
-        // The words behind the names say what these are.
+        // The words after the names describe the modules.
         for name in text.split_whitespace().take_while(|name| folders.contains_key(*name)) {
             assert_eq!(lines.insert(name, line), None, "{name} is there twice");
         }

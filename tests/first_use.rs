@@ -1,5 +1,5 @@
-//! Cryptography is used for the first time in the middle of an event: that must be no stall. The library's own source of entropy
-//! takes 40 ms to start. One test, for a process starts only once.
+//! The first use of cryptography happens inside an event, and must not stall the server. The library's own source of entropy
+//! takes 40 ms to start. This file has one test, because a process starts only once.
 
 use std::fs::read_to_string;
 use std::time::Duration;
@@ -10,9 +10,9 @@ use prosody_push::crypto::{Signer, random};
 
 const STALL: Duration = Duration::from_millis(5);
 
-/// The CPU time of this thread so far: others are at work on the machine, too.
+/// The CPU time of this thread so far: the time on the clock would include other work on the machine.
 fn cpu() -> Duration {
-    let stat = read_to_string("/proc/thread-self/schedstat").expect("Linux tells it");
+    let stat = read_to_string("/proc/thread-self/schedstat").expect("Linux has this file");
     Duration::from_nanos(stat.split(' ').next().and_then(|spent| spent.parse().ok()).expect("nanoseconds come first"))
 }
 

@@ -1,4 +1,4 @@
-//! What is a stanza worth? A stanza for each line of the rules.
+//! The importance of a stanza: at least one stanza for each line of the rules.
 
 mod support;
 
@@ -15,7 +15,7 @@ fn of(attrs: &str, content: &str) -> Result<Importance, Reason> {
     worth(&format!("<message xmlns='jabber:client' {attrs}>{content}</message>"))
 }
 
-/// Each with the type of a chat, and as a carbon of what another client of the user got.
+/// Asserts the importance of each content, in a chat message and in a carbon of such a message to another client.
 #[track_caller]
 fn all(expected: Importance, contents: &[&str]) {
     for content in contents {
@@ -54,7 +54,7 @@ fn a_call_is_urgent() {
         ],
     );
     assert_eq!(of("", CALL), Ok(Urgent));
-    assert_eq!(of("", &format!("{CALL}{HINT}")), Ok(Urgent), "whoever keeps it");
+    assert_eq!(of("", &format!("{CALL}{HINT}")), Ok(Urgent), "a call rings even with no-store");
     let initiate = |content: &str| {
         worth(&format!(
             "<iq xmlns='jabber:client' type='set' id='1'><jingle xmlns='urn:xmpp:jingle:1' action='session-initiate' \
@@ -65,11 +65,11 @@ fn a_call_is_urgent() {
     let of_kind =
         |ns: &str| initiate(&format!("<content creator='initiator' name='a'><description xmlns='{ns}'/></content>"));
     assert_eq!(of_kind("urn:xmpp:jingle:apps:rtp:1"), Ok(Urgent));
-    assert_eq!(of_kind("urn:xmpp:jingle:apps:file-transfer:5"), Ok(Low), "a file is no call");
+    assert_eq!(of_kind("urn:xmpp:jingle:apps:file-transfer:5"), Ok(Low), "a file transfer is no call");
 }
 
 #[test]
-fn the_end_of_a_call_is_that() {
+fn the_end_of_a_call_has_its_own_importance() {
     for name in ["retract", "accept", "reject", "finish"] {
         assert_eq!(of("type='chat'", &jmi(name)), Ok(CallEnds), "{name}");
         assert_eq!(of("type='chat'", &format!("{}{HINT}", jmi(name))), Ok(CallEnds), "{name}");
@@ -86,15 +86,23 @@ fn the_end_of_a_call_is_that() {
         );
     }
     let accept = "<accept xmlns='urn:xmpp:call-invites:0' id='m1'/>";
-    assert_eq!(of("type='groupchat'", accept), Err(Reason::NothingToShow), "others in a room take it for themselves");
-    assert_eq!(of("type='groupchat'", &format!("{accept}{BODY}")), Ok(Important), "and may say something");
-    assert_eq!(of("type='chat'", &format!("{accept}{BODY}")), Ok(Important), "what has a text is a message");
+    assert_eq!(
+        of("type='groupchat'", accept),
+        Err(Reason::NothingToShow),
+        "an occupant of a room accepts for itself only"
+    );
+    assert_eq!(
+        of("type='groupchat'", &format!("{accept}{BODY}")),
+        Ok(Important),
+        "in a room, an accept with a text is a message"
+    );
+    assert_eq!(of("type='chat'", &format!("{accept}{BODY}")), Ok(Important), "an accept with a text is a message");
     let retract = "<retract xmlns='urn:xmpp:call-invites:0' id='m1'/>";
     assert_eq!(of("type='groupchat'", retract), Ok(CallEnds));
 }
 
 #[test]
-fn what_the_other_end_of_a_call_says_meanwhile_is_nothing() {
+fn ringing_and_proceed_from_the_other_party_have_nothing_to_show() {
     for name in ["ringing", "proceed"] {
         assert_eq!(of("type='chat'", &jmi(name)), Err(Reason::NothingToShow), "{name}");
     }
@@ -103,7 +111,7 @@ fn what_the_other_end_of_a_call_says_meanwhile_is_nothing() {
 }
 
 #[test]
-fn a_text_is_shown() {
+fn a_text_is_important() {
     all(Important, &[BODY]);
     for attrs in ["", "type='normal'", "type='groupchat'"] {
         assert_eq!(of(attrs, BODY), Ok(Important), "{attrs}");
@@ -112,7 +120,7 @@ fn a_text_is_shown() {
 }
 
 #[test]
-fn what_is_encrypted_end_to_end_is_shown() {
+fn an_end_to_end_encrypted_message_is_important() {
     let encrypted = [
         "<encrypted xmlns='eu.siacs.conversations.axolotl'><header sid='1'/><payload>AA==</payload></encrypted>",
         "<encrypted xmlns='urn:xmpp:omemo:0'><header sid='1'/><payload>AA==</payload></encrypted>",
@@ -129,7 +137,7 @@ fn what_is_encrypted_end_to_end_is_shown() {
 }
 
 #[test]
-fn an_invitation_to_a_room_is_shown() {
+fn an_invitation_to_a_room_is_important() {
     let invitations = [
         "<x xmlns='jabber:x:conference' jid='verona@rooms.example.org'/>",
         "<x xmlns='http://jabber.org/protocol/muc#user'><invite from='juliet@example.org'/></x>",
@@ -140,7 +148,7 @@ fn an_invitation_to_a_room_is_shown() {
 }
 
 #[test]
-fn a_request_for_a_subscription_is_shown_and_no_other_presence() {
+fn a_subscription_request_is_the_only_important_presence() {
     let presence = |kind: &str| worth(&format!("<presence xmlns='jabber:client' {kind}/>"));
     assert_eq!(presence("type='subscribe'"), Ok(Important));
     for kind in ["", "type='unavailable'", "type='subscribed'", "type='unsubscribe'", "type='error'", "type='probe'"] {
@@ -149,14 +157,14 @@ fn a_request_for_a_subscription_is_shown_and_no_other_presence() {
 }
 
 #[test]
-fn a_hint_matters_for_what_has_nothing_to_show() {
+fn no_store_matters_only_for_a_message_without_a_body_or_a_payload() {
     all(Important, &[&format!("{BODY}{HINT}"), &format!("<openpgp xmlns='urn:xmpp:openpgp:0'>AA==</openpgp>{HINT}")]);
     all(Low, &[&format!("<body/>{HINT}")]);
     all(None, &[HINT, &format!("<received xmlns='urn:xmpp:receipts' id='m1'/>{HINT}")]);
 }
 
 #[test]
-fn what_changes_or_tells_of_another_message_is_silent() {
+fn reactions_retractions_receipts_and_empty_messages_are_silent() {
     const FOR: &str = "<body>👍</body><fallback xmlns='urn:xmpp:fallback:0' for=";
     all(
         Low,
@@ -189,7 +197,7 @@ fn what_changes_or_tells_of_another_message_is_silent() {
 }
 
 #[test]
-fn what_is_neither_to_be_seen_nor_to_be_taken_away_is_nothing() {
+fn chat_states_events_subjects_and_empty_headlines_have_no_importance() {
     for state in ["active", "composing", "paused", "inactive", "gone"] {
         all(None, &[&format!("<{state} xmlns='http://jabber.org/protocol/chatstates'/>")]);
     }
@@ -199,13 +207,13 @@ fn what_is_neither_to_be_seen_nor_to_be_taken_away_is_nothing() {
     assert_eq!(of("", EVENT), Ok(None));
     assert_eq!(of("type='headline'", ""), Ok(None));
     assert_eq!(of("type='headline'", CALL), Ok(None));
-    assert_eq!(of("type='headline'", BODY), Ok(Low), "with a text it is silent");
+    assert_eq!(of("type='headline'", BODY), Ok(Low), "a headline with a text is silent");
     assert_eq!(of("", &format!("{EVENT}{BODY}")), Ok(Low));
     assert_eq!(of("type='groupchat'", "<subject>Verona</subject>"), Ok(None));
 }
 
 #[test]
-fn answers_one_s_own_and_pushes_wake_nobody_whatever_they_ask_for() {
+fn answers_own_messages_and_pushes_wake_no_device() {
     for kind in ["result", "error"] {
         assert_eq!(worth(&format!("<iq xmlns='jabber:client' type='{kind}' id='1'/>")), Err(Reason::IsAnswer));
     }
@@ -223,7 +231,7 @@ fn answers_one_s_own_and_pushes_wake_nobody_whatever_they_ask_for() {
 }
 
 #[test]
-fn a_carbon_counts_as_what_is_in_it() {
+fn a_carbon_has_the_importance_of_the_message_in_it() {
     assert_eq!(of("", &carbon("received", "type='headline'", BODY)), Ok(Low));
     assert_eq!(of("", &carbon("received", "type='groupchat'", &format!("<subject/>{BODY}"))), Ok(Low));
 }

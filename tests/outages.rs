@@ -1,4 +1,4 @@
-//! What fails on its way is owed, and app servers go away and come back, on a fake clock.
+//! Outages, on a fake clock: a failed push is owed, and app servers go away and come back.
 
 mod support;
 
@@ -27,18 +27,18 @@ use support::{CHAT, DAY, HOST, HOUR, Host, SECOND, assert_goes, assert_stays, is
 const ANSWER_TIMEOUT: Millis = Xep0357::POLICY.answer_timeout;
 const ERROR_TIMEOUT: Millis = Push2::POLICY.answer_timeout;
 const JID: &str = "push.example";
-/// Nothing to show, but the client has to know.
+/// A silent message: it shows nothing, but the client has to learn of it.
 const SILENT: Message = Message { word: RECEIPT, ..CHAT };
 const MINUTE: Millis = 60 * SECOND;
 const YEAR: i64 = 365 * DAY as i64;
 
-/// A protocol, with what the tests need to know of it.
+/// A protocol, with the functions that only these tests need.
 trait Tested: Protocol {
     fn device(jid: &str, device: &str) -> Registration<Self::Asked>;
     /// The identifier of a device at [`JID`].
     fn identifier(device: &str) -> String;
     fn name_of(push: &Push<Self>) -> &str;
-    /// Whether the push tells that a call rings, in a protocol that can.
+    /// Whether the push is marked as a call; always true for a protocol without such a mark.
     fn is_urgent(push: &Push<Self>) -> bool;
 }
 
@@ -101,11 +101,11 @@ fn phone<P: Tested>() -> Host<P> {
     Host::speaking(one_by_one(), vec![P::device(JID, "phone")])
 }
 
-fn named(name: &str) -> Message<'_> {
-    Message { dedup_key: Some(name), ..CHAT }
+fn keyed(key: &str) -> Message<'_> {
+    Message { dedup_key: Some(key), ..CHAT }
 }
 
-/// The push fails on its way to the app server.
+/// A transport failure: this server cannot reach the app server.
 #[track_caller]
 fn fails<P: Tested>(host: &mut Host<P>, push: &Push<P>) {
     assert_stays(host.answer_here(push, "remote-server-not-found"));
@@ -117,7 +117,7 @@ fn is_put_off<P: Tested>(host: &mut Host<P>, push: &Push<P>) {
     assert_stays(host.answer(push, push.registration.jid(), Some(("wait", "resource-constraint"))));
 }
 
-/// The app server takes the push; with Push 2.0 it says nothing.
+/// The app server accepts the push. With Push 2.0 it sends no answer.
 #[track_caller]
 fn is_taken<P: Tested>(host: &mut Host<P>, push: &Push<P>) {
     if P::POLICY.answers {
@@ -125,7 +125,7 @@ fn is_taken<P: Tested>(host: &mut Host<P>, push: &Push<P>) {
     }
 }
 
-/// All that leave until so much later, each at its time.
+/// Returns the pushes that leave within `time` milliseconds, each with the time when it leaves.
 fn leave_within<P: Tested>(
     host: &mut Host<P>,
     time: Millis,
@@ -146,7 +146,7 @@ fn leave_within<P: Tested>(
     left
 }
 
-/// Ten devices of others fail: the app server is away.
+/// Lets pushes to ten devices of other users fail, so that the app server is away.
 fn goes_away<P: Tested>(host: &mut Host<P>) {
     for i in 0..10 {
         let user = format!("other{i}");
@@ -164,41 +164,41 @@ fn owed<P: Tested>(host: &Host<P>) -> usize {
 }
 
 with_each_protocol! {
-    a_push_that_fails_is_sent_again_until_it_is_taken_and_then_no_more,
-    a_device_is_owed_one_push_of_each_kind,
-    nothing_is_owed_to_whom_has_come_back_or_is_no_more,
-    a_message_whose_push_failed_is_unknown_again_and_one_that_was_told_is_not,
-    a_refusal_is_not_repeated,
-    what_this_server_says_is_of_transport_whatever_it_says,
-    what_was_taken_before_says_nothing_of_a_message_that_came_later,
-    a_call_is_sent_again_for_half_a_minute,
-    a_call_that_is_over_is_not_sent_again,
-    a_call_is_not_kept_for_an_app_server_that_is_away,
-    after_ten_failures_in_a_row_nobody_is_pushed_but_everybody_is_owed,
-    one_device_that_an_app_server_cannot_reach_is_no_outage,
-    few_pushes_are_tried_in_an_outage_and_all_are_sent_after_it,
-    important_pushes_leave_first_and_each_device_has_one,
-    one_at_a_time_is_tried_by_the_schedule,
-    one_device_that_stays_out_of_reach_does_not_keep_the_others_waiting,
-    a_clock_that_steps_neither_holds_a_push_back_nor_sends_it_early,
-    a_clock_that_steps_ends_no_registration,
-    two_failures_with_silence_between_are_two_and_failures_on_many_days_end_a_registration,
-    what_is_owed_survives_the_server,
-    what_is_tried_when_the_server_stops_is_still_owed,
-    a_registration_that_is_no_more_is_not_recalled,
-    a_reload_keeps_what_was_told_and_what_is_in_flight,
+    a_failed_push_is_repeated_until_the_app_server_accepts_it,
+    a_device_is_owed_at_most_one_push_of_each_kind,
+    nothing_is_owed_after_the_client_is_back_or_its_registration_has_ended,
+    a_message_may_be_pushed_again_only_if_its_push_failed,
+    a_refused_push_is_not_repeated,
+    any_error_made_by_this_server_is_a_transport_failure,
+    an_accepted_push_does_not_settle_the_push_owed_for_a_later_message,
+    the_push_for_a_call_is_repeated_for_half_a_minute,
+    the_push_for_a_call_that_is_over_is_not_repeated,
+    no_push_for_a_call_is_owed_while_the_app_server_is_away,
+    after_ten_failures_in_a_row_pushes_are_owed_and_not_sent,
+    failures_of_a_single_device_are_no_outage,
+    few_pushes_are_tried_during_an_outage_and_all_are_sent_after_it,
+    after_an_outage_important_pushes_leave_first_and_each_device_gets_one,
+    in_an_outage_one_push_at_a_time_is_tried_on_schedule,
+    one_unreachable_device_does_not_hold_up_the_others,
+    a_step_of_the_wall_clock_neither_delays_a_push_nor_sends_it_early,
+    a_step_of_the_wall_clock_ends_no_registration,
+    failures_on_many_days_end_a_registration_and_two_far_apart_do_not,
+    owed_pushes_survive_a_restart,
+    a_repeated_push_in_flight_when_the_server_stops_is_still_owed,
+    nothing_is_recalled_for_an_ended_registration_or_a_disabled_account,
+    a_reload_keeps_the_deduplication_keys_and_the_pushes_in_flight,
 }
 
 // One device.
 
-fn a_push_that_fails_is_sent_again_until_it_is_taken_and_then_no_more<P: Tested>() {
+fn a_failed_push_is_repeated_until_the_app_server_accepts_it<P: Tested>() {
     let mut host = phone::<P>();
     let mut push = host.offline(&CHAT).remove(0);
     let mut delays = Vec::new();
     for _ in 0..11 {
         is_put_off(&mut host, &push);
-        let delay = host.next().expect("it is owed");
-        assert!(host.after(delay - 1).leaving().is_empty(), "not before its time");
+        let delay = host.next().expect("a push is owed");
+        assert!(host.after(delay - 1).leaving().is_empty(), "the push does not leave early");
         let mut pushes = host.after(1).leaving();
         assert_eq!(pushes.len(), 1);
         push = pushes.remove(0);
@@ -210,7 +210,7 @@ fn a_push_that_fails_is_sent_again_until_it_is_taken_and_then_no_more<P: Tested>
     assert_eq!((host.next(), owed(&host)), (None, 0));
 }
 
-fn a_device_is_owed_one_push_of_each_kind<P: Tested>() {
+fn a_device_is_owed_at_most_one_push_of_each_kind<P: Tested>() {
     let mut host = phone::<P>();
     for message in [&CHAT, &SILENT, &CHAT, &SILENT] {
         let push = host.offline(message).remove(0);
@@ -222,7 +222,7 @@ fn a_device_is_owed_one_push_of_each_kind<P: Tested>() {
 
 type Change<P> = fn(&mut Host<P>);
 
-fn nothing_is_owed_to_whom_has_come_back_or_is_no_more<P: Tested>() {
+fn nothing_is_owed_after_the_client_is_back_or_its_registration_has_ended<P: Tested>() {
     let changes: [(&str, Change<P>); 5] = [
         ("resumed", |host| host.engine.on_resumed("romeo", &P::identifier("phone"))),
         ("enabled", |host| host.engine.enabled(host.now, "romeo", &P::identifier("phone"))),
@@ -252,83 +252,83 @@ fn nothing_is_owed_to_whom_has_come_back_or_is_no_more<P: Tested>() {
 }
 
 #[test]
-fn a_registration_that_was_made_anew_is_not_owed_what_left_before() {
+fn a_failed_push_is_not_owed_to_a_registration_renewed_since() {
     let mut host = phone::<Xep0357>();
     let push = host.offline(&CHAT).remove(0);
     host.after(1);
     host.engine.enabled(host.now, "romeo", "push.example<phone");
     fails(&mut host, &push);
-    assert_eq!(owed(&host), 0, "it was made anew since");
+    assert_eq!(owed(&host), 0, "the client has renewed the registration since");
 }
 
-fn a_message_whose_push_failed_is_unknown_again_and_one_that_was_told_is_not<P: Tested>() {
+fn a_message_may_be_pushed_again_only_if_its_push_failed<P: Tested>() {
     let mut host = phone::<P>();
-    let push = host.archived(&named("a1"), &[]).remove(0);
-    assert!(host.offline(&named("a1")).is_empty(), "in flight");
+    let push = host.archived(&keyed("a1"), &[]).remove(0);
+    assert!(host.offline(&keyed("a1")).is_empty(), "in flight");
     fails(&mut host, &push);
-    let again = host.after(1).offline(&named("a1")).remove(0);
-    assert!(host.archived(&named("a1"), &[]).is_empty(), "in flight");
+    let again = host.after(1).offline(&keyed("a1")).remove(0);
+    assert!(host.archived(&keyed("a1"), &[]).is_empty(), "in flight");
     is_taken(&mut host, &again);
-    assert!(host.offline(&named("a1")).is_empty(), "told");
+    assert!(host.offline(&keyed("a1")).is_empty(), "the push was accepted");
     let left = leave_within(&mut host, HOUR, is_taken).len();
-    // With Push 2.0 nobody knows that the second has arrived.
+    // With Push 2.0 no answer confirms that the second push was accepted.
     assert_eq!(left, usize::from(!P::POLICY.answers));
 }
 
 #[test]
-fn a_message_that_waited_with_one_whose_push_failed_is_unknown_again() {
+fn queued_messages_may_be_pushed_again_if_their_common_push_failed() {
     let mut host = phone::<Xep0357>();
     let identifier = "push.example<phone";
-    let first = host.engine.on_queued(host.event(), identifier, Done::default(), &named("a1"), Holders::default());
+    let first = host.engine.on_queued(host.event(), identifier, Done::default(), &keyed("a1"), Holders::default());
     let first = first.expect("loaded");
-    let second = host.engine.on_queued(host.event(), identifier, first.done, &named("a2"), Holders::default());
+    let second = host.engine.on_queued(host.event(), identifier, first.done, &keyed("a2"), Holders::default());
     assert!(second.expect("loaded").pushes.list.is_empty());
     fails(&mut host, &first.pushes.list[0]);
-    assert_eq!(host.offline(&named("a2")).len(), 1);
+    assert_eq!(host.offline(&keyed("a2")).len(), 1);
 }
 
 #[test]
-fn a_burst_whose_push_failed_is_unknown_again() {
+fn messages_of_a_burst_may_be_pushed_again_if_their_push_failed() {
     let mut host = Host::new(Config::default(), vec![Xep0357::device(JID, "phone")]);
-    let first = host.offline(&named("a1")).remove(0);
-    assert!(host.offline(&named("a2")).is_empty() && host.offline(&named("a3")).is_empty());
+    let first = host.offline(&keyed("a1")).remove(0);
+    assert!(host.offline(&keyed("a2")).is_empty() && host.offline(&keyed("a3")).is_empty());
     is_taken(&mut host, &first);
     let second = host.after(SECOND).leaving().remove(0);
     fails(&mut host, &second);
     host.after(2 * SECOND);
-    let third = host.offline(&named("a2")).remove(0);
+    let third = host.offline(&keyed("a2")).remove(0);
     is_taken(&mut host, &third);
-    assert!(host.after(2 * SECOND).offline(&named("a1")).is_empty(), "it was told");
-    assert_eq!(host.offline(&named("a3")).len(), 1);
+    assert!(host.after(2 * SECOND).offline(&keyed("a1")).is_empty(), "the push for a1 was accepted");
+    assert_eq!(host.offline(&keyed("a3")).len(), 1);
 }
 
-fn a_refusal_is_not_repeated<P: Tested>() {
+fn a_refused_push_is_not_repeated<P: Tested>() {
     for (kind, condition) in [("cancel", "item-not-found"), ("auth", "forbidden"), ("modify", "bad-request")] {
         let mut host = phone::<P>();
-        let push = host.offline(&named("a1")).remove(0);
+        let push = host.offline(&keyed("a1")).remove(0);
         assert_stays(host.answer(&push, JID, Some((kind, condition))));
-        assert!(host.offline(&named("a1")).is_empty(), "nor by another way");
+        assert!(host.offline(&keyed("a1")).is_empty(), "another event does not push the message either");
         assert!(host.after(DAY).leaving().is_empty());
         assert_eq!((host.next(), owed(&host)), (None, 0));
     }
 }
 
-fn what_this_server_says_is_of_transport_whatever_it_says<P: Tested>() {
+fn any_error_made_by_this_server_is_a_transport_failure<P: Tested>() {
     let mut host = phone::<P>();
     let push = host.offline(&CHAT).remove(0);
     assert_stays(host.answer_here(&push, "forbidden"));
     assert_eq!(owed(&host), 1);
 }
 
-fn what_was_taken_before_says_nothing_of_a_message_that_came_later<P: Tested>() {
+fn an_accepted_push_does_not_settle_the_push_owed_for_a_later_message<P: Tested>() {
     let mut host = phone::<P>();
-    let early = host.offline(&named("a1")).remove(0);
+    let early = host.offline(&keyed("a1")).remove(0);
     let time = if P::POLICY.answers { 100 * SECOND } else { ERROR_TIMEOUT - 2 * SECOND };
-    let late = host.after(time).offline(&named("a2")).remove(0);
+    let late = host.after(time).offline(&keyed("a2")).remove(0);
     fails(&mut host, &late);
     host.after(2 * SECOND);
     is_taken(&mut host, &early);
-    assert!(host.timer().is_empty(), "no error came");
+    assert!(host.timer().is_empty(), "no registration ends");
     assert_eq!((owed(&host), host.after(2 * SECOND).leaving().len()), (1, 1));
 }
 
@@ -338,7 +338,7 @@ fn call(word: u64, id: &str) -> Message<'_> {
     Message { word, call: Some(Call { peer: Some("juliet@example.org"), id }), ..CHAT }
 }
 
-fn a_call_is_sent_again_for_half_a_minute<P: Tested>() {
+fn the_push_for_a_call_is_repeated_for_half_a_minute<P: Tested>() {
     let mut host = phone::<P>();
     let start = host.now.mono;
     let push = host.offline(&call(facts::CALL, "c1")).remove(0);
@@ -350,14 +350,14 @@ fn a_call_is_sent_again_for_half_a_minute<P: Tested>() {
 }
 
 #[test]
-fn a_call_without_an_answer_is_too_old_when_that_is_known() {
+fn a_push_for_a_call_without_an_answer_in_time_is_not_repeated() {
     let mut host = phone::<Xep0357>();
     host.offline(&call(facts::CALL, "c1"));
     assert!(host.after(ANSWER_TIMEOUT).timer().is_empty());
     assert!(leave_within(&mut host, HOUR, fails).is_empty());
 }
 
-fn a_call_that_is_over_is_not_sent_again<P: Tested>() {
+fn the_push_for_a_call_that_is_over_is_not_repeated<P: Tested>() {
     for fails_first in [true, false] {
         let mut host = phone::<P>();
         let ring = host.offline(&call(facts::CALL, "c1")).remove(0);
@@ -373,7 +373,7 @@ fn a_call_that_is_over_is_not_sent_again<P: Tested>() {
     }
 }
 
-fn a_call_is_not_kept_for_an_app_server_that_is_away<P: Tested>() {
+fn no_push_for_a_call_is_owed_while_the_app_server_is_away<P: Tested>() {
     let mut host = phone::<P>();
     goes_away(&mut host);
     assert!(host.offline(&call(facts::CALL, "c1")).is_empty());
@@ -383,7 +383,7 @@ fn a_call_is_not_kept_for_an_app_server_that_is_away<P: Tested>() {
 
 // App servers.
 
-/// A host of so many users, each with one device.
+/// A host with this many users, each with one device.
 fn crowd<P: Tested>(users: usize) -> Host<P> {
     let mut host = Host::<P>::speaking(one_by_one(), Vec::new());
     for user in 0..users {
@@ -397,13 +397,13 @@ fn message_for<P: Tested>(host: &mut Host<P>, user: usize, message: &Message) ->
     host.engine.on_offline(Event { user: &user, ..host.event() }, message).expect("loaded").list
 }
 
-fn after_ten_failures_in_a_row_nobody_is_pushed_but_everybody_is_owed<P: Tested>() {
+fn after_ten_failures_in_a_row_pushes_are_owed_and_not_sent<P: Tested>() {
     let mut host = crowd::<P>(30);
     let mut pushes: Vec<_> = (0..10).flat_map(|user| message_for(&mut host, user, &CHAT)).collect();
     for push in pushes.drain(..9) {
         fails(&mut host, &push);
     }
-    assert_eq!(message_for(&mut host, 10, &CHAT).len(), 1, "nine are not enough");
+    assert_eq!(message_for(&mut host, 10, &CHAT).len(), 1, "nine failures are not enough");
     fails(&mut host, &pushes[0]);
     for user in 11..30 {
         assert!(message_for(&mut host, user, &CHAT).is_empty(), "{user}");
@@ -411,7 +411,7 @@ fn after_ten_failures_in_a_row_nobody_is_pushed_but_everybody_is_owed<P: Tested>
     assert_eq!(owed(&host), 29);
 }
 
-fn one_device_that_an_app_server_cannot_reach_is_no_outage<P: Tested>() {
+fn failures_of_a_single_device_are_no_outage<P: Tested>() {
     let mut host = crowd::<P>(2);
     for _ in 0..50 {
         let push = message_for(&mut host, 0, &CHAT).remove(0);
@@ -420,10 +420,10 @@ fn one_device_that_an_app_server_cannot_reach_is_no_outage<P: Tested>() {
     assert_eq!(message_for(&mut host, 1, &CHAT).len(), 1);
 }
 
-fn few_pushes_are_tried_in_an_outage_and_all_are_sent_after_it<P: Tested>() {
+fn few_pushes_are_tried_during_an_outage_and_all_are_sent_after_it<P: Tested>() {
     const USERS: usize = 2000;
     let mut host = crowd::<P>(USERS);
-    // Before it, all is well.
+    // Before the outage, the app server accepts every push.
     for user in 0..USERS {
         for push in message_for(&mut host, user, &SILENT) {
             is_taken(&mut host, &push);
@@ -433,7 +433,7 @@ fn few_pushes_are_tried_in_an_outage_and_all_are_sent_after_it<P: Tested>() {
     let (mut tried, mut last_try) = (0, 0);
     for minute in 0..600 {
         for user in (0..USERS).filter(|user| user % 600 == minute || minute == 0) {
-            // Every third has something important.
+            // Every third user gets an important message.
             for push in message_for(&mut host, user, if user % 3 == 0 { &CHAT } else { &SILENT }) {
                 tried += 1;
                 fails(&mut host, &push);
@@ -442,7 +442,7 @@ fn few_pushes_are_tried_in_an_outage_and_all_are_sent_after_it<P: Tested>() {
         let left = leave_within(&mut host, MINUTE, fails);
         assert!(left.len() <= 4 + tried, "{} in a minute", left.len());
         for (at, _) in left {
-            assert!(at - start < 20 * SECOND || at > last_try, "one at a time");
+            assert!(at - start < 20 * SECOND || at > last_try, "pushes are tried one at a time");
             last_try = at;
             tried += 1;
         }
@@ -450,10 +450,10 @@ fn few_pushes_are_tried_in_an_outage_and_all_are_sent_after_it<P: Tested>() {
     assert!(tried < 100, "{tried} pushes");
     assert_eq!(owed(&host), USERS);
 
-    // The next that is tried is taken.
+    // The app server accepts the next push that is tried.
     let left = leave_within(&mut host, 20 * MINUTE, is_taken);
     let devices: BTreeSet<_> = left.iter().map(|(_, push)| push.id.to_string()).collect();
-    assert_eq!((left.len(), devices.len(), owed(&host)), (USERS, USERS, 0), "each once");
+    assert_eq!((left.len(), devices.len(), owed(&host)), (USERS, USERS, 0), "each user gets one push");
     let drained = &left[1..];
     for (at, _) in drained {
         let in_a_second = drained.iter().filter(|(other, _)| (*at..at + SECOND).contains(other)).count();
@@ -462,7 +462,7 @@ fn few_pushes_are_tried_in_an_outage_and_all_are_sent_after_it<P: Tested>() {
     assert!(drained[USERS - 2].0 - drained[0].0 <= 40 * SECOND);
 }
 
-fn important_pushes_leave_first_and_each_device_has_one<P: Tested>() {
+fn after_an_outage_important_pushes_leave_first_and_each_device_gets_one<P: Tested>() {
     let mut host = crowd::<P>(200);
     goes_away(&mut host);
     for user in 0..200 {
@@ -483,7 +483,7 @@ fn important_pushes_leave_first_and_each_device_has_one<P: Tested>() {
     assert!(!left[100..].iter().any(|important| *important));
 }
 
-fn one_at_a_time_is_tried_by_the_schedule<P: Tested>() {
+fn in_an_outage_one_push_at_a_time_is_tried_on_schedule<P: Tested>() {
     let mut host = crowd::<P>(20);
     goes_away(&mut host);
     let start = host.now.mono;
@@ -497,18 +497,18 @@ fn one_at_a_time_is_tried_by_the_schedule<P: Tested>() {
 }
 
 #[test]
-fn while_one_is_tried_no_other_is() {
+fn while_one_push_is_tried_no_other_push_leaves() {
     let mut host = crowd::<Xep0357>(20);
     goes_away(&mut host);
     host.after(4 * SECOND);
-    assert_eq!(message_for(&mut host, 0, &CHAT).len(), 1, "whoever comes first");
+    assert_eq!(message_for(&mut host, 0, &CHAT).len(), 1, "the first push is tried");
     for user in 1..20 {
         assert!(message_for(host.after(SECOND), user, &CHAT).is_empty());
         assert!(host.leaving().is_empty());
     }
 }
 
-fn one_device_that_stays_out_of_reach_does_not_keep_the_others_waiting<P: Tested>() {
+fn one_unreachable_device_does_not_hold_up_the_others<P: Tested>() {
     let mut host = crowd::<P>(20);
     goes_away(&mut host);
     for user in 0..20 {
@@ -523,7 +523,7 @@ fn one_device_that_stays_out_of_reach_does_not_keep_the_others_waiting<P: Tested
 }
 
 #[test]
-fn an_app_server_that_says_nothing_is_away_after_twenty_seconds() {
+fn an_app_server_that_does_not_answer_is_away_after_twenty_seconds() {
     let mut host = crowd::<Xep0357>(20);
     for user in 0..10 {
         assert_eq!(message_for(&mut host, user, &CHAT).len(), 1);
@@ -536,7 +536,7 @@ fn an_app_server_that_says_nothing_is_away_after_twenty_seconds() {
     for user in 0..10 {
         assert_eq!(message_for(&mut host, user, &CHAT).len(), 1);
     }
-    assert_eq!(message_for(host.after(MINUTE), 10, &CHAT).len(), 1, "Push 2.0 never says that it has taken a push");
+    assert_eq!(message_for(host.after(MINUTE), 10, &CHAT).len(), 1, "a Push 2.0 service never confirms a push");
 }
 
 #[test]
@@ -551,7 +551,7 @@ fn an_app_server_that_answers_now_and_then_is_not_away() {
 }
 
 #[test]
-fn what_left_before_does_not_move_the_schedule() {
+fn failures_of_pushes_sent_before_an_outage_do_not_move_the_schedule() {
     let mut host = crowd::<Xep0357>(60);
     let before: Vec<_> = (0..40).flat_map(|user| message_for(&mut host, user, &CHAT)).collect();
     goes_away(host.after(SECOND));
@@ -565,7 +565,7 @@ fn what_left_before_does_not_move_the_schedule() {
     for push in &before[20..] {
         fails(host.after(100), push);
     }
-    assert!(host.leaving().is_empty(), "the one that was tried is still waited for");
+    assert!(host.leaving().is_empty(), "the push that was tried is still in flight");
     let now = host.now.mono;
     fails(&mut host, &probe[0].1);
     let next = leave_within(&mut host, 8 * SECOND, |_, _| ());
@@ -573,7 +573,7 @@ fn what_left_before_does_not_move_the_schedule() {
 }
 
 #[test]
-fn errors_that_did_not_come_for_what_left_before_an_outage_do_not_end_it() {
+fn missing_errors_for_pushes_sent_before_an_outage_do_not_end_it() {
     let mut host = crowd::<Push2>(20);
     for user in 0..10 {
         assert_eq!(message_for(host.after(SECOND), user, &CHAT).len(), 1);
@@ -588,13 +588,13 @@ fn errors_that_did_not_come_for_what_left_before_an_outage_do_not_end_it() {
 }
 
 #[test]
-fn a_push_that_is_held_is_not_the_one_that_is_tried() {
+fn a_held_push_is_not_the_push_that_tries_an_app_server() {
     let mut host = Host::new(Config::default(), vec![Xep0357::device(JID, "phone")]);
     let start = host.now.mono;
-    assert_eq!(host.offline(&named("a0")).len(), 1);
+    assert_eq!(host.offline(&keyed("a0")).len(), 1);
     goes_away(&mut host);
-    // Its lane is still taken when somebody may be tried.
-    assert!(host.after(4 * SECOND).offline(&named("a1")).is_empty());
+    // The device's lane is still busy when the app server may be tried.
+    assert!(host.after(4 * SECOND).offline(&keyed("a1")).is_empty());
     let left = leave_within(&mut host, MINUTE, is_taken);
     assert_eq!(left.len(), 1);
     assert!(left[0].0 - start <= 20 * SECOND);
@@ -602,7 +602,7 @@ fn a_push_that_is_held_is_not_the_one_that_is_tried() {
 
 // The clock.
 
-fn a_clock_that_steps_neither_holds_a_push_back_nor_sends_it_early<P: Tested>() {
+fn a_step_of_the_wall_clock_neither_delays_a_push_nor_sends_it_early<P: Tested>() {
     for step in [-50 * YEAR, -(HOUR as i64), HOUR as i64, 50 * YEAR] {
         let mut host = phone::<P>();
         let push = host.offline(&CHAT).remove(0);
@@ -618,7 +618,7 @@ fn a_clock_that_steps_neither_holds_a_push_back_nor_sends_it_early<P: Tested>() 
     }
 }
 
-fn a_clock_that_steps_ends_no_registration<P: Tested>() {
+fn a_step_of_the_wall_clock_ends_no_registration<P: Tested>() {
     for step in [HOUR as i64, 50 * YEAR, -50 * YEAR, -(HOUR as i64)] {
         let mut host = phone::<P>();
         let push = host.offline(&CHAT).remove(0);
@@ -631,11 +631,11 @@ fn a_clock_that_steps_ends_no_registration<P: Tested>() {
     }
 }
 
-fn two_failures_with_silence_between_are_two_and_failures_on_many_days_end_a_registration<P: Tested>() {
+fn failures_on_many_days_end_a_registration_and_two_far_apart_do_not<P: Tested>() {
     let once = |host: &mut Host<P>| {
         let push = host.offline(&CHAT).remove(0);
         let verdict = host.answer_here(&push, "remote-server-not-found");
-        // The client comes, and takes what there is.
+        // The client comes back and fetches its messages.
         host.engine.on_resumed("romeo", &P::identifier("phone"));
         verdict
     };
@@ -657,7 +657,7 @@ fn engine<P: Tested>() -> Engine<P> {
     Engine::new(HOST.into(), one_by_one(), not_random)
 }
 
-fn what_is_owed_survives_the_server<P: Tested>() {
+fn owed_pushes_survive_a_restart<P: Tested>() {
     const USERS: usize = 100;
     let mut host = crowd::<P>(USERS);
     goes_away(&mut host);
@@ -665,11 +665,11 @@ fn what_is_owed_survives_the_server<P: Tested>() {
         assert!(message_for(&mut host, user, if user == 50 { &CHAT } else { &SILENT }).is_empty());
     }
     let mut written: BTreeMap<_, Records> = host.engine.unwritten().into_iter().collect();
-    assert!(host.engine.unwritten().is_empty(), "once");
+    assert!(host.engine.unwritten().is_empty(), "changes are written once");
     written.extend(host.engine.last_unwritten(host.now));
 
     host.engine = engine::<P>();
-    // Another boot: the clock that never steps begins anew.
+    // After a boot, the monotonic clock starts again.
     host.now.mono = 1000;
     for (user, records) in written {
         host.engine.load(&user, vec![P::device(JID, "phone")], false);
@@ -677,7 +677,7 @@ fn what_is_owed_survives_the_server<P: Tested>() {
     }
     assert_eq!(owed(&host), USERS);
     let first = host.leaving();
-    assert_eq!(first.len(), 1, "one finds out");
+    assert_eq!(first.len(), 1, "one push tries the app server");
     assert!(leave_within(&mut host, 3 * SECOND, |_, _| ()).is_empty());
     is_taken(&mut host, &first[0]);
     let left = leave_within(&mut host, 2 * MINUTE, is_taken);
@@ -687,21 +687,21 @@ fn what_is_owed_survives_the_server<P: Tested>() {
     assert!(host.engine.unwritten().iter().all(nothing_left));
 }
 
-fn what_is_tried_when_the_server_stops_is_still_owed<P: Tested>() {
+fn a_repeated_push_in_flight_when_the_server_stops_is_still_owed<P: Tested>() {
     let mut host = phone::<P>();
     let push = host.offline(&CHAT).remove(0);
     fails(&mut host, &push);
     assert_eq!(host.after(4 * SECOND).leaving().len(), 1);
     let written = host.engine.unwritten();
     let is_owed = written[0].1.values().any(|record| record.owed.is_some());
-    assert_eq!(is_owed, P::POLICY.answers, "a push service never says that it has taken a push");
+    assert_eq!(is_owed, P::POLICY.answers, "a Push 2.0 service never confirms a push");
 }
 
 #[test]
-fn what_has_had_no_answer_when_the_server_stops_is_owed() {
+fn an_unanswered_push_is_owed_when_the_server_stops() {
     let mut host = phone::<Xep0357>();
     host.offline(&CHAT);
-    assert!(host.engine.last_unwritten(host.now).is_empty(), "it has only just left");
+    assert!(host.engine.last_unwritten(host.now).is_empty(), "the push has only just left");
     host.after(2 * SECOND);
     let written = host.engine.last_unwritten(host.now);
     let (user, records) = &written[0];
@@ -710,29 +710,29 @@ fn what_has_had_no_answer_when_the_server_stops_is_owed() {
 }
 
 #[test]
-fn what_has_had_no_answer_for_a_second_is_owed_whatever_ends_the_server() {
+fn a_push_without_an_answer_for_a_second_is_stored_as_owed() {
     for is_answered in [true, false] {
         let mut host = phone::<Xep0357>();
         let push = host.offline(&CHAT).remove(0);
         assert_eq!(host.engine.timer(host.now), Some(LATE));
-        assert!(host.engine.unwritten().is_empty(), "it has only just left");
+        assert!(host.engine.unwritten().is_empty(), "the push has only just left");
         if is_answered {
             assert_stays(host.answer(&push, JID, None));
         }
         assert!(host.after(LATE).timer().is_empty());
         let written = host.engine.unwritten();
         if is_answered {
-            assert!(written.is_empty(), "an app server at work costs no writing");
+            assert!(written.is_empty(), "an app server that answers in time causes no writes");
             continue;
         }
         assert_eq!(written[0].1["push.example<phone"].owed, Some(Kind::Important));
         assert_stays(host.answer(&push, JID, None));
-        assert!(host.engine.unwritten()[0].1.is_empty(), "it was taken after all");
+        assert!(host.engine.unwritten()[0].1.is_empty(), "the app server accepted the push, though late");
     }
 }
 
 #[test]
-fn what_is_under_way_when_the_module_is_loaded_anew_is_not_sent_beside_it() {
+fn a_push_in_flight_during_a_reload_is_not_sent_twice() {
     let mut old = phone::<Xep0357>();
     let push = old.offline(&CHAT).remove(0);
     assert!(old.after(LATE).timer().is_empty());
@@ -750,7 +750,7 @@ fn what_is_under_way_when_the_module_is_loaded_anew_is_not_sent_beside_it() {
 }
 
 #[test]
-fn failures_survive_the_server() {
+fn failures_survive_a_restart() {
     let mut host = phone::<Xep0357>();
     for day in 0..=30 {
         let push = host.offline(&CHAT).remove(0);
@@ -770,7 +770,7 @@ fn failures_survive_the_server() {
     }
 }
 
-fn a_registration_that_is_no_more_is_not_recalled<P: Tested>() {
+fn nothing_is_recalled_for_an_ended_registration_or_a_disabled_account<P: Tested>() {
     let mut host = phone::<P>();
     let push = host.offline(&CHAT).remove(0);
     fails(&mut host, &push);
@@ -786,12 +786,12 @@ fn a_registration_that_is_no_more_is_not_recalled<P: Tested>() {
     }
 }
 
-fn a_reload_keeps_what_was_told_and_what_is_in_flight<P: Tested>() {
+fn a_reload_keeps_the_deduplication_keys_and_the_pushes_in_flight<P: Tested>() {
     let mut host = phone::<P>();
-    let told = host.offline(&named("told")).remove(0);
+    let told = host.offline(&keyed("told")).remove(0);
     is_taken(&mut host, &told);
-    let flying = host.offline(&named("flying")).remove(0);
-    let failed = host.offline(&named("failed")).remove(0);
+    let flying = host.offline(&keyed("flying")).remove(0);
+    let failed = host.offline(&keyed("failed")).remove(0);
     fails(&mut host, &failed);
     let written = host.engine.last_unwritten(host.now);
     let saved = serde_json::to_string(&host.engine.save()).expect("the state is JSON");
@@ -802,26 +802,26 @@ fn a_reload_keeps_what_was_told_and_what_is_in_flight<P: Tested>() {
     for (user, records) in written {
         host.engine.recall(host.now, &user, records);
     }
-    assert!(host.offline(&named("told")).is_empty());
-    assert!(host.offline(&named("flying")).is_empty());
+    assert!(host.offline(&keyed("told")).is_empty());
+    assert!(host.offline(&keyed("flying")).is_empty());
     assert_eq!(owed(&host), 1);
     assert_eq!(host.leaving().len(), 1);
     fails(&mut host, &flying);
     assert!(is_stranger(&host.answer_here(&flying, "forbidden")));
-    assert!(host.offline(&named("told")).is_empty());
+    assert!(host.offline(&keyed("told")).is_empty());
 }
 
-// Whatever happens.
+// Events in any order.
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// A message, important or not.
+    /// A new message, important or not.
     Message(bool),
-    /// One of those before, by another way.
+    /// An earlier message once more.
     Again(prop::sample::Index),
     Take(prop::sample::Index),
     Fail(prop::sample::Index, &'static str, bool),
-    /// An answer to what was answered before.
+    /// Another answer to a push that has had its answer.
     Twice(prop::sample::Index, bool),
     Resume(usize),
     Clock(i64),
@@ -846,13 +846,13 @@ fn step() -> impl Strategy<Value = Step> {
 /// Identifier and app server.
 const DEVICES: [(&str, &str); 3] = [("phone", "push.example"), ("tablet", "push.example"), ("laptop", "other.example")];
 
-/// A push, as the world sees it.
+/// A push, and what the test knows of it.
 struct Seen<P: Tested> {
     push: Push<P>,
     device: usize,
     left: u64,
     important: bool,
-    /// The message that it was sent for at once.
+    /// The message that caused the push, unless the push was held or owed.
     message: Option<usize>,
     state: State,
 }
@@ -866,10 +866,10 @@ enum State {
 
 struct World<P: Tested> {
     host: Host<P>,
-    /// Counts what happens.
+    /// Counts the events.
     moment: u64,
     messages: Vec<bool>,
-    /// By device: when the last message came that it had to hear of since it was seen, any and an important one.
+    /// By device: the moments of the last silent and of the last important message since the client was back.
     needs: [[Option<u64>; 2]; DEVICES.len()],
     pushes: Vec<Seen<P>>,
     is_good: bool,
@@ -885,7 +885,7 @@ impl<P: Tested> World<P> {
 
     fn live(mut self, steps: Vec<Step>) -> Result<(), TestCaseError> {
         for step in steps {
-            // No two things happen at the same time.
+            // No two events happen at the same time.
             self.host.after(1);
             self.moment += 1;
             self.step(step)?;
@@ -893,7 +893,7 @@ impl<P: Tested> World<P> {
         }
         self.is_good = true;
         self.wait(2 * HOUR)?;
-        prop_assert_eq!(owed(&self.host), 0, "nothing is owed for ever");
+        prop_assert_eq!(owed(&self.host), 0, "no push is owed for ever");
         for (device, needs) in self.needs.iter().enumerate() {
             for (important, needed) in [false, true].into_iter().zip(needs) {
                 let Some(needed) = needed else { continue };
@@ -903,7 +903,12 @@ impl<P: Tested> World<P> {
                         && seen.state == State::Taken
                         && (seen.important || !important)
                 };
-                prop_assert!(self.pushes.iter().any(|seen| is_told(&seen)), "{} was not told: {}", device, important);
+                prop_assert!(
+                    self.pushes.iter().any(|seen| is_told(&seen)),
+                    "device {} got no push for its last message, important: {}",
+                    device,
+                    important
+                );
             }
         }
         Ok(())
@@ -949,7 +954,12 @@ impl<P: Tested> World<P> {
             let device = which_device(&push);
             let known =
                 |seen: &&Seen<P>| seen.device == device && seen.message == Some(message) && seen.state != State::Failed;
-            prop_assert!(!self.pushes.iter().any(|seen| known(&seen)), "{} is told twice of {}", device, message);
+            prop_assert!(
+                !self.pushes.iter().any(|seen| known(&seen)),
+                "device {} got two pushes for message {}",
+                device,
+                message
+            );
             self.left(push, self.messages[message], Some(message));
         }
         Ok(())
@@ -970,7 +980,7 @@ impl<P: Tested> World<P> {
         }
     }
 
-    /// One of the pushes in that state is answered.
+    /// Answers one of the pushes in this state.
     fn answer(
         &mut self,
         which: prop::sample::Index,
@@ -1011,7 +1021,7 @@ impl<P: Tested> World<P> {
         Ok(())
     }
 
-    /// Some have had no answer in time: the oldest.
+    /// Changes the state of the oldest pushes in flight, which have had no answer in time.
     fn overdue(&mut self) {
         let silent = if P::POLICY.answers { State::Failed } else { State::Taken };
         let left = self.host.engine.sizes().0;
@@ -1026,14 +1036,14 @@ impl<P: Tested> World<P> {
 
 fn which_device<P: Tested>(push: &Push<P>) -> usize {
     let name = P::name_of(push);
-    DEVICES.iter().position(|(device, _)| *device == name).expect("it is one of them")
+    DEVICES.iter().position(|(device, _)| *device == name).expect("a known device")
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
-    fn in_the_end_each_device_has_been_told(
+    fn each_device_gets_its_pushes_in_the_end(
         steps in vec(step(), 1..120),
         is_push2 in any::<bool>(),
         coalesce in any::<bool>(),

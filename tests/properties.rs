@@ -1,4 +1,4 @@
-//! What holds for any input.
+//! Properties that hold for any input.
 
 mod support;
 
@@ -44,21 +44,21 @@ fn element() -> impl Strategy<Value = Element> {
     })
 }
 
-/// What may happen to a user with up to five devices.
+/// An event for a user with up to five devices.
 #[derive(Clone, Debug)]
 enum Step {
     Enable(u8),
     Disable(u8),
-    /// No session takes a message.
+    /// A message arrives that no session receives.
     Offline(u8),
-    /// A message is archived, while some devices have a session.
+    /// A message is archived while some devices have a session.
     Archived(u8, Vec<u8>),
-    /// A message waits for the session of a device.
+    /// A message waits in the queue of a device's session.
     Queued(u8, u8),
-    /// The session of a device is back.
+    /// A device resumes its session.
     Resumed(u8),
     Ping,
-    /// A push in flight is answered.
+    /// The app server answers a push in flight.
     Answer(prop::sample::Index, Option<(&'static str, &'static str)>),
     Wait(Millis),
 }
@@ -82,20 +82,20 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// How long an answer takes at most: what fails is in `outages.rs`.
+/// The longest time until an answer. Failures are tested in `outages.rs`.
 const SLOWEST: Millis = 15 * SECOND;
 
-/// The engine, and the rules in short: a device has to hear of a message once, when it first needs to: at once, or in a
-/// burst by a push that follows within ten seconds. Nothing fails on its way.
+/// The engine, and a short model of its rules: a device gets one push for each message that it needs, at once or, in a
+/// burst, within ten seconds. No transport failure happens here.
 struct World {
     host: Host,
     at_once: bool,
-    /// When each was enabled.
+    /// The devices, and when each was enabled.
     devices: BTreeMap<u8, i64>,
     heard: HashSet<(u8, u8)>,
-    /// When each left.
+    /// The pushes in flight, and when each left.
     in_flight: Vec<(Millis, Push<Xep0357>)>,
-    /// Devices that have to hear of something, since when.
+    /// The devices that still need a push, and since when.
     waiting: HashMap<u8, Millis>,
 }
 
@@ -123,7 +123,7 @@ impl World {
                 let newest = self.devices.values().max().copied().unwrap_or(0);
                 self.devices.insert(device, newest + 1);
                 self.load();
-                // Its client is there.
+                // The client is online.
                 self.waiting.remove(&device);
                 self.host.engine.enabled(
                     self.host.now,
@@ -173,7 +173,7 @@ impl World {
         self.release()
     }
 
-    /// A message that the devices `concerned` need to hear of.
+    /// Handles a message that the devices in `concerned` need a push for.
     fn message(
         &mut self,
         id: u8,
@@ -185,11 +185,16 @@ impl World {
         let pushes = happens(&mut self.host, &message);
         let new: HashSet<u8> = concerned.into_iter().filter(|device| self.heard.insert((id, *device))).collect();
         let pushed: Vec<u8> = pushes.iter().map(device).collect();
-        prop_assert_eq!(pushed.len(), pushed.iter().collect::<HashSet<_>>().len(), "one push to a device");
-        prop_assert!(pushed.iter().all(|device| new.contains(device)), "{:?} were pushed, {:?} needed it", pushed, new);
+        prop_assert_eq!(pushed.len(), pushed.iter().collect::<HashSet<_>>().len(), "at most one push to a device");
+        prop_assert!(
+            pushed.iter().all(|device| new.contains(device)),
+            "devices {:?} got a push, devices {:?} needed one",
+            pushed,
+            new
+        );
         for device in new {
             if !pushed.contains(&device) {
-                prop_assert!(!self.at_once, "{} needed it at once", device);
+                prop_assert!(!self.at_once, "device {} needed the push at once", device);
                 self.waiting.entry(device).or_insert(self.host.now.mono);
             }
         }
@@ -209,7 +214,7 @@ impl World {
             self.in_flight.push((self.host.now.mono, held.push));
         }
         for (device, since) in &self.waiting {
-            prop_assert!(self.host.now.mono < since + 10 * SECOND, "{} waits since {}", device, since);
+            prop_assert!(self.host.now.mono < since + 10 * SECOND, "device {} has waited since {}", device, since);
         }
         Ok(())
     }
@@ -230,7 +235,7 @@ impl World {
                 self.host.answer(&push, "push.example", None);
             }
             let gone = self.host.timer();
-            prop_assert!(gone.is_empty(), "no answer costs no registration");
+            prop_assert!(gone.is_empty(), "no registration ends");
             self.release()?;
         }
         let rest = end - self.host.now.mono;
@@ -253,7 +258,7 @@ impl World {
 
 proptest! {
     #[test]
-    fn what_is_composed_parses_equal(
+    fn a_composed_stanza_survives_serialising_and_parsing(
         node in proptest::option::of(text()),
         sender in proptest::option::of("[a-z]{1,8}@[a-z]{1,8}\\.example"),
         body in proptest::option::of(text().prop_filter("never empty", |body| !body.is_empty())),
@@ -268,7 +273,7 @@ proptest! {
     }
 
     #[test]
-    fn the_client_s_form_is_echoed_as_it_came(options in element()) {
+    fn the_client_s_form_is_sent_unchanged(options in element()) {
         let to = Publish { id: "i", from: "example.org", to: "push.example", node: None };
         let stanza = compose(&to, &Summary::default(), Packed::new(&options).unpack().as_ref());
         let echoed = stanza.children().next().and_then(|pubsub| pubsub.children().nth(1)).and_then(|x| x.children().next());
@@ -276,7 +281,7 @@ proptest! {
     }
 
     #[test]
-    fn devices_are_never_too_many_and_the_newest_stays(
+    fn registrations_stay_within_the_limit_and_the_newest_is_kept(
         stored in vec(("[a-f]", 0i64..20), 0..12),
         limit in 1usize..6,
         now in 0i64..20,
@@ -302,12 +307,12 @@ proptest! {
     }
 
     #[test]
-    fn a_message_goes_to_each_device_at_most_once_and_to_each_that_needs_it(steps in vec(step(), 1..80)) {
+    fn each_device_that_needs_a_message_gets_exactly_one_push(steps in vec(step(), 1..80)) {
         World::new(one_by_one()).live(steps)?;
     }
 
     #[test]
-    fn in_bursts_a_push_follows_each_message_within_ten_seconds(steps in vec(step(), 1..80)) {
+    fn in_a_burst_a_push_follows_each_message_within_ten_seconds(steps in vec(step(), 1..80)) {
         World::new(Config { max_errors: 3, ..Config::default() }).live(steps)?;
     }
 
@@ -320,7 +325,7 @@ proptest! {
     }
 
     #[test]
-    fn a_publish_is_small_whoever_writes(
+    fn a_publish_is_small_for_any_sender_body_and_node(
         sender in "[a-zé]{1,500}@[a-z]{1,20}\\.example/[ -~]{0,1000}",
         body in "([a-z]|👨‍👩‍👧|&){0,1000}",
         node in "[a-z0-9]{0,4000}",
@@ -334,11 +339,11 @@ proptest! {
         prop_assert!(wire.len() <= 8 * 1024, "{} bytes", wire.len());
         let sent = summary.body.expect("there is a text");
         prop_assert!(body.is_empty() || body.starts_with(sent));
-        prop_assert!(body.len() < 200 || sent.len() >= 100, "as much of it as there is room for: {}", sent.len());
+        prop_assert!(body.len() < 200 || sent.len() >= 100, "the text uses the room that there is: {}", sent.len());
     }
 
     #[test]
-    fn no_answer_is_ever_taken_twice_or_from_a_stranger(from in ".{0,20}", id in ".{0,20}") {
+    fn an_answer_counts_only_once_and_only_from_the_app_server(from in ".{0,20}", id in ".{0,20}") {
         let mut host = Host::new(Config { max_errors: 1, ..one_by_one() }, vec![registration("push.example", "phone", 1)]);
         let push = host.ping().remove(0);
         let refused = Some(("cancel", "item-not-found"));

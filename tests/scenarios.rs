@@ -1,4 +1,4 @@
-//! What happens to whom, on a fake clock.
+//! Which devices get a push for which events, on a fake clock.
 
 mod support;
 
@@ -22,7 +22,7 @@ use support::{CHAT, DAY, HOUR, Host, SECOND, assert_goes, assert_stays, is_stran
 const ANSWER_TIMEOUT: Millis = Xep0357::POLICY.answer_timeout;
 const PATIENCE: Millis = Xep0357::POLICY.patience;
 const CALL: Message = Message { word: facts::CALL, ..CHAT };
-/// Nothing to show, but the client has to know.
+/// A silent message: it shows nothing, but the client has to learn of it.
 const SILENT: Message = Message { word: RECEIPT, ..CHAT };
 
 fn archived_as(id: &str) -> Message<'_> {
@@ -43,7 +43,7 @@ fn two_pushes_never_have_the_same_id() {
     ids.dedup();
     assert_eq!(ids.len(), 1000);
     let is_uuid = |id: &String| id.len() == 36 && id.as_bytes()[14] == b'4' && *id == id.to_lowercase();
-    assert!(ids.iter().all(is_uuid), "Apple's service takes nothing else");
+    assert!(ids.iter().all(is_uuid), "Apple's push service accepts only UUIDs in lower case");
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn an_archived_call_wakes_devices_with_a_session_too() {
 }
 
 #[test]
-fn only_the_archive_s_owner_hears_of_an_archived_message() {
+fn an_archived_message_wakes_only_the_devices_of_the_archive_s_owner() {
     let mut host = Host::with_devices(&["phone"]);
     for stranger in
         ["juliet@example.org", "romeo@elsewhere.example", "romeo@example.org.evil", "romeo", "example.org", ""]
@@ -70,7 +70,7 @@ fn only_the_archive_s_owner_hears_of_an_archived_message() {
 }
 
 #[test]
-fn nobody_hears_of_an_archived_message_that_the_user_sent() {
+fn an_archived_message_that_the_user_sent_wakes_no_device() {
     let mut host = Host::with_devices(&["phone"]);
     let note = Message { from: Some("romeo@example.org/laptop"), ..CHAT };
     assert!(host.archived(&note, &[]).is_empty());
@@ -78,7 +78,7 @@ fn nobody_hears_of_an_archived_message_that_the_user_sent() {
 }
 
 #[test]
-fn a_message_that_comes_from_the_archive_and_as_offline_is_pushed_once() {
+fn a_message_in_an_archive_event_and_an_offline_event_is_pushed_once() {
     let mut host = Host::with_devices(&["phone", "tablet"]);
     assert_eq!(nodes(&host.archived(&archived_as("a1"), &["push.example<phone"])), ["tablet"]);
     assert_eq!(nodes(&host.offline(&archived_as("a1"))), ["phone"]);
@@ -87,10 +87,10 @@ fn a_message_that_comes_from_the_archive_and_as_offline_is_pushed_once() {
 }
 
 #[test]
-fn a_ping_wakes_all_devices_or_those_given() {
+fn a_ping_wakes_all_devices_or_the_given_ones() {
     let mut host = Host::with_devices(&["phone", "tablet"]);
     assert_eq!(nodes(&host.ping()), ["phone", "tablet"]);
-    assert_eq!(nodes(&host.ping()), ["phone", "tablet"], "a ping is not a message");
+    assert_eq!(nodes(&host.ping()), ["phone", "tablet"], "pings are not deduplicated");
     let given = vec![registration("push.example", "tablet", 0)];
     assert_eq!(
         nodes(&host.engine.on_ping(host.event(), Some(given), Cause::Ping, Holders::default()).expect("loaded").list),
@@ -99,7 +99,7 @@ fn a_ping_wakes_all_devices_or_those_given() {
 }
 
 #[test]
-fn nobody_is_pushed_before_the_store_was_read() {
+fn no_push_leaves_before_the_registrations_are_loaded() {
     let mut host = Host::with_devices(&["phone"]);
     assert_eq!(host.engine.on_offline(Event { user: "juliet", ..host.event() }, &CHAT).map(|_| ()), Err(NotLoaded));
     host.engine.forget("romeo");
@@ -122,13 +122,13 @@ fn call<'a>(word: u64, id: &'a str, from: &'a str) -> Message<'a> {
     Message { word, from: Some(from), call: Some(Call { peer: Some(JULIET), id }), ..CHAT }
 }
 
-/// What romeo himself says of a call.
+/// A stanza about a call that romeo himself sends.
 fn own(word: u64, id: &str) -> Message<'_> {
     call(word, id, "romeo@example.org/laptop")
 }
 
 #[test]
-fn a_call_rings_a_device_once_whichever_ways_it_comes() {
+fn a_call_in_several_events_rings_a_device_once() {
     let mut host = Host::with_devices(&["phone", "tablet"]);
     let ring = call(facts::CALL, "c1", "juliet@example.org/x");
     assert_eq!(nodes(&host.archived(&ring, &["push.example<phone"])), ["phone", "tablet"]);
@@ -144,7 +144,7 @@ fn a_call_in_the_queue_of_one_session_rings_every_device() {
 }
 
 #[test]
-fn two_callers_may_use_the_same_id() {
+fn two_callers_may_use_the_same_call_id() {
     let mut host = Host::with_devices(&["phone"]);
     let of_nurse = |word| Message {
         from: Some("nurse@example.org/y"),
@@ -152,13 +152,13 @@ fn two_callers_may_use_the_same_id() {
         ..call(word, "1", "")
     };
     assert_eq!(host.offline(&call(facts::CALL, "1", "juliet@example.org/x")).len(), 1);
-    assert_eq!(host.offline(&of_nurse(facts::CALL)).len(), 1, "the second rings, too");
+    assert_eq!(host.offline(&of_nurse(facts::CALL)).len(), 1, "the second call rings, too");
     assert_eq!(host.offline(&of_nurse(RETRACT)).len(), 1);
-    assert_eq!(host.offline(&call(RETRACT, "1", "juliet@example.org/x")).len(), 1, "and each is ended by itself");
+    assert_eq!(host.offline(&call(RETRACT, "1", "juliet@example.org/x")).len(), 1, "each caller ends its own call");
 }
 
 #[test]
-fn a_stranger_ends_no_call_of_others() {
+fn a_stranger_cannot_end_another_caller_s_call() {
     let mut host = Host::with_devices(&["phone"]);
     host.offline(&call(facts::CALL, "c1", "juliet@example.org/x"));
     let of_tybalt = Call { peer: Some("tybalt@example.org"), id: "c1" };
@@ -168,15 +168,15 @@ fn a_stranger_ends_no_call_of_others() {
 }
 
 #[test]
-fn the_end_of_a_call_reaches_who_rang_at_once() {
+fn the_end_of_a_call_is_pushed_at_once_to_the_devices_that_rang() {
     for word in [CALL_OVER, RETRACT] {
         let mut host = Host::with_devices(&["phone", "tablet"]);
         host.archived(&call(facts::CALL, "c1", "juliet@example.org/x"), &[]);
         let end = call(word, "c1", "juliet@example.org/x");
         assert_eq!(queue::delay(word), 0);
         assert_eq!(nodes(&host.archived(&end, &["push.example<phone", "push.example<tablet"])), ["phone", "tablet"]);
-        assert!(host.archived(&end, &[]).is_empty(), "once");
-        assert!(host.queued(&[&end]).is_empty(), "whichever way it comes");
+        assert!(host.archived(&end, &[]).is_empty(), "the end is pushed once");
+        assert!(host.queued(&[&end]).is_empty(), "the queue does not push it again");
     }
 }
 
@@ -186,26 +186,34 @@ fn a_call_that_another_client_takes_stops_ringing() {
         let mut host = Host::with_devices(&["phone"]);
         host.archived(&call(facts::CALL, "c1", "juliet@example.org/x"), &[]);
         let taken = own(word, "c1");
-        assert_eq!(host.archived_for("juliet@example.org/x", &taken, &[]).expect("loaded").len(), 1, "to the caller");
+        assert_eq!(
+            host.archived_for("juliet@example.org/x", &taken, &[]).expect("loaded").len(),
+            1,
+            "an answer to the caller"
+        );
     }
     let mut host = Host::with_devices(&["phone"]);
     host.archived(&call(facts::CALL, "c1", "juliet@example.org/x"), &[]);
     let accept = Message { call: Some(Call { peer: None, id: "c1" }), ..own(CALL_OVER, "c1") };
-    assert_eq!(nodes(&host.archived(&accept, &["push.example<phone"])), ["phone"], "or to himself");
-    assert!(host.archived(&call(CALL_OVER, "c1", "juliet@example.org/x"), &[]).is_empty(), "then it is over");
+    assert_eq!(
+        nodes(&host.archived(&accept, &["push.example<phone"])),
+        ["phone"],
+        "an answer to the user's own account"
+    );
+    assert!(host.archived(&call(CALL_OVER, "c1", "juliet@example.org/x"), &[]).is_empty(), "the call is over already");
 }
 
 #[test]
-fn a_call_that_is_taken_is_met_again_as_a_carbon() {
+fn a_carbon_of_the_user_s_answer_stops_the_ringing() {
     let mut host = Host::with_devices(&["phone"]);
     host.archived(&call(facts::CALL, "c1", "juliet@example.org/x"), &[]);
     let carbon = own(SENT | PROCEED, "c1");
-    assert_eq!(host.queued(&[&carbon]), [0], "without an archive nothing else tells a phone that sleeps");
+    assert_eq!(host.queued(&[&carbon]), [0], "without an archive only the carbon tells of the answer");
     assert!(host.archived_for("juliet@example.org/x", &own(PROCEED, "c1"), &[]).expect("loaded").is_empty());
 }
 
 #[test]
-fn who_took_a_call_and_who_is_in_use_are_not_told() {
+fn neither_the_device_that_took_the_call_nor_a_device_in_use_gets_a_push() {
     let mut host = Host::with_devices(&["phone", "tablet", "laptop"]);
     assert_eq!(host.archived(&call(facts::CALL, "c1", "juliet@example.org/x"), &[]).len(), 3);
     let (event, taken) = (host.event(), own(PROCEED, "c1"));
@@ -214,24 +222,24 @@ fn who_took_a_call_and_who_is_in_use_are_not_told() {
     let pushes = host.engine.on_addressed(event, Some("juliet@example.org/x"), &taken, holders, sender);
     assert_eq!(nodes(&pushes.expect("loaded").list), ["tablet"]);
     let finish = call(CALL_OVER, "c1", "juliet@example.org/x");
-    assert!(host.archived(&finish, &[]).is_empty(), "and the end of the talk concerns nobody");
+    assert!(host.archived(&finish, &[]).is_empty(), "the end of the accepted call wakes no device");
     let reasons: Vec<_> = host.engine.decisions("romeo").map(|decision| decision.outcome).take(6).collect();
     let because = |reason| prosody_push::memory::journal::Outcome::NotSent(reason);
     assert!(reasons.contains(&because(Reason::TookCall)) && reasons.contains(&because(Reason::InUse)), "{reasons:?}");
 }
 
 #[test]
-fn the_end_of_a_call_that_never_rang_concerns_nobody() {
+fn the_end_of_a_call_that_never_rang_wakes_no_device() {
     let mut host = Host::with_devices(&["phone", "tablet"]);
     let end = call(CALL_OVER, "c1", "juliet@example.org/x");
     assert!(host.archived(&end, &["push.example<phone"]).is_empty());
     assert!(host.offline(&end).is_empty() && host.queued(&[&end]).is_empty());
 }
 
-// What never rings.
+// Stanzas that wake no device.
 
 #[test]
-fn one_s_own_message_is_never_important() {
+fn the_user_s_own_message_is_never_important() {
     let mut host = Host::with_devices(&["phone"]);
     let own = Message { from: Some("romeo@example.org/laptop"), ..CHAT };
     let alerted = |host: &mut Host, message: &Message| {
@@ -241,22 +249,22 @@ fn one_s_own_message_is_never_important() {
     };
     assert!(!alerted(&mut host, &own));
     assert!(!alerted(&mut host, &Message { word: facts::CALL, ..own }));
-    assert!(alerted(&mut host, &Message { word: BODY | RECEIVED, ..own }), "a carbon of what juliet wrote");
+    assert!(alerted(&mut host, &Message { word: BODY | RECEIVED, ..own }), "a carbon of juliet's message");
     assert!(alerted(&mut host, &CHAT));
 }
 
 #[test]
-fn what_is_nothing_to_see_wakes_nobody_on_any_way() {
+fn a_chat_state_wakes_no_device_in_any_event() {
     let mut host = Host::with_devices(&["phone"]);
     let state = Message { word: CHAT_STATE, ..CHAT };
     assert!(
         host.offline(&state).is_empty() && host.archived(&state, &[]).is_empty() && host.queued(&[&state]).is_empty()
     );
-    assert_eq!(host.queued(&[&state, &SILENT, &CHAT]), [1, 2], "nor does it stand in the way of others");
+    assert_eq!(host.queued(&[&state, &SILENT, &CHAT]), [1, 2], "a chat state does not keep other stanzas from a push");
 }
 
 #[test]
-fn a_disabled_account_is_not_pushed_and_keeps_its_registrations() {
+fn a_disabled_account_gets_no_push_and_keeps_its_registrations() {
     let mut host = coalescing();
     let load = |host: &mut Host, is_disabled| {
         let devices = vec![registration("push.example", "phone", 1), registration("push.example", "tablet", 2)];
@@ -266,7 +274,7 @@ fn a_disabled_account_is_not_pushed_and_keeps_its_registrations() {
     host.after(1).offline(&CHAT);
     load(&mut host, true);
     assert_eq!(host.engine.is_disabled("romeo"), Some(true));
-    assert!(host.after(ANSWER_TIMEOUT).released().is_empty(), "what was held is dropped");
+    assert!(host.after(ANSWER_TIMEOUT).released().is_empty(), "the held push is dropped");
     assert!(host.offline(&CALL).is_empty() && host.archived(&CHAT, &[]).is_empty() && host.queued(&[&CHAT]).is_empty());
     assert!(host.ping().is_empty());
     load(&mut host, false);
@@ -276,7 +284,7 @@ fn a_disabled_account_is_not_pushed_and_keeps_its_registrations() {
 // Stream management.
 
 #[test]
-fn of_what_waited_together_one_important_and_one_unimportant_stanza_are_pushed() {
+fn a_queue_causes_one_important_and_one_unimportant_push() {
     let mut host = Host::with_devices(&["phone", "tablet"]);
     let (receipt, chat) = (SILENT, CHAT);
     assert_eq!(host.queued(&[&receipt, &chat, &receipt, &chat]), [0, 1]);
@@ -284,13 +292,13 @@ fn of_what_waited_together_one_important_and_one_unimportant_stanza_are_pushed()
 }
 
 #[test]
-fn what_was_met_in_the_queue_is_not_pushed_again_to_that_device() {
+fn a_message_seen_in_a_session_s_queue_is_not_pushed_again_to_that_device() {
     let mut host = Host::with_devices(&["phone", "tablet"]);
     let messages = ["a", "b", "c"].map(archived_as);
-    assert_eq!(host.queued(&messages.each_ref()), [0], "late acks");
-    assert!(host.queued(&messages.each_ref()).is_empty(), "then hibernation");
+    assert_eq!(host.queued(&messages.each_ref()), [0], "first the acks are late");
+    assert!(host.queued(&messages.each_ref()).is_empty(), "then the session hibernates");
     for message in &messages {
-        assert_eq!(nodes(&host.offline(message)), ["tablet"], "then the queue is given back");
+        assert_eq!(nodes(&host.offline(message)), ["tablet"], "then mod_smacks hands the queue back");
     }
 }
 
@@ -303,7 +311,7 @@ fn a_call_that_was_pushed_at_once_is_not_pushed_from_the_queue() {
 }
 
 #[test]
-fn a_call_does_not_wait() {
+fn a_call_does_not_wait_in_the_queue() {
     for word in [facts::CALL, RETRACT, CALL_OVER, PROCEED] {
         assert_eq!(queue::delay(word), 0);
     }
@@ -311,16 +319,16 @@ fn a_call_does_not_wait() {
 }
 
 #[test]
-fn a_session_whose_ack_is_late_holds_nothing() {
+fn a_session_whose_ack_is_late_does_not_keep_a_push_back() {
     let mut host = Host::with_devices(&["phone", "tablet", "watch"]);
     let holders = Holders::new(Some("lpush.example<phone\0hpush.example<tablet\0cpush.example<watch"));
     let pushes = host.engine.on_addressed(host.event(), Some("romeo@example.org"), &archived_as("a1"), holders, None);
     assert_eq!(nodes(&pushes.expect("loaded").list), ["phone"]);
-    assert!(host.queued(&[&archived_as("a1")]).is_empty(), "its queue says it again");
+    assert!(host.queued(&[&archived_as("a1")]).is_empty(), "the session's queue holds the same message");
 }
 
 #[test]
-fn nobody_s_queue_pushes_a_client_that_answers_elsewhere() {
+fn a_queue_does_not_push_to_a_client_that_answers_in_another_session() {
     let mut host = Host::with_devices(&["phone", "tablet"]);
     let queued = |host: &mut Host, message: &Message, holders: &str| {
         let (event, holders) = (host.event(), Holders::new(Some(holders)));
@@ -337,7 +345,7 @@ fn nobody_s_queue_pushes_a_client_that_answers_elsewhere() {
 }
 
 #[test]
-fn a_queue_that_fills_wakes_at_four_fifths_and_when_it_has_doubled() {
+fn a_queue_wakes_its_device_at_four_fifths_of_its_size_and_when_it_has_doubled() {
     assert_eq!(queue::alarm(500, None), 400);
     assert_eq!(queue::alarm(500, Some(400)), 800);
     assert_eq!(queue::alarm(1, None), 1);
@@ -346,7 +354,7 @@ fn a_queue_that_fills_wakes_at_four_fifths_and_when_it_has_doubled() {
 }
 
 #[test]
-fn who_has_come_back_is_not_woken_for_a_start_or_a_queue() {
+fn a_client_that_is_back_is_not_woken_for_a_start_or_a_queue() {
     let mut host = Host::with_devices(&["phone", "tablet"]);
     for (cause, expected) in [
         (Cause::Started, vec!["tablet"]),
@@ -362,7 +370,7 @@ fn who_has_come_back_is_not_woken_for_a_start_or_a_queue() {
 }
 
 #[test]
-fn a_new_token_of_a_client_takes_the_place_of_its_old_one() {
+fn a_client_s_new_token_replaces_its_old_one() {
     let of = |node: &str, timestamp, client: Option<&str>, resource: Option<&str>| {
         let mut device = registration("push.example", node, timestamp);
         (device.asked.client_id, device.asked.resource) = (client.map(Into::into), resource.map(Into::into));
@@ -373,16 +381,16 @@ fn a_new_token_of_a_client_takes_the_place_of_its_old_one() {
         gone.iter().map(|device| device.node().unwrap_or("").to_owned()).collect::<Vec<_>>()
     };
     let devices = vec![of("old", 5, Some("c"), None), of("other", 1, Some("d"), None), of("new", 9, Some("c"), None)];
-    assert_eq!(gone(devices, "push.example<new", 5), ["old"], "at once, where the client says who it is");
+    assert_eq!(gone(devices, "push.example<new", 5), ["old"], "at once, if the client sends its id");
     let devices =
         || vec![of("oldest", 1, None, Some("x")), of("old", 5, None, Some("r")), of("new", 9, None, Some("r"))];
-    assert!(gone(devices(), "push.example<new", 3).is_empty(), "a resource may be another client's");
-    assert_eq!(gone(devices(), "push.example<new", 2), ["old"], "but goes before anybody else's");
+    assert!(gone(devices(), "push.example<new", 3).is_empty(), "the same resource may be another client's");
+    assert_eq!(gone(devices(), "push.example<new", 2), ["old"], "the registration with the same resource goes first");
     assert_eq!(gone(devices(), "push.example<new", 1), ["old", "oldest"]);
 }
 
 #[test]
-fn a_session_whose_registration_went_wakes_nobody() {
+fn a_session_whose_registration_has_ended_wakes_no_device() {
     let mut host = Host::with_devices(&["tablet"]);
     assert!(host.queued(&[&CHAT]).is_empty());
 }
@@ -397,7 +405,7 @@ fn coalescing() -> Host {
 }
 
 #[test]
-fn a_burst_is_a_push_at_once_and_one_after_the_last_message() {
+fn a_burst_is_one_push_at_once_and_one_for_all_later_messages() {
     let mut host = coalescing();
     let first = host.offline(&CHAT);
     assert_eq!(nodes(&first), ["phone", "tablet"]);
@@ -415,7 +423,7 @@ fn a_burst_is_a_push_at_once_and_one_after_the_last_message() {
 }
 
 #[test]
-fn a_held_push_waits_for_the_answer_to_the_last() {
+fn a_held_push_waits_for_the_answer_to_the_push_before_it() {
     let mut host = coalescing();
     let first = host.offline(&CHAT);
     assert!(host.after(5 * SECOND).offline(&CHAT).is_empty());
@@ -446,11 +454,11 @@ fn important_and_unimportant_pushes_do_not_wait_for_each_other() {
 }
 
 #[test]
-fn calls_and_content_never_wait() {
+fn calls_and_pushes_with_content_never_wait() {
     let mut host = coalescing();
     assert_eq!(host.offline(&CALL).len(), 2);
     assert_eq!(host.offline(&CALL).len(), 2);
-    assert_eq!(host.offline(&CHAT).len(), 2, "it may say more than the call");
+    assert_eq!(host.offline(&CHAT).len(), 2, "a message may tell more than the call");
 
     let with_sender = Config { with_sender: true, ..Config::default() };
     let mut host = Host::new(with_sender, vec![registration("push.example", "phone", 1)]);
@@ -465,7 +473,7 @@ fn calls_and_content_never_wait() {
 }
 
 #[test]
-fn nothing_waits_where_other_modules_see_the_pushes() {
+fn no_push_waits_if_other_modules_observe_the_pushes() {
     let mut host = coalescing();
     for _ in 0..3 {
         let event = Event { observed: true, ..host.event() };
@@ -474,7 +482,7 @@ fn nothing_waits_where_other_modules_see_the_pushes() {
 }
 
 #[test]
-fn what_is_held_for_a_client_that_comes_back_is_dropped() {
+fn a_held_push_is_dropped_when_the_client_is_back() {
     let mut host = coalescing();
     host.offline(&CHAT);
     host.after(1).offline(&CHAT);
@@ -483,7 +491,7 @@ fn what_is_held_for_a_client_that_comes_back_is_dropped() {
 }
 
 #[test]
-fn what_is_held_for_a_registration_that_went_is_dropped() {
+fn a_held_push_is_dropped_when_the_registration_ends() {
     let mut host = coalescing();
     host.offline(&CHAT);
     host.after(1).offline(&CHAT);
@@ -492,7 +500,7 @@ fn what_is_held_for_a_registration_that_went_is_dropped() {
 }
 
 #[test]
-fn what_is_held_for_a_deleted_account_is_dropped() {
+fn a_held_push_is_dropped_when_the_account_is_deleted() {
     let mut host = coalescing();
     host.offline(&CHAT);
     host.after(1).offline(&CHAT);
@@ -501,7 +509,7 @@ fn what_is_held_for_a_deleted_account_is_dropped() {
 }
 
 #[test]
-fn nothing_that_is_held_is_lost_in_a_reload() {
+fn no_held_push_is_lost_in_a_reload() {
     let mut host = coalescing();
     host.offline(&CHAT);
     host.after(1).offline(&CHAT);
@@ -548,7 +556,7 @@ fn enabling_again_clears_the_refusals() {
 }
 
 #[test]
-fn a_transport_failure_is_not_the_registration_s_fault() {
+fn a_transport_failure_does_not_count_as_a_refusal() {
     for (kind, condition) in [
         ("cancel", "remote-server-not-found"),
         ("wait", "remote-server-timeout"),
@@ -569,7 +577,7 @@ fn a_transport_failure_is_not_the_registration_s_fault() {
 }
 
 #[test]
-fn an_app_server_that_is_down_for_an_afternoon_costs_nothing() {
+fn an_app_server_that_is_down_for_an_afternoon_ends_no_registration() {
     let mut host = Host::with_devices(&["phone"]);
     for _ in 0..300 {
         let mut pushes = host.after(60 * SECOND).leaving();
@@ -580,7 +588,7 @@ fn an_app_server_that_is_down_for_an_afternoon_costs_nothing() {
     }
 }
 
-/// A push fails, and whatever is owed is dropped since the client is back.
+/// Lets a push fail. The client is back afterwards, so that nothing is owed.
 fn fail(host: &mut Host) -> Verdict {
     let push = host.offline(&CHAT).remove(0);
     let verdict = host.answer(&push, "push.example", Some(("cancel", "remote-server-not-found")));
@@ -589,7 +597,7 @@ fn fail(host: &mut Host) -> Verdict {
 }
 
 #[test]
-fn transport_that_fails_for_a_month_ends_a_registration() {
+fn transport_failures_for_a_month_end_a_registration() {
     let mut host = Host::with_devices(&["phone"]);
     assert_stays(fail(&mut host));
     for _ in 1..PATIENCE / DAY {
@@ -601,7 +609,7 @@ fn transport_that_fails_for_a_month_ends_a_registration() {
 }
 
 #[test]
-fn one_success_and_the_month_starts_afresh() {
+fn one_accepted_push_starts_the_month_again() {
     let mut host = Host::with_devices(&["phone"]);
     for _ in 0..2 {
         for _ in 0..PATIENCE / DAY {
@@ -613,7 +621,7 @@ fn one_success_and_the_month_starts_afresh() {
 }
 
 #[test]
-fn no_answer_in_time_is_a_transport_failure() {
+fn a_missing_answer_is_a_transport_failure() {
     let mut host = Host::with_devices(&["phone"]);
     let push = host.offline(&CHAT).remove(0);
     assert_eq!(host.next(), Some(LATE));
@@ -637,7 +645,7 @@ fn no_answer_in_time_is_a_transport_failure() {
 }
 
 #[test]
-fn only_the_app_server_s_own_answer_counts_and_only_once() {
+fn an_answer_counts_only_once_and_only_from_the_app_server() {
     let mut host = Host::new(Config { max_errors: 1, ..one_by_one() }, vec![registration("push.example", "phone", 1)]);
     let push = host.offline(&CHAT).remove(0);
     let refused = Some(("cancel", "item-not-found"));
@@ -665,7 +673,7 @@ fn failures_of_one_user_do_not_count_for_another_with_the_same_registration() {
 }
 
 #[test]
-fn what_became_of_a_push_says_nothing_of_a_registration_made_since() {
+fn an_answer_to_an_earlier_push_does_not_count_for_a_newer_registration() {
     let mut host = Host::new(Config { max_errors: 1, ..one_by_one() }, vec![registration("push.example", "phone", 1)]);
     let refused = Some(("cancel", "item-not-found"));
     let (first, second) = (host.offline(&CHAT).remove(0), host.offline(&CHAT).remove(0));
@@ -679,7 +687,7 @@ fn what_became_of_a_push_says_nothing_of_a_registration_made_since() {
 }
 
 #[test]
-fn the_answer_for_a_registration_that_was_disabled_is_nobody_s_business() {
+fn an_answer_for_a_disabled_registration_has_no_effect() {
     let mut host = Host::new(Config { max_errors: 1, ..one_by_one() }, vec![registration("push.example", "phone", 1)]);
     let push = host.offline(&CHAT).remove(0);
     host.engine.load("romeo", vec![], false);
@@ -687,7 +695,7 @@ fn the_answer_for_a_registration_that_was_disabled_is_nobody_s_business() {
 }
 
 #[test]
-fn a_push_kept_back_waits_for_no_answer() {
+fn no_answer_is_expected_for_a_withdrawn_push() {
     let mut host = Host::with_devices(&["phone"]);
     let push = host.offline(&CHAT).remove(0);
     host.engine.withdraw(&push.id.to_string());
@@ -717,7 +725,7 @@ fn failures_and_pushes_in_flight_survive_a_reload() {
 }
 
 #[test]
-fn a_registration_that_went_leaves_no_failures_to_the_next_of_its_name() {
+fn an_ended_registration_leaves_no_failures_to_the_next_with_its_identifier() {
     let mut host = Host::new(Config { max_errors: 2, ..one_by_one() }, vec![registration("push.example", "phone", 1)]);
     let refused = Some(("cancel", "item-not-found"));
     for forget in [true, false] {

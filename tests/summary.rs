@@ -1,4 +1,4 @@
-//! The stanza on the wire, read by xmpp-parsers, which refuses what it does not know.
+//! The publish on the wire, parsed by xmpp-parsers, which refuses unknown elements.
 
 mod support;
 
@@ -39,7 +39,7 @@ fn options() -> Element {
     element("x", &[("xmlns", "jabber:x:data"), ("type", "submit")], fields)
 }
 
-/// The publish, strictly parsed, and the form in its notification.
+/// Parses a publish strictly. Returns it, and the form in its notification.
 fn strictly(stanza: Element) -> (PubSub, DataForm) {
     let Iq::Set { from, to, id, payload } = Iq::try_from(stanza).expect("an IQ") else { panic!("not a set") };
     assert_eq!(from.expect("from").as_str(), "example.org");
@@ -59,7 +59,7 @@ fn fields(form: &DataForm) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn a_publish_is_what_the_xep_says_and_no_more() {
+fn a_publish_is_exactly_the_stanza_of_xep_0357() {
     let summary = Summary { sender: Some("juliet@example.org/x"), body: Some("Romeo?") };
     let stanza = compose(&TO, &summary, Some(&options()));
     let expected = "<iq xmlns='jabber:client' type='set' id='i1' from='example.org' to='push-5.client.example'>\
@@ -84,12 +84,12 @@ fn a_publish_is_what_the_xep_says_and_no_more() {
     assert_eq!(form.form_type(), Some("urn:xmpp:push:summary"));
     let PubSub::Publish { publish, publish_options } = pubsub else { unreachable!("checked above") };
     assert_eq!(publish.node.0, "yxs32uqsflafdk3iuqo");
-    let form = publish_options.expect("options").form.expect("their form");
+    let form = publish_options.expect("options").form.expect("a form");
     assert_eq!(fields(&form)[1], ("secret", "eruio234vzxc2kla-91"));
 }
 
 #[test]
-fn without_options_and_node_their_places_are_left_out() {
+fn a_publish_without_options_and_node_omits_both() {
     let stanza = compose(&Publish { node: None, ..TO }, &Summary::default(), None);
     let pubsub = stanza.get_child("pubsub", "http://jabber.org/protocol/pubsub").expect("pubsub");
     assert_eq!(pubsub.children().count(), 1);
@@ -98,14 +98,14 @@ fn without_options_and_node_their_places_are_left_out() {
 }
 
 #[test]
-fn a_ping_tells_only_that_there_is_something() {
+fn the_summary_of_a_ping_has_only_a_message_count() {
     let config = Config { with_body: true, with_sender: true, ..Config::default() };
     let (_, form) = strictly(compose(&TO, &Summary::new(&config, None, false), None));
     assert_eq!(fields(&form), [("FORM_TYPE", "urn:xmpp:push:summary"), ("message-count", "1")]);
 }
 
 #[test]
-fn the_options_decide_what_an_app_server_learns() {
+fn the_options_decide_which_fields_an_app_server_gets() {
     let summary = |config: &Config, message: Message| {
         let summary =
             Summary::new(config, Some(&message), judge(message.word).is_ok_and(|importance| importance.is_important()));
@@ -125,7 +125,11 @@ fn the_options_decide_what_an_app_server_learns() {
     let config = Config { with_body: true, ..Config::default() };
     assert_eq!(summary(&config, CHAT), (None, some("Romeo?")));
     assert_eq!(summary(&config, Message { body: Some(""), ..CHAT }).1, some("New Message!"), "never an empty body");
-    assert_eq!(summary(&config, encrypted), (None, some("New Message!")), "it would not ring without");
+    assert_eq!(
+        summary(&config, encrypted),
+        (None, some("New Message!")),
+        "an important push does not ring without a body"
+    );
     assert_eq!(summary(&config, empty), (None, None));
 
     let config = Config { important_body: None, ..Config::default() };

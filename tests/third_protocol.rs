@@ -1,4 +1,4 @@
-//! A third protocol, as short as one can be: what `docs/contributing.md` walks through.
+//! A minimal third protocol, which `docs/contributing.md` walks through.
 
 mod support;
 
@@ -10,7 +10,7 @@ use prosody_push::rules::importance::Kind;
 use prosody_push::time::{DAY, SECOND};
 use support::{CHAT, Host, SECOND as LATER, assert_stays, one_by_one};
 
-/// Rings a bell: its app server answers, and a push carries how loud the bell is.
+/// A protocol that rings bells. Its app server answers each push, and the payload says how loud the bell rings.
 #[derive(Clone, Debug, Default)]
 struct Bell;
 
@@ -68,13 +68,13 @@ fn bell(number: u32) -> Registration<Number> {
 }
 
 #[test]
-fn it_has_the_rules_of_the_others() {
+fn a_third_protocol_follows_the_common_rules() {
     let mut host = Host::<Bell>::speaking(one_by_one(), vec![bell(0), bell(1), bell(2), bell(3)]);
     let pushes = host.offline(&CHAT);
     let rung: Vec<_> = pushes.iter().map(|push| (push.registration.asked.0, push.payload)).collect();
-    assert_eq!(rung, [(2, Kind::Important), (3, Kind::Important)], "the newest two");
+    assert_eq!(rung, [(2, Kind::Important), (3, Kind::Important)], "only the two newest are pushed");
     assert_stays(host.answer(&pushes[0], "bells.example", None));
     assert_stays(host.answer(&pushes[1], "bells.example", Some(("wait", "resource-constraint"))));
     let again = host.after(4 * LATER).leaving();
-    assert_eq!(again.iter().map(|push| push.registration.asked.0).collect::<Vec<_>>(), [3], "what failed is owed");
+    assert_eq!(again.iter().map(|push| push.registration.asked.0).collect::<Vec<_>>(), [3], "the failed push is owed");
 }

@@ -1,4 +1,4 @@
-//! Tigase's extensions: who does not wake a device, and what only a device can read.
+//! Tigase's extensions: filters on senders, and pushes that only the device can decrypt.
 
 mod support;
 
@@ -49,7 +49,7 @@ fn rings(host: &mut Host, message: &Message) -> bool {
     !nodes(&host.offline(message)).is_empty()
 }
 
-/// What the device reads in `<encrypted>`.
+/// Decrypts `<encrypted>` as the device does. Returns the element and the JSON in it.
 fn read(encryption: &Aes128Gcm, message: Option<&Message>) -> (Element, Value) {
     let encrypted = encryption.apply(message, true, "a secret", not_random);
     let mut dom = Dom::default();
@@ -64,23 +64,29 @@ fn read(encryption: &Aes128Gcm, message: Option<&Message>) -> (Element, Value) {
 }
 
 #[test]
-fn who_is_unknown_does_not_wake_a_device_that_ignores_them() {
+fn a_stranger_does_not_wake_a_device_that_ignores_unknown_senders() {
     let filter = || Filter { ignore_unknown: true, ..Filter::default() };
     let juliet = "juliet@example.org/balcony";
     assert!(rings(&mut filtering(filter()), &from(juliet, CONTACT)));
     assert!(!rings(&mut filtering(filter()), &from(juliet, STRANGER)));
-    assert!(!rings(&mut filtering(filter()), &from(juliet, STRANGER | CALL)), "nor a call");
-    assert!(rings(&mut filtering(filter()), &from("room@rooms.example/nick", STRANGER | GROUPCHAT)), "but a room");
+    assert!(!rings(&mut filtering(filter()), &from(juliet, STRANGER | CALL)), "a stranger's call is filtered, too");
+    assert!(
+        rings(&mut filtering(filter()), &from("room@rooms.example/nick", STRANGER | GROUPCHAT)),
+        "a room is no stranger"
+    );
     assert!(
         rings(&mut filtering(filter()), &from("room@rooms.example", STRANGER | INVITATION)),
-        "nor an invitation by one"
+        "a room's invitation is not filtered"
     );
-    assert!(!rings(&mut filtering(filter()), &from("juliet@example.org/x", STRANGER | INVITATION)), "but a stranger's");
+    assert!(
+        !rings(&mut filtering(filter()), &from("juliet@example.org/x", STRANGER | INVITATION)),
+        "a stranger's invitation is filtered"
+    );
     assert!(rings(&mut filtering(Filter::default()), &from(juliet, STRANGER)));
 }
 
 #[test]
-fn the_roster_is_asked_for_only_where_somebody_filters_by_it() {
+fn the_roster_is_needed_only_if_a_device_ignores_unknown_senders() {
     let host = filtering(Filter { ignore_unknown: true, ..Filter::default() });
     assert!(host.engine.asks_for_roster("romeo", BODY));
     assert!(!host.engine.asks_for_roster("romeo", BODY | CONTACT));
@@ -89,7 +95,7 @@ fn the_roster_is_asked_for_only_where_somebody_filters_by_it() {
 }
 
 #[test]
-fn who_is_muted_does_not_wake_a_device() {
+fn a_message_from_a_muted_contact_wakes_no_device() {
     let filter = || Filter { muted: ["juliet@example.org".into()].into(), ..Filter::default() };
     assert!(!rings(&mut filtering(filter()), &from("juliet@example.org/balcony", 0)));
     assert!(!rings(&mut filtering(filter()), &from("juliet@example.org", 0)));
@@ -97,7 +103,7 @@ fn who_is_muted_does_not_wake_a_device() {
 }
 
 #[test]
-fn rooms_have_rules() {
+fn a_filter_for_a_room_allows_all_messages_none_or_mentions() {
     let room = |allow| Room { jid: "room@rooms.example".into(), allow, nick: Some("Monty".into()) };
     let filter = |allow| filtering(Filter { rooms: [room(allow)].into(), ..Filter::default() });
     let says = |body, extracts| Message { body: Some(body), extracts, ..from("room@rooms.example/juliet", GROUPCHAT) };
@@ -117,7 +123,7 @@ fn rooms_have_rules() {
 }
 
 #[test]
-fn a_message_that_is_filtered_alerts_nobody() {
+fn a_filtered_message_causes_no_push_and_no_alert() {
     let mut host = filtering(Filter { muted: ["juliet@example.org".into()].into(), ..Filter::default() });
     let message = from("juliet@example.org/x", 0);
     let queued =
@@ -134,7 +140,7 @@ fn an_extension_that_is_off_filters_nothing() {
 }
 
 #[test]
-fn who_asks_for_encryption_never_gets_a_plain_push() {
+fn a_device_that_asks_for_encryption_never_gets_a_plain_push() {
     let device = || {
         let encryption = Some(Encryption::Aes128Gcm(encrypting(None)));
         vec![with(Settings { filter: Filter::default(), encryption })]
@@ -148,15 +154,15 @@ fn who_asks_for_encryption_never_gets_a_plain_push() {
     };
     let elsewhere = Extensions { encrypted_elsewhere: true, ..Extensions::default() };
     for observed in [false, true] {
-        assert!(content(Extensions::default(), observed), "though the extension be off");
+        assert!(content(Extensions::default(), observed), "even with the extension off");
         assert!(content(ON, observed));
     }
-    assert!(!content(elsewhere, true), "unless another module encrypts what it sees");
-    assert!(content(elsewhere, false), "which it does not, if it sees nothing");
+    assert!(!content(elsewhere, true), "another module encrypts the pushes that it sees");
+    assert!(content(elsewhere, false), "another module cannot encrypt a push that it does not see");
 }
 
 #[test]
-fn what_is_encrypted_says_what_it_is() {
+fn the_encrypted_json_describes_the_stanza() {
     let chat = from("juliet@example.org/x", 0);
     let (element, value) = read(&encrypting(None), Some(&chat));
     assert!(element.is("encrypted", ns::TIGASE_ENCRYPT) && element.attr("type").is_none());
@@ -192,19 +198,23 @@ fn what_is_encrypted_says_what_it_is() {
 }
 
 #[test]
-fn omemo_s_ciphertext_goes_along_where_it_is_for_the_device_and_fits() {
+fn the_omemo_ciphertext_is_included_if_it_is_for_the_device_and_fits() {
     let extracts = "s27183\0k31415 b3RoZXI=\0k1325 a2V5\0k13250 bm90\0iaXY=\0pZGF0YQ==";
     let message = Message { extracts: Some(extracts), ..from("juliet@example.org/x", EME) };
     let value = read(&encrypting(None), Some(&message)).1;
     assert_eq!(value["omemo"], json!({ "keys": ["a2V5"], "sid": "27183", "iv": "aXY=", "data": "ZGF0YQ==" }));
     let value = read(&encrypting(Some(150)), Some(&message)).1;
-    assert_eq!((&value["omemo"], &value["message"]), (&Value::Null, &json!("a secret")), "the ciphertext goes first");
+    assert_eq!(
+        (&value["omemo"], &value["message"]),
+        (&Value::Null, &json!("a secret")),
+        "the ciphertext is left out first"
+    );
     let others = Message { extracts: Some("s27183\0k31415 b3RoZXI=\0iaXY=\0pZGF0YQ=="), ..message };
     assert_eq!(read(&encrypting(None), Some(&others)).1["omemo"], Value::Null);
 }
 
 #[test]
-fn a_device_whose_encryption_is_not_known_gets_nothing_that_others_can_read() {
+fn a_device_with_unusable_encryption_gets_no_push() {
     let encryption = Some(Encryption::Unusable(Reason::InvalidKey));
     let mut host = Host::new(one_by_one(), vec![with(Settings { encryption, ..Settings::default() })]);
     host.engine.protocol_mut().extensions = ON;
@@ -212,17 +222,17 @@ fn a_device_whose_encryption_is_not_known_gets_nothing_that_others_can_read() {
 }
 
 #[test]
-fn a_key_is_16_bytes_of_base64() {
+fn a_key_is_16_bytes_in_base64() {
     assert_eq!(key(&format!(" {}\n", BASE64.encode(KEY))), Some(KEY));
-    assert_eq!(key(&URL_SAFE_NO_PAD.encode(KEY)), Some(KEY), "as for Push 2.0");
+    assert_eq!(key(&URL_SAFE_NO_PAD.encode(KEY)), Some(KEY), "base64url, as for Push 2.0");
     for not in [String::new(), BASE64.encode(&KEY[1..]), BASE64.encode([0; 17]), "?".repeat(24)] {
         assert_eq!(key(&not), None, "{not}");
     }
-    assert!(!format!("{:?}", Encryption::Aes128Gcm(encrypting(None))).contains("115"), "no key is printed");
+    assert!(!format!("{:?}", Encryption::Aes128Gcm(encrypting(None))).contains("115"), "Debug prints no key");
 }
 
 #[test]
-fn what_is_silent_has_no_text() {
+fn a_silent_push_has_no_text() {
     let message = Message { body: Some("👍"), ..from("juliet@example.org/x", 0) };
     let encryption = encrypting(None);
     let mut dom = Dom::default();
@@ -233,7 +243,7 @@ fn what_is_silent_has_no_text() {
 
 proptest! {
     #[test]
-    fn it_fits_whoever_writes_and_cuts_no_character(
+    fn an_encrypted_payload_fits_for_any_message_and_cuts_no_character(
         body in "(\\PC|\"|👨‍👩‍👧){0,600}",
         sender in "[a-z]{1,1000}@[a-z]{1,1000}/(\\PC|\"){0,900}",
         id in "[ -~]{0,300}",
@@ -246,17 +256,17 @@ proptest! {
         let (element, value) = read(&encrypting(max_size), Some(&message));
         let text = value["message"].as_str().unwrap_or("");
         prop_assert!(text.len() <= 255 && body.starts_with(text));
-        // Less than the smallest object, encrypted, nothing can take.
+        // The smallest object takes 40 bytes when it is encrypted.
         let most = max_size.unwrap_or(3072).clamp(40, 3072);
         prop_assert!(element.text().len() <= most, "{} of {most} bytes", element.text().len());
         if sender.len() < 500 && max_size.is_none_or(|size| size > 2800) {
             prop_assert!(value["sender"].is_string());
-            prop_assert!(word == CALL || text == body || text.len() > 200, "as much as there is room for");
+            prop_assert!(word == CALL || text == body || text.len() > 200, "the text uses the room that there is");
         }
     }
 
     #[test]
-    fn no_iv_comes_twice(count in 1usize..500) {
+    fn no_iv_is_used_twice(count in 1usize..500) {
         let ivs: HashSet<_> = (0..count).map(|_| read(&encrypting(None), None).0.attr("iv").map(str::to_owned)).collect();
         prop_assert_eq!(ivs.len(), count);
     }

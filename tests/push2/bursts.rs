@@ -1,4 +1,4 @@
-//! Many stanzas at once, in a burst or in the queue of a session: how many pushes they are.
+//! The number of pushes for many stanzas at once, in a burst or in the queue of a session.
 
 use prosody_push::config::Config;
 use prosody_push::context::Event;
@@ -12,7 +12,7 @@ use crate::support::SECOND;
 use crate::{CHAT, again, client, host, rule, speaking};
 
 #[test]
-fn bursts_without_content_are_one_push_a_second_and_content_always_goes() {
+fn without_content_a_burst_is_one_push_a_second_and_content_is_never_held() {
     let reader = Reader::new();
     let devices = vec![
         client("phone", vec![rule(Profile::All)]),
@@ -26,14 +26,14 @@ fn bursts_without_content_are_one_push_a_second_and_content_always_goes() {
     assert_eq!(pushed.iter().filter(|device| *device == "phone").count(), 1);
     assert_eq!(pushed.iter().filter(|device| *device == "tablet").count(), 10);
     let (now, event) = (host.now, host.event());
-    assert_eq!(host.engine.next_release(now), Some(SECOND), "nobody answers, and nobody is waited for");
+    assert_eq!(host.engine.next_release(now), Some(SECOND), "Push 2.0 has no answers to wait for");
     let held = host.engine.release(event.now.after(SECOND));
     assert_eq!(held.len(), 1);
     assert_eq!(*held[0].push.payload, Payload::empty(Priority::Normal));
 }
 
 #[test]
-fn what_is_held_leaves_for_where_the_client_is_now() {
+fn a_held_push_goes_to_the_client_s_current_address() {
     let mut host = speaking(Config::default(), vec![client("phone", vec![rule(Profile::All)])]);
     assert_eq!(host.offline(&CHAT).len() + host.offline(&CHAT).len(), 1);
     let mut moved = client("phone", vec![rule(Profile::All)]);
@@ -44,7 +44,7 @@ fn what_is_held_leaves_for_where_the_client_is_now() {
 }
 
 #[test]
-fn of_what_waited_together_one_important_and_one_unimportant_stanza_are_pushed() {
+fn a_queue_causes_one_important_and_one_unimportant_push() {
     let mut host = host(vec![rule(Profile::All)]);
     let mut done = Default::default();
     let mut pushed = Vec::new();

@@ -1,4 +1,4 @@
-//! What a client gets: the stanza in its envelope, encrypted.
+//! The content of a push: the stanza in its envelope, encrypted.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -17,7 +17,7 @@ use crate::support::{element, not_random};
 use crate::{CHAT, JULIET, body, host, message, payloads, pushed, rule};
 
 #[test]
-fn a_client_reads_the_stanza_with_its_id_in_the_archive() {
+fn a_client_can_read_the_stanza_and_its_archive_id() {
     let reader = Reader::new();
     let matches = vec![rule(Profile::All), Match { send: reader.sends(None), ..rule(Profile::Important) }];
     let mut host = host(matches);
@@ -33,13 +33,13 @@ fn a_client_reads_the_stanza_with_its_id_in_the_archive() {
     assert_eq!(read.attr("from"), Some(JULIET));
     assert_eq!(text_of(&read).as_deref(), Some("Wherefore art thou <Romeo>?"));
     assert_eq!(archive_ids(&read), [("romeo@example.org", "a1")]);
-    // Only the other match wants it.
+    // Only the match without content applies.
     let pushes = host.offline(&Message { word: 0, dedup_key: Some("a2"), ..chat });
     assert_eq!(payloads(&pushes), [&Payload::empty(Priority::Low)]);
 }
 
 #[test]
-fn of_a_carbon_the_client_gets_the_message_in_it() {
+fn the_push_for_a_carbon_contains_the_message_in_it() {
     let read = |from: &str, word| {
         let reader = Reader::new();
         let mut host = host(vec![Match { send: reader.sends(None), ..rule(Profile::All) }]);
@@ -61,7 +61,7 @@ fn of_a_carbon_the_client_gets_the_message_in_it() {
 }
 
 #[test]
-fn an_archive_id_that_a_sender_has_made_up_is_left_out() {
+fn an_archive_id_forged_by_the_sender_is_left_out() {
     let forged = element("stanza-id", &[("xmlns", ns::STANZA_ID), ("by", "romeo@example.org"), ("id", "x")], vec![]);
     let rooms = element("stanza-id", &[("xmlns", ns::STANZA_ID), ("by", "verona@rooms.example"), ("id", "y")], vec![]);
     let stanza = message(vec![body("hi"), Node::Element(forged), Node::Element(rooms)]);
@@ -72,7 +72,7 @@ fn an_archive_id_that_a_sender_has_made_up_is_left_out() {
 }
 
 #[test]
-fn no_two_pushes_share_key_or_salt() {
+fn no_two_pushes_share_a_key_or_a_salt() {
     let reader = Reader::new();
     let mut host = host(vec![Match { send: reader.sends(None), ..rule(Profile::All) }]);
     let stanza = || Some(message(vec![body("Romeo?")]));
@@ -89,7 +89,7 @@ fn no_two_pushes_share_key_or_salt() {
 }
 
 #[test]
-fn keys_that_cannot_be_read_push_nothing_in_the_clear_and_explain_says_which() {
+fn with_unusable_keys_nothing_is_pushed_and_the_decision_names_the_reason() {
     let (point, auth) = (BASE64.encode(Reader::new().point()), BASE64.encode(AUTH));
     let signing = |algorithm: &str| Some(Signing { algorithm: algorithm.into(), key: "AAAA".into(), claims: vec![] });
     let encrypted = |keys: Keys| Send::Encrypted(keys.into());
@@ -108,7 +108,7 @@ fn keys_that_cannot_be_read_push_nothing_in_the_clear_and_explain_says_which() {
 }
 
 #[test]
-fn the_size_tells_little_of_a_short_message() {
+fn random_padding_hides_the_size_of_a_short_message() {
     let stanza = message(vec![body("hi")]);
     let sizes: std::collections::HashSet<_> =
         (0..500).map(|_| envelope(&stanza, "romeo@example.org", None, not_random).len()).collect();

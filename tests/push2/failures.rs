@@ -1,4 +1,4 @@
-//! What failures mean: what is sent again, for how long, and when a registration is lost.
+//! Failures: which pushes are repeated, for how long, and when a registration ends.
 
 use prosody_push::engine::{Push, Verdict};
 use prosody_push::push2::Push2;
@@ -10,17 +10,18 @@ use crate::reader::Reader;
 use crate::support::{DAY, Host, SECOND, assert_goes, one_by_one};
 use crate::{ANSWER_TIMEOUT, CHAT, PATIENCE, again, body, client, host, message, of, rule, speaking};
 
-/// The service does not want the push.
+/// The service refuses the push.
 fn refuse(host: &mut Host<Push2>, push: &Push<Push2>, kind: &str) -> Verdict {
     host.answer(push, "pusher@push.example", Some((kind, "item-not-found")))
 }
 
+/// The service answers with resource-constraint, in an error of this type.
 fn fail(host: &mut Host<Push2>, push: &Push<Push2>, kind: &str) -> Verdict {
     host.answer(push, "pusher@push.example", Some((kind, "resource-constraint")))
 }
 
 #[test]
-fn what_cannot_be_taken_now_is_sent_again_later_and_later_and_then_every_ten_minutes() {
+fn a_push_that_cannot_be_taken_now_is_repeated_with_growing_delays_up_to_ten_minutes() {
     let reader = Reader::new();
     let mut host = host(vec![Match { send: reader.sends(None), ..rule(Profile::All) }]);
     let stanza = || Some(message(vec![body("Romeo?")]));
@@ -29,20 +30,20 @@ fn what_cannot_be_taken_now_is_sent_again_later_and_later_and_then_every_ten_min
     let mut delays = Vec::new();
     while delays.len() < 12 {
         assert_eq!(fail(&mut host, &push, "wait"), Verdict::Stays);
-        let delay = host.next().expect("it is owed");
-        assert!(again(host.after(delay - 1)).is_empty(), "not before its time");
+        let delay = host.next().expect("a push is owed");
+        assert!(again(host.after(delay - 1)).is_empty(), "the push does not leave early");
         let mut pushes = again(host.after(1));
         assert_eq!(pushes.len(), 1);
         assert_ne!(pushes[0].id, push.id);
         push = pushes.remove(0);
-        assert_eq!(push.payload.encrypted, payload, "what it was");
+        assert_eq!(push.payload.encrypted, payload, "the same payload");
         delays.push(delay / SECOND);
     }
     assert_eq!(delays, [4, 8, 16, 32, 64, 128, 256, 512, 600, 600, 600, 600]);
 }
 
 #[test]
-fn a_call_is_sent_again_for_half_a_minute_and_not_when_it_is_over() {
+fn the_push_for_a_call_is_repeated_for_half_a_minute_and_not_after_the_call() {
     let mut host = host(vec![rule(Profile::Important)]);
     let call = Message { word: CALL, call: Some(of("c1")), ..CHAT };
     let mut push = host.offline(&call).remove(0);
@@ -51,7 +52,7 @@ fn a_call_is_sent_again_for_half_a_minute_and_not_when_it_is_over() {
         fail(&mut host, &push, "wait");
         host.next().is_some()
     } {
-        let delay = host.next().expect("it waits");
+        let delay = host.next().expect("a push is owed");
         push = again(host.after(delay)).remove(0);
         assert_eq!(push.payload.priority, Priority::High);
         delays.push(delay / SECOND);
@@ -73,7 +74,7 @@ fn a_call_is_sent_again_for_half_a_minute_and_not_when_it_is_over() {
 }
 
 #[test]
-fn other_errors_are_never_sent_again() {
+fn a_refused_push_is_not_repeated() {
     for kind in ["cancel", "modify", "auth", "continue"] {
         let mut host = host(vec![rule(Profile::All)]);
         let push = host.offline(&CHAT).remove(0);
@@ -83,7 +84,7 @@ fn other_errors_are_never_sent_again() {
 }
 
 #[test]
-fn an_error_counts_only_from_the_service_and_once() {
+fn an_error_counts_only_once_and_only_from_the_service() {
     let mut host = host(vec![rule(Profile::All)]);
     let push = host.offline(&CHAT).remove(0);
     for stranger in ["push.example", "other@push.example", "pusher@push.example.evil/x"] {
@@ -95,7 +96,7 @@ fn an_error_counts_only_from_the_service_and_once() {
 }
 
 #[test]
-fn a_service_that_is_a_client_answers_from_any_of_its_resources() {
+fn a_service_that_is_an_account_may_answer_from_any_of_its_resources() {
     let mut host = host(vec![rule(Profile::All)]);
     let push = host.offline(&CHAT).remove(0);
     assert_eq!(host.answer(&push, "pusher@push.example/gateway", Some(("wait", "x"))), Verdict::Stays);
@@ -103,7 +104,7 @@ fn a_service_that_is_a_client_answers_from_any_of_its_resources() {
 }
 
 #[test]
-fn a_client_that_is_back_or_asks_anew_is_not_sent_what_failed() {
+fn a_failed_push_is_not_repeated_after_the_client_is_back_or_enables_again() {
     let put_off = || {
         let mut host = host(vec![rule(Profile::All)]);
         let push = host.offline(&CHAT).remove(0);
@@ -116,18 +117,18 @@ fn a_client_that_is_back_or_asks_anew_is_not_sent_what_failed() {
     let mut host = put_off();
     let now = host.now;
     host.engine.enabled(now, "romeo", "phone");
-    assert!(again(host.after(DAY)).is_empty(), "anew");
+    assert!(again(host.after(DAY)).is_empty(), "enabled again");
     let mut host = put_off();
     host.engine.forget("romeo");
     assert!(again(host.after(DAY)).is_empty(), "deleted");
     let mut host = put_off();
     host.engine.load("romeo", vec![], false);
     assert!(again(host.after(DAY)).is_empty(), "disabled");
-    assert_eq!(again(put_off().after(DAY)).len(), 1, "and otherwise it is");
+    assert_eq!(again(put_off().after(DAY)).len(), 1, "otherwise the push is repeated");
 }
 
 #[test]
-fn a_device_is_owed_one_push_of_each_kind_however_many_fail() {
+fn a_device_is_owed_one_push_of_each_kind_for_any_number_of_failures() {
     let devices = (0..5).map(|i| client(&i.to_string(), vec![rule(Profile::All)])).collect();
     let mut host = speaking(one_by_one(), devices);
     let mut pushes = Vec::new();
@@ -136,7 +137,7 @@ fn a_device_is_owed_one_push_of_each_kind_however_many_fail() {
             pushes.extend(host.offline(&Message { word, ..CHAT }));
         }
     }
-    // One at a time, so that the service is not away.
+    // Nine failures, so that the service is not away.
     for push in &pushes[..9] {
         fail(&mut host, push, "wait");
     }
@@ -153,7 +154,7 @@ fn a_device_is_owed_one_push_of_each_kind_however_many_fail() {
 }
 
 #[test]
-fn a_service_that_fails_on_several_days_without_a_break_loses_the_registration() {
+fn failures_on_several_days_without_a_break_end_the_registration() {
     let mut host = host(vec![rule(Profile::All)]);
     let fails = |host: &mut Host<Push2>, kind| {
         let push = host.offline(&CHAT).remove(0);
@@ -162,16 +163,16 @@ fn a_service_that_fails_on_several_days_without_a_break_loses_the_registration()
         verdict
     };
     for _ in 0..100 {
-        assert_eq!(fails(&mut host, "cancel"), Verdict::Stays, "however often");
+        assert_eq!(fails(&mut host, "cancel"), Verdict::Stays, "any number of failures on one day");
     }
-    assert_eq!(fails(host.after(PATIENCE), "cancel"), Verdict::Stays, "two failures, and silence between");
+    assert_eq!(fails(host.after(PATIENCE), "cancel"), Verdict::Stays, "two failures with no push between them");
     assert_eq!(fails(host.after(DAY), "cancel"), Verdict::Stays);
     assert_eq!(fails(host.after(DAY - 1), "wait"), Verdict::Stays);
     assert_goes(fails(host.after(1), "wait"), "phone");
 }
 
 #[test]
-fn a_push_that_brings_no_error_is_a_break() {
+fn a_push_without_an_error_is_a_break() {
     let mut host = host(vec![rule(Profile::All)]);
     for _ in 0..2 {
         for _ in 0..PATIENCE / DAY {
@@ -184,7 +185,7 @@ fn a_push_that_brings_no_error_is_a_break() {
 }
 
 #[test]
-fn pushes_whose_errors_are_waited_for_are_bounded() {
+fn the_number_of_pushes_in_flight_is_bounded() {
     let mut host = host(vec![rule(Profile::All)]);
     let first = host.offline(&CHAT).remove(0);
     let second = host.offline(&CHAT).remove(0);
@@ -193,11 +194,11 @@ fn pushes_whose_errors_are_waited_for_are_bounded() {
     }
     assert_eq!(fail(&mut host, &first, "cancel"), Verdict::Stranger);
     assert_eq!(fail(&mut host, &second, "cancel"), Verdict::Stays);
-    assert_eq!(fail(&mut host, &second, "cancel"), Verdict::Stranger, "it was heard");
+    assert_eq!(fail(&mut host, &second, "cancel"), Verdict::Stranger, "its error has come already");
 }
 
 #[test]
-fn nothing_is_left_of_an_account_that_is_deleted() {
+fn the_pushes_of_a_deleted_account_are_forgotten() {
     let mut host = host(vec![rule(Profile::All)]);
     let push = host.offline(&CHAT).remove(0);
     host.engine.forget("romeo");
@@ -206,7 +207,7 @@ fn nothing_is_left_of_an_account_that_is_deleted() {
 }
 
 #[test]
-fn what_was_decided_can_be_asked() {
+fn the_decisions_for_a_user_can_be_listed() {
     let mut host = host(vec![rule(Profile::Important)]);
     let push = host.offline(&CHAT).remove(0);
     refuse(&mut host, &push, "cancel");
@@ -222,7 +223,7 @@ fn what_was_decided_can_be_asked() {
             "message (no client took it): sent, item-not-found after 0 ms",
         ]
     );
-    assert!(host.engine.take_times() == [0], "silence takes no time");
+    assert!(host.engine.take_times() == [0], "a push without an answer has no answer time");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Push 2.0: which stanzas a client is woken for, what it gets, and what failures mean.
+//! Push 2.0: the stanzas that wake a client, the content of a push, and the handling of failures.
 
 mod bursts;
 mod content;
@@ -57,19 +57,19 @@ fn payloads(pushes: &[Push<Push2>]) -> Vec<&Payload> {
     pushes.iter().map(|push| &*push.payload).collect()
 }
 
-/// A call of juliet's.
+/// A call from juliet.
 fn of(id: &str) -> Call<'_> {
     Call { peer: Some("juliet@example.org"), id }
 }
 
-/// The priority of the push that a message leads to, if it does.
+/// Returns the priority of the push for an offline message, or `None` if no push leaves.
 fn pushed(host: &mut Host<Push2>, message: &Message) -> Option<Priority> {
     let pushes = host.offline(message);
     assert!(pushes.len() < 2, "one device");
     payloads(&pushes).first().map(|notice| notice.priority)
 }
 
-/// The pushes that are sent again now.
+/// Returns the pushes that leave now, held ones and owed ones.
 fn again(host: &mut Host<Push2>) -> Vec<Push<Push2>> {
     host.engine.release(host.now).into_iter().map(|held| held.push).collect()
 }

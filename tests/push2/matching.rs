@@ -1,4 +1,4 @@
-//! Which stanzas a client is woken for: profiles, grace, filters.
+//! The stanzas that wake a client: profiles, grace, filters.
 
 use prosody_push::engine::Done;
 use prosody_push::push2::Push2;
@@ -18,7 +18,7 @@ const ROOM: &str = "verona@rooms.example.org/juliet";
 // Profiles.
 
 #[test]
-fn each_profile_matches_what_it_says() {
+fn each_profile_matches_its_stanzas() {
     let (low, normal, high) = (Some(Priority::Low), Some(Priority::Normal), Some(Priority::High));
     let own = "romeo@example.org/laptop";
     let cases = [
@@ -38,12 +38,12 @@ fn each_profile_matches_what_it_says() {
         ("own, reflected", BODY | GROUPCHAT | REFLECTED, ROOM, None, None, None, None),
         ("own", BODY, own, None, None, None, None),
         ("answer", ANSWER, JULIET, None, None, None, None),
-        ("kept by nobody", NO_STORE, JULIET, low, None, None, None),
+        ("with no-store", NO_STORE, JULIET, low, None, None, None),
         ("call", CALL, JULIET, high, high, high, high),
-        ("call kept by nobody", CALL | NO_STORE, JULIET, high, high, high, high),
+        ("call with no-store", CALL | NO_STORE, JULIET, high, high, high, high),
         ("own call", CALL, own, None, None, None, None),
-        ("caller gives up what never rang", RETRACT, JULIET, None, None, None, None),
-        ("call taken that never rang", CALL_OVER, JULIET, None, None, None, None),
+        ("retracted call that never rang", RETRACT, JULIET, None, None, None, None),
+        ("accepted call that never rang", CALL_OVER, JULIET, None, None, None, None),
         ("a push", BODY | ARCHIVED | NOTIFICATION, JULIET, None, None, None, None),
     ];
     for (what, word, from, all, important, archived, with_body) in cases {
@@ -62,33 +62,33 @@ fn each_profile_matches_what_it_says() {
 }
 
 #[test]
-fn what_did_not_match_may_match_when_it_comes_again() {
+fn a_stanza_that_did_not_match_may_match_in_a_later_event() {
     let mut host = host(vec![rule(Profile::Archived)]);
     let chat = Message { dedup_key: Some("a1"), ..CHAT };
     assert_eq!(pushed(&mut host, &chat), None);
     let archived = Message { word: BODY | ARCHIVED, ..chat };
     assert_eq!(pushed(&mut host, &archived), Some(Priority::Normal), "nothing was pushed before");
-    assert_eq!(pushed(&mut host, &archived), None, "once");
+    assert_eq!(pushed(&mut host, &archived), None, "the stanza is pushed only once");
 }
 
 #[test]
-fn a_client_that_asks_for_nothing_gets_nothing() {
+fn a_client_without_a_match_gets_no_push() {
     assert_eq!(pushed(&mut host(vec![]), &CHAT), None);
-    assert_eq!(pushed(&mut host(vec![]), &Message { word: CALL, ..CHAT }), None, "there is no way to send it");
+    assert_eq!(pushed(&mut host(vec![]), &Message { word: CALL, ..CHAT }), None, "not even for a call");
 }
 
 #[test]
-fn what_rang_hears_that_the_call_ends_whoever_takes_it() {
+fn a_device_that_rang_gets_a_push_when_another_client_takes_the_call() {
     let mut host = host(vec![rule(Profile::ArchivedWithBody)]);
     let call = Message { word: CALL, call: Some(of("c1")), ..CHAT };
     assert_eq!(pushed(&mut host, &call), Some(Priority::High));
     let taken = Message { word: CALL_OVER, from: Some("romeo@example.org/laptop"), ..call };
     let told = host.archived(&taken, &["phone"]);
-    assert_eq!(payloads(&told)[0].priority, Priority::High, "by what wakes the client for a call");
+    assert_eq!(payloads(&told)[0].priority, Priority::High, "with the priority of the call");
 }
 
 #[test]
-fn a_device_that_ends_the_call_itself_is_not_told() {
+fn a_device_that_ends_the_call_itself_gets_no_push() {
     let devices = ["phone", "tablet"].map(|identifier| client(identifier, vec![rule(Profile::Important)]));
     let mut host = speaking(one_by_one(), devices.into());
     let call = Message { word: CALL, call: Some(of("c1")), ..CHAT };
@@ -101,11 +101,11 @@ fn a_device_that_ends_the_call_itself_is_not_told() {
     let told: Vec<_> = pushes.list.iter().map(|push| &*push.registration.identifier).collect();
     assert_eq!(told, ["tablet"]);
     let finished = Message { from: Some(JULIET), ..taken };
-    assert!(host.archived(&finished, &["phone", "tablet"]).is_empty(), "both know");
+    assert!(host.archived(&finished, &["phone", "tablet"]).is_empty(), "both devices know already");
 }
 
 #[test]
-fn a_ping_wakes_all_who_ask_for_anything() {
+fn a_ping_wakes_every_client_with_a_match() {
     let mut host = host(vec![rule(Profile::Important)]);
     let pushes = host.ping();
     assert_eq!(payloads(&pushes), [&Payload::empty(Priority::Low)]);
@@ -114,7 +114,7 @@ fn a_ping_wakes_all_who_ask_for_anything() {
 // Grace.
 
 #[test]
-fn a_client_is_left_in_peace_while_another_is_used() {
+fn with_grace_a_client_gets_no_push_while_another_client_is_in_use() {
     let graceful = || Match { grace: Some(144), ..rule(Profile::All) };
     let at = |seconds_ago: u64, holds: &str| {
         let host = host(vec![]);
@@ -146,7 +146,7 @@ fn filtered(jid: &str, mention: bool, reply: bool) -> Host<Push2> {
 }
 
 #[test]
-fn a_filter_is_about_a_full_a_bare_or_a_host_s_jid() {
+fn a_filter_matches_a_full_jid_a_bare_jid_or_a_host() {
     for (jid, is_muted) in [
         ("juliet@example.org/balcony", true),
         ("juliet@example.org", true),
@@ -162,7 +162,7 @@ fn a_filter_is_about_a_full_a_bare_or_a_host_s_jid() {
 }
 
 #[test]
-fn the_most_exact_filter_counts() {
+fn the_most_specific_filter_applies() {
     let chat = |jid: &str, mention| Chat { jid: jid.into(), mention, reply: false };
     let chats = [chat("example.org", false), chat("juliet@example.org", true)].into();
     let mut host = host(vec![Match { chats, ..rule(Profile::Important) }]);
@@ -171,7 +171,7 @@ fn the_most_exact_filter_counts() {
 }
 
 #[test]
-fn mentions_and_replies_come_through() {
+fn mentions_and_replies_pass_a_filter_that_allows_them() {
     let room = "verona@rooms.example.org";
     let other = "mverona@rooms.example.org/juliet";
     for (body, extracts, is_mention, is_reply) in [
@@ -212,7 +212,7 @@ fn mentions_and_replies_come_through() {
 }
 
 #[test]
-fn a_device_is_told_of_what_matches_only() {
+fn a_queued_stanza_that_does_not_match_causes_no_push() {
     let mut host = filtered("juliet@example.org", false, false);
     let event = host.event();
     let queued = host.engine.on_queued(event, "phone", Done::default(), &CHAT, Holders::default()).expect("loaded");

@@ -1,4 +1,4 @@
-//! The client's side, for the tests of what it gets: a push is decrypted, and its envelope opened.
+//! The client's side in the tests: decrypts a push, and opens its envelope.
 
 use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::agreement::{ECDH_P256, PrivateKey, UnparsedPublicKey, agree};
@@ -30,7 +30,7 @@ impl Reader {
         Send::Encrypted(Keys::new(&BASE64_URL.encode(self.point()), &BASE64.encode(AUTH), signing).into())
     }
 
-    /// RFC 8188 and RFC 8291 from the other end.
+    /// Decrypts a payload as a client does (RFC 8188 and RFC 8291).
     pub fn read(&self, payload: &str) -> String {
         assert!(payload.len() <= 4096, "{} bytes on the wire", payload.len());
         let body = BASE64.decode(payload).expect("base64");
@@ -51,7 +51,7 @@ impl Reader {
     }
 }
 
-/// The stanza in an envelope.
+/// Returns the stanza in an envelope.
 pub fn open(envelope: &str) -> Element {
     let envelope: Element = envelope.parse().unwrap_or_else(|error| panic!("{error}: {envelope}"));
     assert!(envelope.is("envelope", ns::SCE));

@@ -1,4 +1,4 @@
-//! What a client may register: its keys, its service, and the same client once.
+//! Registrations: valid keys, a valid service, and one registration for each client.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD as BASE64_URL};
@@ -13,7 +13,7 @@ use crate::reader::{AUTH, Reader};
 use crate::{client, rule};
 
 #[test]
-fn keys_are_taken_in_any_base64_and_refused_where_they_are_none() {
+fn keys_are_accepted_in_any_base64_and_invalid_keys_are_refused() {
     let point = Reader::new().point();
     let auth = BASE64.encode(AUTH);
     for key in [
@@ -36,7 +36,7 @@ fn keys_are_taken_in_any_base64_and_refused_where_they_are_none() {
 
 proptest! {
     #[test]
-    fn any_base64_is_taken_apart_or_refused_and_never_a_fault(text in any::<String>(), bytes in any::<Vec<u8>>()) {
+    fn base64_of_both_alphabets_is_decoded_and_no_text_causes_a_panic(text in any::<String>(), bytes in any::<Vec<u8>>()) {
         decode(&text);
         prop_assert_eq!(decode(&BASE64.encode(&bytes)), Some(bytes.clone()));
         prop_assert_eq!(decode(&BASE64_URL.encode(&bytes)), Some(bytes));
@@ -44,7 +44,7 @@ proptest! {
 }
 
 #[test]
-fn a_service_is_a_jid_and_not_the_user_s_own() {
+fn a_service_is_a_jid_other_than_the_user_s_own() {
     let normal = |jid: &str| Some(jid.to_lowercase()).filter(|jid| jid != "@");
     for jid in ["push.example", "pusher@push.example", "pusher@push.example/x", " push.example\n", "romeo@example.com"]
     {
@@ -64,7 +64,7 @@ fn a_service_is_a_jid_and_not_the_user_s_own() {
 }
 
 #[test]
-fn a_client_that_comes_with_another_resource_is_the_same() {
+fn a_client_with_another_resource_replaces_its_own_registration() {
     let of = |identifier: &str, address: &str, timestamp| {
         let mut registration = client(identifier, vec![rule(Profile::All)]);
         registration.asked = Asked { client: address.into(), matches: [].into() };

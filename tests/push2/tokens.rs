@@ -13,7 +13,7 @@ use crate::reader::Reader;
 use crate::support::{Host, one_by_one};
 use crate::{CHAT, body, client, message, payloads, rule, speaking};
 
-/// PKCS#8 of RFC 8292's kind of key, and its public half.
+/// A key pair for RFC 8292: the private key in PKCS#8, and the public key.
 fn es256() -> (String, Vec<u8>) {
     use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
     let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key");
@@ -27,7 +27,7 @@ fn claims(jws: &str) -> (Value, Value) {
 }
 
 #[test]
-fn a_token_is_signed_once_and_again_before_it_expires() {
+fn a_token_is_signed_once_and_replaced_before_it_expires() {
     let (key, public) = es256();
     let identity = Identity::new("ES256", &key, [("aud", "https://push.example"), ("exp", "0")]).expect("a key");
     let now = 1_800_000_000;
@@ -42,7 +42,7 @@ fn a_token_is_signed_once_and_again_before_it_expires() {
     verifying
         .verify(signed.as_bytes(), &BASE64_URL.decode(signature).expect("base64"))
         .expect("the signature is right");
-    assert_eq!(identity.token(now + 11 * 3600, "xmpp:example.org").expect("a token").jws, first.jws, "as it was");
+    assert_eq!(identity.token(now + 11 * 3600, "xmpp:example.org").expect("a token").jws, first.jws, "the same token");
     let second = identity.token(now + 11 * 3600 + 1, "xmpp:example.org").expect("a token");
     assert_eq!(claims(&second.jws).1["exp"], now + 23 * 3600 + 1);
     let set_back = identity.token(now - 3600 * 24 * 365, "xmpp:example.org").expect("a token");
@@ -50,7 +50,7 @@ fn a_token_is_signed_once_and_again_before_it_expires() {
 }
 
 #[test]
-fn keys_are_parsed_once_and_kept_while_the_registration_is_the_same() {
+fn parsed_keys_are_kept_while_the_registration_is_unchanged() {
     let reader = Reader::new();
     let (key, _) = es256();
     let signing = || Signing { algorithm: "ES256".into(), key: (&*key).into(), claims: vec![] };
@@ -63,11 +63,11 @@ fn keys_are_parsed_once_and_kept_while_the_registration_is_the_same() {
     };
     let mut host = speaking(one_by_one(), devices(None));
     let first = token(&mut host);
-    // ECDSA signs no text twice in the same way.
+    // ECDSA signs the same text differently each time.
     host.engine.load("romeo", devices(None), false);
-    assert_eq!(token(&mut host), first, "as it was");
+    assert_eq!(token(&mut host), first, "the same token");
     host.engine.load("romeo", devices(Some(1)), false);
-    assert_ne!(token(&mut host), first, "another");
+    assert_ne!(token(&mut host), first, "a new token");
 }
 
 #[test]

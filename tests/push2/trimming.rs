@@ -1,4 +1,4 @@
-//! What is left of a stanza that is too large for a push.
+//! The trimming of a stanza that is too large for a push.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -23,16 +23,20 @@ fn a_large_stanza_is_trimmed_in_steps() {
     let names = |stanza: &Element| stanza.children().map(|child| child.name().to_owned()).collect::<Vec<_>>();
 
     let whole = read(vec![body("hi"), Node::Element(large("urn:x", "needless", 1000))]);
-    assert_eq!(names(&whole), ["body", "needless", "stanza-id"], "nothing, where there is room");
+    assert_eq!(names(&whole), ["body", "needless", "stanza-id"], "nothing is left out if there is room");
 
     let call = Node::Element(element("propose", &[("xmlns", ns::JINGLE_MESSAGE), ("id", "c1")], vec![]));
     let oob = Node::Element(element("x", &[("xmlns", ns::OOB)], vec![]));
     let needed = read(vec![body("hi"), Node::Element(large("urn:x", "needless", 3000)), call.clone(), oob]);
-    assert_eq!(names(&needed), ["body", "propose", "x", "stanza-id"], "what a notification does not need");
+    assert_eq!(
+        names(&needed),
+        ["body", "propose", "x", "stanza-id"],
+        "elements that a notification does not need are left out"
+    );
 
     let quoting = format!("> {}\nanswer\n> {}\nbelow", "x".repeat(3000), "y".repeat(100));
     let cut = read(vec![body(&quoting), Node::Element(large("urn:x", "needless", 1))]);
-    assert_eq!(text_of(&cut).as_deref(), Some("answer\nbelow"), "what it quotes");
+    assert_eq!(text_of(&cut).as_deref(), Some("answer\nbelow"), "quotes are left out");
 
     let essential = read(vec![body("hi"), Node::Element(large(ns::OMEMO_LEGACY, "encrypted", 3000)), call.clone()]);
     assert_eq!(names(&essential), ["body", "propose", "stanza-id"]);
@@ -55,11 +59,11 @@ fn a_long_text_is_cut_between_characters() {
         assert!(kept.chars().count() * escaped > 2000, "{character:?}: {} characters are left", kept.chars().count());
     }
     let exact = text_of(&sized(&"> quoted\n".repeat(400))).expect("a body");
-    assert!(exact.starts_with("> quoted"), "a text that only quotes is cut as it is");
+    assert!(exact.starts_with("> quoted"), "a text of quotes only is cut, and its quotes are kept");
 }
 
 #[test]
-fn the_archive_id_has_room_beside_the_longest_names() {
+fn the_archive_id_fits_beside_the_longest_account_and_attributes() {
     // RFC 7622 §3: 1,023 bytes for each part.
     let account = format!("{}@{}", "r".repeat(1023), "h".repeat(1023));
     let long = "'".repeat(20);
@@ -70,7 +74,7 @@ fn the_archive_id_has_room_beside_the_longest_names() {
 }
 
 #[test]
-fn whatever_cannot_be_trimmed_is_left_out() {
+fn an_oversized_name_or_archive_id_still_gives_a_valid_message() {
     for (name, id) in [("x".repeat(5000), "a1".to_owned()), ("message".to_owned(), "x".repeat(5000))] {
         let envelope = envelope(
             &element(&name, &[("from", JULIET)], vec![body("hi")]),
@@ -118,7 +122,7 @@ fn any_element() -> impl Strategy<Value = Element> {
 
 proptest! {
     #[test]
-    fn whatever_the_stanza_the_push_has_room_and_the_archive_id(
+    fn any_stanza_fits_into_a_push_and_keeps_its_archive_id(
         name in prop::sample::select(vec!["message", "presence", "iq"]),
         from in any_text(),
         others in prop::collection::btree_map("[a-z]{1,300}", any_text(), 0..10),

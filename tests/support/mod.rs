@@ -1,4 +1,4 @@
-//! A host on a fake clock, and minidom on both sides of the core.
+//! A host on a fake clock, and minidom elements for the core's input and output.
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::ops::BitOr;
@@ -36,7 +36,7 @@ pub const HOST: &str = "example.org";
 #[allow(unused_imports, reason = "each test file uses its part")]
 pub use prosody_push::time::{DAY, HOUR, SECOND};
 
-/// Bytes that no other call gives: SplitMix64 over a counter.
+/// Fills the slice with bytes that no other call returns: SplitMix64 over a counter.
 pub fn not_random(bytes: &mut [u8]) {
     use std::sync::atomic::{AtomicU64, Ordering};
     static COUNTER: AtomicU64 = AtomicU64::new(1);
@@ -48,7 +48,7 @@ pub fn not_random(bytes: &mut [u8]) {
     }
 }
 
-/// An element with attributes as Prosody has them, of a client stream if they name no namespace.
+/// Makes an element from attributes as Prosody has them. Without `xmlns` its namespace is `jabber:client`.
 pub fn element(name: &str, attrs: &[(&str, &str)], children: Vec<Node>) -> Element {
     let xmlns = attrs.iter().find(|(name, _)| *name == "xmlns").map_or(ns::CLIENT, |(_, xmlns)| xmlns);
     let mut element = element::named(name, xmlns).expect("a name");
@@ -70,7 +70,7 @@ pub fn registration(jid: &str, node: &str, timestamp: i64) -> Registration<Asked
     asked::registration(&format!("{jid}<{node}"), jid, Some(node), None, timestamp)
 }
 
-/// No push waits for another.
+/// A configuration with which no push waits for another.
 pub fn one_by_one() -> Config {
     Config { coalesce: false, ..Config::default() }
 }
@@ -92,7 +92,7 @@ impl Host {
         Host::new(one_by_one(), devices)
     }
 
-    /// The pushes that were held and leave now: node, and whether it is important.
+    /// Returns the held pushes that leave now: the node of each, and whether it is important.
     pub fn released(&mut self) -> Vec<(String, bool)> {
         let held = self.engine.release(self.now).into_iter();
         held.map(|held| (held.push.registration.node().unwrap_or("").to_owned(), held.important)).collect()
@@ -111,7 +111,7 @@ impl<P: Protocol> Host<P> {
         self
     }
 
-    /// Somebody sets the clock on the wall, so many milliseconds ahead or back.
+    /// Steps the wall clock by this many milliseconds, ahead or back.
     pub fn step(&mut self, wall: i64) -> &mut Self {
         self.now.wall = self.now.wall.saturating_add_signed(wall);
         self
@@ -135,8 +135,8 @@ impl<P: Protocol> Host<P> {
         Ok(self.engine.on_addressed(self.event(), Some(to), message, Holders::new(Some(&held)), None)?.list)
     }
 
-    /// Stanzas that waited together in the queue of the session that holds `push.example<phone>`: which of them, by
-    /// their place, were pushed.
+    /// Hands in the stanzas that waited together in the queue of the session that holds `push.example<phone`. Returns
+    /// the indices of the stanzas that were pushed, one for each push.
     pub fn queued(&mut self, messages: &[&Message]) -> Vec<usize> {
         let mut done = Done::default();
         let mut pushed = Vec::new();
@@ -159,39 +159,40 @@ impl<P: Protocol> Host<P> {
         self.engine.on_answer(self.now, &push.id.to_string(), Some(from), error).verdict
     }
 
-    /// An error that this server made in the app server's name.
+    /// Hands in an error that this server made in the app server's name.
     pub fn answer_here(&mut self, push: &Push<P>, condition: &str) -> Verdict {
         let error = StanzaError { kind: "cancel", condition, text: None, made_here: true };
         let from = push.registration.jid().to_owned();
         self.engine.on_answer(self.now, &push.id.to_string(), Some(&from), Some(error)).verdict
     }
 
-    /// After how long there is something to do, when everything that has changed has been written.
+    /// Returns the time until the next timer, after every change has been written.
     pub fn next(&mut self) -> Option<Millis> {
         self.engine.unwritten();
         self.engine.timer(self.now)
     }
 
-    /// The pushes that leave now: those that were held, and those that are owed.
+    /// Returns the pushes that leave now, held ones and owed ones.
     pub fn leaving(&mut self) -> Vec<Push<P>> {
         self.engine.release(self.now).into_iter().map(|held| held.push).collect()
     }
 
-    /// The registrations that have to go since no answer came.
+    /// Runs the timer. Returns the registrations that end because no answer came.
     pub fn timer(&mut self) -> Vec<String> {
         self.engine.on_timer(self.now).into_iter().map(|gone| gone.identifier.to_string()).collect()
     }
 }
 
-/// What an answer means for the registration: whether it stays, or its name, if it has to go.
+/// Asserts that an answer ends the registration with this identifier.
 #[track_caller]
 pub fn assert_goes(verdict: Verdict, identifier: &str) {
     match verdict {
         Verdict::Goes(gone) => assert_eq!(&*gone.identifier, identifier),
-        verdict => panic!("{identifier} should go: {verdict:?}"),
+        verdict => panic!("{identifier} should end: {verdict:?}"),
     }
 }
 
+/// Asserts that an answer ends no registration.
 #[track_caller]
 pub fn assert_stays(verdict: Verdict) {
     assert!(matches!(verdict, Verdict::Stays), "{verdict:?}");
@@ -205,7 +206,7 @@ pub fn nodes(pushes: &[Push<Xep0357>]) -> Vec<&str> {
     pushes.iter().map(|push| push.registration.node().unwrap_or("")).collect()
 }
 
-/// Writes minidom elements.
+/// Collects a written stanza as a minidom element.
 #[derive(Default)]
 pub struct Dom {
     open: Vec<Element>,
@@ -243,7 +244,7 @@ impl Sink for Dom {
     }
 }
 
-/// The stanza of a push.
+/// Composes the stanza of a push.
 pub fn compose(to: &Publish, summary: &Summary, form: Option<&Element>) -> Element {
     let mut dom = Dom::default();
     let options = |dom: &mut Dom| form.map_or(Ok(()), |form| summary::options(dom, form));
@@ -252,7 +253,7 @@ pub fn compose(to: &Publish, summary: &Summary, form: Option<&Element>) -> Eleme
     dom.take()
 }
 
-/// The word of a stanza, as the shim's walk gives it.
+/// Returns the word of a stanza, as the shim's walk computes it.
 pub fn word_of(stanza: &Element) -> Word {
     let rule = match stanza.name() {
         "presence" => &walk::PRESENCE,
