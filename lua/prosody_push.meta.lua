@@ -1,34 +1,37 @@
 ---@meta prosody_push
 -- The contract between the shim and the library (src/lua/). Not installed; spec/boundary_spec.lua checks it.
 --
--- No method raises for what users, app servers or stores contain. Events of messages give details of the stanzas where
--- other modules see them, or false if the user's registrations are not in memory: load() them and ask again. Then the
--- seconds until on_timer() is due, if a push is held; two places for what only on_queued() says; the stanza to send, if
--- there is one; and the others, if there are more.
+-- No method raises an error because of data from users, app servers or stores. The methods of events return, in this order:
+-- 1. details of the stanzas if other modules observe pushes, or false if the user's registrations are not in memory: the
+--    shim then calls load() and calls the method again;
+-- 2. the seconds until on_timer() is due, if a push is held or owed;
+-- 3. and 4. two values that only on_queued() returns;
+-- 5. the stanza to send, if there is one;
+-- 6. the other stanzas, if there are several.
 
 ---@class prosody_push
----@field version string             the shim refuses a library of another version
----@field late_after integer         seconds after which an app server at work has answered
----@field session_states table        a letter for each way in which a session holds a registration: in_use (connected, and all is
----acknowledged), connected, late (an ack is overdue), hibernates
+---@field version string             the version of the library; the shim refuses another
+---@field late_after integer         seconds within which a working app server has answered
+---@field session_states table        a letter for each state of a session that holds a registration: in_use (connected, and the client has
+---acknowledged every stanza), connected, late (an ack is overdue), hibernates
 local prosody_push = {};
 
----Whether lines of level debug are made at all, on all hosts.
+---Switches lines of level debug on or off, for all hosts.
 ---@param on boolean
 function prosody_push.log_debug(on) end
 
----One engine for one host.
+---Makes the engine of one host.
 ---@param host string
 ---@param protocol "push"|"push2"    XEP-0357 or Push 2.0
 ---@param option fun(name: string): any          reads Prosody's configuration
----@param stanza_metatable table                 what makes a table a stanza
----@param normal fun(jid: string): string?       util.jid's prep: the normal form of a JID, nil for what is none
+---@param stanza_metatable table                 the metatable of util.stanza
+---@param normal fun(jid: string): string?       util.jid's prep: returns the normal form of a JID, or nil if the text is no JID
 ---@param log fun(level: string, format: string, line: string)
----@param is_observed fun(domain: string): boolean    whether somebody can write into what is sent to a domain, or keep it
+---@param is_observed fun(domain: string): boolean    whether other code can change a stanza sent to this domain, or keep it
 ---@return prosody_push.PushEngine|prosody_push.Push2Engine
 function prosody_push.new(host, protocol, option, stanza_metatable, normal, log, is_observed) end
 
----What the engines of both protocols have.
+---The methods that the engines of both protocols have.
 ---@class prosody_push.Engine
 local Engine = {};
 
@@ -40,89 +43,91 @@ local PushEngine = {};
 ---@class prosody_push.Push2Engine: prosody_push.Engine
 local Push2Engine = {};
 
----What to look at in an element.
+---The parts of an element that the shim looks at.
 ---@class prosody_push.Rule
----@field bit? integer               set in the word if the element is there
----@field text? integer              set in the word if it has text
----@field keep? "body"|"call"|"invite"|"forwarded"|"archive_id"|"carbon_archive_id"|"extract"|"mention"  the text to pass on; the id of a
----call, in `attr`; that the message's own id is one; the message in a carbon; the id to pass on as deduplication key if `by` is the user's
----account, or that of the message in a carbon; what there can be several of: `kind` and `attr`, of elements of type `of_type` if that
----is there; with `with_text`, and the text, or the text alone; whom a mention without modifiers is about (XEP-0513)
+---@field bit? integer               the bit of the word that the element sets
+---@field text? integer              the bit of the word that the element sets if it has text
+---@field keep? "body"|"call"|"invite"|"forwarded"|"archive_id"|"carbon_archive_id"|"extract"|"mention"  the value that
+---the shim keeps. body: the text. call: the id of a call, in `attr`. invite: the id of the message is the id of a call. forwarded: the
+---message in a carbon. archive_id: the deduplication key, if `by` is the user's account. carbon_archive_id: the same for the message in
+---a carbon. extract: an entry of `extracts`: `kind` and `attr`, with `with_text` also the text, or the text alone without `attr`; with
+---`of_type` only for elements of this type. mention: the target of a mention without modifiers (XEP-0513).
 ---@field kind? string
 ---@field attr? string
 ---@field with_text? true
 ---@field of_type? string
----@field form? "jid"|"uri"          what `attr` has, to be passed on as Prosody has JIDs
----@field by? string                 an attribute
----@field values? table<string, integer>         bits by its value, "" if it is not there
----@field own? true                  only in a stanza from the user's own account
+---@field form? "jid"|"uri"          the form of the value in `attr`; the shim passes on a JID in Prosody's form
+---@field by? string                 the attribute that `values` is about
+---@field values? table<string, integer>         bits by the value of the attribute; "" for an absent attribute
+---@field own? true                  the element counts only in a stanza from the user's own account
 ---@field children? table<string, table<string, prosody_push.Rule>>      by name and namespace
 
----What to look at in a stanza, and the bits of the word that do not come from there.
+---The parts of a stanza that the shim looks at, and the bits of the word that the shim sets itself.
 ---@class prosody_push.Known
 ---@field stanzas table<string, prosody_push.Rule>  by name
----@field reflected integer          a room reflects what the user said
----@field contact integer            the sender is in the user's roster, or a room; that is looked up if asks_for_roster() says so
----@field stranger integer           the sender is not
----@field calls table<string, true>  namespaces of what a call is told by
----@field most_of_a_kind integer     entries of `extracts` of one kind that are looked at
----@field longest_entry integer      bytes of one
----@field first_children integer     of an element that has many: how many of the first are looked at
----@field last_children integer      and of the last
----Where mentions are asked for, kinds of `extracts`:
----@field mention? string            a JID that is mentioned
----@field mentioned_occupant? string an occupant of the room that is mentioned, by id
----@field mentioned_group? string    a group that is mentioned, a space, and whose it is
----@field nickname? string           the user's nickname in the room that it comes from
----@field occupant? string           his id as an occupant there
+---@field reflected integer          a room reflects the user's own message
+---@field contact integer            the sender is in the user's roster, or is a room; the shim reads the roster if asks_for_roster() says so
+---@field stranger integer           the sender is neither
+---@field calls table<string, true>  namespaces of the elements that signal a call
+---@field most_of_a_kind integer     the number of entries of one kind in `extracts` that are looked at
+---@field longest_entry integer      the length of an entry in bytes
+---@field first_children integer     the number of first children that are looked at in an element with many children
+---@field last_children integer      the number of last children that are looked at there
+---Kinds of `extracts`, present if the engine needs mentions:
+---@field mention? string            a mentioned JID
+---@field mentioned_occupant? string a mentioned occupant of the room, by occupant id
+---@field mentioned_group? string    a mentioned group, a space, and the JID that the group belongs to
+---@field nickname? string           the user's nickname in the room that the message comes from
+---@field occupant? string           the user's occupant id in that room
 ---Only for Push 2.0:
 ---@field archived? integer          the stanza is in the user's archive
----@field activity? string           kind of `extracts`: when a session was active, a space, and the registration that it holds
+---@field activity? string           kind of `extracts`: the time when a session was active, a space, and the registration that it holds
 
+---Returns the parts of stanzas that the shim looks at. extend() changes them.
 ---@return prosody_push.Known
 function Engine:known() end
 
----Switches one of Tigase's extensions on or off: known() changes. Gives whether asks_for_roster() has to be asked.
+---Switches one of Tigase's extensions on or off, which changes known(). Returns whether the shim has to call asks_for_roster().
 ---@param name "encrypted"|"encrypted elsewhere"|"filters"|"priority"
 ---@param on boolean
 ---@return boolean
 function PushEngine:extend(name, on) end
 
----Which of Tigase's extensions are on, by the names that extend() takes.
+---Returns the names of Tigase's extensions that are on, as extend() takes them.
 ---@return table<string, boolean>
 function PushEngine:extensions() end
 
----Whether a registration's filter asks for the user's roster, and the word does not tell yet.
+---Returns whether a registration's filter needs the user's roster, and the word does not say yet whether the sender is in it.
 ---@param user string
 ---@param word integer
 ---@return boolean
 function Engine:asks_for_roster(user, word) end
 
----Registrations as the store has them, by identifier, in the shape of the module that is replaced: those of XEP-0357, or of
----Push 2.0, as the engine's protocol is.
+---Registrations by identifier, as the store has them. Their shape is that of the module that is replaced, mod_cloud_notify or
+---mod_push2.
 ---@alias prosody_push.Records table<string, { jid: string, node?: string, options?: table, timestamp?: integer }>
 
 ---Takes the registrations of a user, read from the store or just written to it.
 ---@param user string
 ---@param records? prosody_push.Records
----@param is_disabled boolean?       the account is disabled: nobody is woken
+---@param is_disabled boolean?       the account is disabled: no device is woken
 function Engine:load(user, records, is_disabled) end
 
----Whether the account is disabled; nil if the user's registrations are not in memory.
+---Returns whether the account is disabled, or nil if the user's registrations are not in memory.
 ---@param user string
 ---@return boolean?
 function Engine:is_disabled(user) end
 
----A registration is gone that on_answer() or on_timer() said had to go; `refused` is as it said.
+---Counts a registration that has been removed because on_answer() or on_timer() returned it; `refused` is its field.
 ---@param refused boolean
 function Engine:ended(refused) end
 
----The account was deleted.
+---Forgets the user of a deleted account.
 ---@param user string
 function Engine:forget(user) end
 
----Reads an <enable/>, and completes the record that is to be stored, which has what the session knows. Returns the identifier
----to store it under, or nil and the client's error, an <error/>. A form in `options` is a stanza.
+---Reads an <enable/> and completes the record to store, to which the shim has added the facts of the session. Returns the identifier
+---to store the record under, or nil and the <error/> for the client. A form in `options` is a stanza.
 ---@param user string
 ---@param client_id string?          SASL2 user agent id
 ---@param resource string?
@@ -132,7 +137,7 @@ function Engine:forget(user) end
 ---@return table? error
 function Engine:enable(user, client_id, resource, enable, record) end
 
----The registration that a client made, by its SASL2 user agent id, or if it has none by its resource: the newest.
+---Returns the newest registration that a client made. The client is known by its SASL2 user agent id or, without one, by its resource.
 ---@param user string
 ---@param records prosody_push.Records?
 ---@param client_id string?
@@ -140,20 +145,20 @@ function Engine:enable(user, client_id, resource, enable, record) end
 ---@return string? identifier
 function Engine:of_client(user, records, client_id, resource) end
 
----Returns what an account announces: the protocol and its profiles, or of XEP-0357 one of Tigase's extensions.
+---Returns the features that an account announces: those of the protocol, or those of one of Tigase's extensions to XEP-0357.
 ---@param extension string?         a name that extend() takes
 ---@return string[]
 function Engine:features(extension) end
 
----A registration was stored: its failures so far do not count.
+---Forgets the earlier failures of a registration that has just been stored.
 ---@param now number                seconds since 1970
----@param mono number               seconds by the clock that never steps
+---@param mono number               seconds of the monotonic clock
 ---@param user string
 ---@param identifier string
 function Engine:enabled(now, mono, user, identifier) end
 
----Of records among which `newest` is made now: the time to store for it, and what has to go: the same device under another
----identifier, and the oldest where there are more than a user may have.
+---Returns the timestamp to store for `newest`, a record made now and one of `records`, and the registrations to remove: the same
+---device under another identifier, and the oldest ones beyond the number that a user may have.
 ---@param user string
 ---@param records prosody_push.Records
 ---@param newest string              identifier
@@ -162,7 +167,7 @@ function Engine:enabled(now, mono, user, identifier) end
 ---@return string[] identifiers
 function Engine:admit(user, records, newest, now) end
 
----Whether a stored registration that is enabled again just as it is need not be written.
+---Returns whether a stored registration that the client enables again without a change need not be written.
 ---@param user string
 ---@param records prosody_push.Records
 ---@param identifier string
@@ -170,14 +175,14 @@ function Engine:admit(user, records, newest, now) end
 ---@return boolean
 function Engine:is_current(user, records, identifier, now) end
 
----Reads a <disable/>. Returns the JID and the node that it has, or nil, nil and the client's error, an <error/>.
+---Reads a <disable/>. Returns its JID and its node, or nil, nil and the <error/> for the client.
 ---@param disable table
 ---@return string? jid
 ---@return string? node
 ---@return table? error
 function PushEngine:disable(disable) end
 
----Returns the registrations that a <disable/> ends, also those that cannot be read.
+---Returns the registrations that a <disable/> ends, including unreadable ones.
 ---@param user string
 ---@param records prosody_push.Records?
 ---@param jid string
@@ -185,44 +190,44 @@ function PushEngine:disable(disable) end
 ---@return string[] identifiers
 function PushEngine:matching(user, records, jid, node) end
 
----Returns the registration that a <disable/> of this client ends, also one that cannot be read.
+---Returns the registration that a <disable/> of this client ends, even if it is unreadable.
 ---@param records prosody_push.Records?
 ---@param client_id string?          SASL2 user agent id
 ---@param resource string?
 ---@return string[] identifiers
 function Push2Engine:disabled(records, client_id, resource) end
 
----Returns why registrations are never woken, in words, by identifier: those that cannot be read, and those of a user who has too
----many (push_max_devices).
+---Returns the registrations that are never woken, by identifier, each with the reason in words: its record is unreadable, or the user
+---has too many (push_max_devices).
 ---@param user string
 ---@param records prosody_push.Records?
 ---@return table<string, string>
 function Engine:never_woken(user, records) end
 
----What a remote disable (XEP-0357 §8) from `from` means.
+---Returns the registrations that an app server's remote disable (XEP-0357 §8) ends.
 ---@param user string
 ---@param records prosody_push.Records?
 ---@param from string?
 ---@param node string?
----@param jid string?                of the affiliation
+---@param jid string?                the JID of the affiliation
 ---@param affiliation string?
 ---@return string[] identifiers
 function PushEngine:revoked(user, records, from, node, jid, affiliation) end
 
----For each stanza what cloud_notify/push tells of it.
+---For each stanza, the data of its cloud_notify/push event.
 ---@alias prosody_push.Details { identifier: string, important: boolean, summary: table<string, string> }[]
 
----No session took a message. Where stanzas are seen, no two share a part.
+---Handles a message that no session received. Observed stanzas share no tables.
 ---@param user string
 ---@param now number                 seconds since 1970
 ---@param observed boolean           whether other modules see each push and may change it
----@param stanza table?               the stanza, where a push may carry it
+---@param stanza table?               the stanza, in a protocol whose pushes may carry it
 ---@param word integer               facts, see known()
 ---@param from string?
 ---@param body string?
----@param dedup_key string?         what the message is known by on all its ways
----@param call string?              the call that it is about: the other end's bare JID, a space, and the id
----@param extracts string?              what there can be several of, see known()
+---@param dedup_key string?         the same in every event of the message
+---@param call string?              the call that the message is about: the other party's bare JID, a space, and the call's id
+---@param extracts string?              repeatable values, see known(): a one-letter kind and a text for each, separated by "\0"
 ---@return prosody_push.Details|false|nil details
 ---@return number? wait
 ---@return nil, nil
@@ -230,23 +235,23 @@ function PushEngine:revoked(user, records, from, node, jid, affiliation) end
 ---@return table[]? others
 function Engine:on_offline(user, now, mono, observed, stanza, word, from, body, dedup_key, call, extracts) end
 
----A message to `to` was archived for the user, or is on its way to or from him and is about a call, or asks him for a
----subscription. `held` says how it is with his sessions that hold registrations: for each the letter of session_states and the
----identifier, with "\0" between.
+---Handles a stanza to `to`: a message that was archived for the user, a message about a call to or from the user, or a subscription
+---request to the user. `held` has the state of each of the user's sessions that holds a registration: the letter of session_states
+---and the identifier, separated by "\0".
 ---@param user string
 ---@param now number                seconds since 1970
----@param mono number               seconds by the clock that never steps
+---@param mono number               seconds of the monotonic clock
 ---@param observed boolean           whether other modules see each push and may change it
----@param stanza table?               the stanza, where a push may carry it
+---@param stanza table?               the stanza, in a protocol whose pushes may carry it
 ---@param word integer
 ---@param from string?
 ---@param body string?
----@param dedup_key string?         what the message is known by on all its ways
----@param call string?              the call that it is about: the other end's bare JID, a space, and the id
----@param extracts string?              what there can be several of, see known()
+---@param dedup_key string?         the same in every event of the message
+---@param call string?              the call that the message is about: the other party's bare JID, a space, and the call's id
+---@param extracts string?              repeatable values, see known(): a one-letter kind and a text for each, separated by "\0"
 ---@param to string?
 ---@param held string?
----@param sender string?            that of the session that sent it, if it is the user's
+---@param sender string?            the registration of the session that sent the message, if it is a session of the user
 ---@return prosody_push.Details|false|nil details
 ---@return number? wait
 ---@return nil, nil
@@ -254,79 +259,79 @@ function Engine:on_offline(user, now, mono, observed, stanza, word, from, body, 
 ---@return table[]? others
 function Engine:on_addressed(user, now, mono, observed, stanza, word, from, body, dedup_key, call, extracts, to, held, sender) end
 
----Makes a deduplication key for a stanza that is not archived.
+---Returns a deduplication key for a stanza that is not archived.
 ---@param from string?
 ---@param id string
 ---@param text string?
 ---@return string
 function Engine:dedup_key(from, id, text) end
 
----Seconds that a stanza which waits in a session's queue may wait for others to be pushed with.
+---Returns the seconds that a stanza in a session's queue may wait, so that one push can cover it and later stanzas.
 ---@param word integer
 ---@return number
 function Engine:queue_delay(word) end
 
----How many stanzas may wait in a session's queue before its device is woken to take them.
----@param size integer               how many there is room for
----@param woken_at integer?          for how many it was woken before, since it was there
+---Returns the number of stanzas in a session's queue at which its device is woken to fetch them.
+---@param size integer               the number of stanzas that the queue has room for
+---@param woken_at integer?          the number at which the device was last woken, since its client was last back
 ---@return integer
 function Engine:queue_alarm(size, woken_at) end
 
----A stanza waits in the queue of a session that holds `identifier`. `done` is 0 for the first of those that waited
----together, then what the call before gave if its push was sent.
+---Handles a stanza that waits in the queue of a session that holds `identifier`. `done` is 0 for the first of the stanzas that waited
+---together, and later the value that the previous call returned if its push was sent.
 ---@param user string
 ---@param now number                seconds since 1970
----@param mono number               seconds by the clock that never steps
+---@param mono number               seconds of the monotonic clock
 ---@param observed boolean           whether other modules see each push and may change it
----@param stanza table?               the stanza, where a push may carry it
+---@param stanza table?               the stanza, in a protocol whose pushes may carry it
 ---@param word integer
 ---@param from string?
 ---@param body string?
----@param dedup_key string?         what the message is known by on all its ways
----@param call string?              the call that it is about: the other end's bare JID, a space, and the id
----@param extracts string?              what there can be several of, see known()
+---@param dedup_key string?         the same in every event of the message
+---@param call string?              the call that the message is about: the other party's bare JID, a space, and the call's id
+---@param extracts string?              repeatable values, see known(): a one-letter kind and a text for each, separated by "\0"
 ---@param identifier string
 ---@param done integer
----@param held string?               of the other sessions, see on_addressed()
+---@param held string?               the state of the user's other sessions, see on_addressed()
 ---@return prosody_push.Details|false|nil details
 ---@return number? wait
 ---@return integer? done
----@return boolean? ends_long_hibernation  whether the session, if it hibernates, must not go on for long: its device knows of
----something important, by this push or by an earlier one
+---@return boolean? ends_long_hibernation  whether the session must not hibernate for long, because its device got a push, this one or
+---an earlier one, for something important
 ---@return table? stanza
 ---@return table[]? others
 function Engine:on_queued(user, now, mono, observed, stanza, word, from, body, dedup_key, call, extracts, identifier, done, held) end
 
----The session that holds the registration is back.
+---Notes that the client of a registration is back, so that held and owed pushes to it are dropped.
 ---@param user string
 ---@param identifier string
 function Engine:on_resumed(user, identifier) end
 
----push_wake_on_start: whether all devices are woken when the server has started.
+---Returns push_wake_on_start: whether all devices are woken after a start of the server.
 ---@return boolean
 function Engine:wake_on_start() end
 
----push_wake_before_timeout in seconds; 0 for never.
+---Returns push_wake_before_timeout in seconds; 0 means never.
 ---@return number
 function Engine:wake_before() end
 
----Whether a message that a user sends tells that he is there.
+---Returns whether a message that a user sends shows that the user is active.
 ---@param word integer
 ---@return boolean
 function Engine:is_activity(word) end
 
----push_max_hibernation_timeout in seconds.
+---Returns push_max_hibernation_timeout in seconds.
 ---@return number
 function Engine:max_hibernation() end
 
----Devices are to be woken though there is no stanza: all of the user's, or those given.
+---Wakes devices without a stanza: all of the user's devices, or those in `records`.
 ---@param user string
 ---@param now number                seconds since 1970
----@param mono number               seconds by the clock that never steps
+---@param mono number               seconds of the monotonic clock
 ---@param observed boolean           whether other modules see each push and may change it
 ---@param stanza nil
 ---@param records prosody_push.Records?
----@param cause ("test"|"queue full"|"started"|"hibernation ends")?  why; nil if another module asks for it
+---@param cause ("test"|"queue full"|"started"|"hibernation ends")?  the reason; nil if another module asks for the ping
 ---@param held string?               see on_addressed()
 ---@return prosody_push.Details|false|nil details
 ---@return number? wait
@@ -335,18 +340,18 @@ function Engine:max_hibernation() end
 ---@return table[]? others
 function Engine:on_ping(user, now, mono, observed, stanza, records, cause, held) end
 
----The stanza with this id is not sent after all.
+---Forgets the push with this id: its stanza is not sent.
 ---@param id string
 function Engine:withdraw(id) end
 
----A registration that has to go, because pushes to it fail: `refused` by its app server, or out of reach.
+---A registration to remove, because pushes to it fail: its app server has `refused` them, or it has been unreachable for too long.
 ---@alias prosody_push.Gone { user: string, identifier: string, refused: boolean, why: string }
 
----An IQ result (no kind) or an error came to the host. True if it answers a push; then the seconds until on_timer() is due,
----if a push is held or sent again; the registration, if it has to go; and where its refusals in a row have changed its identifier,
----and how many they are.
+---Handles an IQ result (without `kind`) or an error that came to the host. Returns true if it answers a push, the seconds until
+---on_timer() is due if a push is held or owed, the registration to remove, if there is one, and, if the number of refusals in a row
+---has changed, the identifier of the registration and that number.
 ---@param now number                seconds since 1970
----@param mono number               seconds by the clock that never steps
+---@param mono number               seconds of the monotonic clock
 ---@param id string
 ---@param from string?
 ---@param made_here boolean         whether this server made the error in the app server's name
@@ -360,29 +365,30 @@ function Engine:withdraw(id) end
 ---@return integer? refusals
 function Engine:on_answer(now, mono, id, from, made_here, kind, condition, text) end
 
----Gives the registrations that have to go, the stanzas of pushes that were held, and the seconds until it is due again, nil if
----nothing is in flight or held.
+---Returns the registrations to remove, the stanzas of held and owed pushes that leave now, and the seconds until the next call is
+---due, or nil if there is nothing to wait for.
 ---@param now number                seconds since 1970
----@param mono number               seconds by the clock that never steps
+---@param mono number               seconds of the monotonic clock
 ---@param observed boolean           whether other modules see each push and may change it
 ---@return prosody_push.Gone[] gone
 ---@return table[] stanzas
 ---@return number? delay
----@return table[]? details           of each stanza, with its user, where others see it
+---@return table[]? details           of each stanza, with its user, if other modules observe pushes
 function Engine:on_timer(now, mono, observed) end
 
----The stanzas of all pushes that are held, for they would not survive a reload.
+---Returns the stanzas of all held pushes, which would not survive a reload.
 ---@param now number                seconds since 1970
----@param mono number               seconds by the clock that never steps
+---@param mono number               seconds of the monotonic clock
 ---@return table[] stanzas
 function Engine:release_all(now, mono) end
 
----The last decisions for a user, the newest first: when, which device, and what in words.
+---Returns the last decisions for a user, newest first: the time in seconds since 1970, the device, and the decision in words.
 ---@param user string
 ---@return { at: number, device: string, text: string }[]
 function Engine:decisions(user) end
 
----What is known of a device: when a push arrived last, failures in a row, since when it could not be reached.
+---Returns the health of a device: when a push last arrived, the refusals in a row, and since when the device has been unreachable.
+---Times are in seconds since 1970.
 ---@param user string
 ---@param identifier string
 ---@return number? last
@@ -390,57 +396,58 @@ function Engine:decisions(user) end
 ---@return number? failing_since
 function Engine:health(user, identifier) end
 
----Everything that is counted, from the start of the engine; `label` is the value of the metric's label, if it has one.
+---Returns all counters since the start of the engine; `label` is the value of the metric's label, if it has one.
 ---@return { name: string, label?: string, count: integer }[]
 function Engine:counts() end
 
----How long answers took, in seconds: those since the last call.
+---Returns how long each answer since the last call took, in seconds.
 ---@return number[]
 function Engine:take_times() end
 
----Pushes that are not answered yet, registrations in memory, and users of whom they are.
+---Returns the number of pushes in flight, of registrations in memory, and of users with registrations in memory.
 ---@return integer in_flight
 ---@return integer registrations
 ---@return integer users
 function Engine:sizes() end
 
----App servers that have failed since they answered last, or where pushes are owed.
+---Returns the app servers that have failed since their last answer, or to which pushes are owed.
 ---@return { jid: string, away_since?: number, failures: integer, last_error?: string, owed: integer }[]
 function Engine:app_servers() end
 
----What devices are owed and their failures, by user and identifier; the store of ours takes it.
+---The owed pushes and the failures of a registration, as our own store keeps them. In `Durable` they are by identifier.
 ---@class prosody_push.DurableRecord
 ---@field owed "silent"|"important"|nil
 ---@field refusals integer?
----@field failing_since number?      seconds since 1970, like the next
----@field failed_last number?
+---@field failing_since number?      seconds since 1970
+---@field failed_last number?       seconds since 1970
 ---@field failed_for number?        seconds
 ---@alias prosody_push.Durable { [string]: prosody_push.DurableRecord }
 
----Of the users of whom something has changed; an empty table where nothing is left.
+---Returns the tables to store for the users with changes since the last call; an empty table if nothing is left for a user.
 ---@return { [string]: prosody_push.Durable }
 function Engine:unwritten() end
 
----The same before the end: what has had no answer is owed.
+---Returns the last changes before the server stops: pushes without an answer in time are owed as well.
 ---@param now number                seconds since 1970
----@param mono number               seconds by the clock that never steps
+---@param mono number               seconds of the monotonic clock
 ---@return { [string]: prosody_push.Durable }
 function Engine:last_unwritten(now, mono) end
 
----Takes what was written of a user, who is loaded.
+---Reads the stored table of a user. load() has to come first.
 ---@param now number                seconds since 1970
----@param mono number               seconds by the clock that never steps
+---@param mono number               seconds of the monotonic clock
 ---@param user string
 ---@param records prosody_push.Durable
 function Engine:recall(now, mono, user, records) end
 
----Panics, as a bug would; for the specs, and only in a debug build.
+---Panics as a bug would. Only for the specs, and only in a debug build.
 function Engine:panic() end
 
----What has to survive a reload.
+---Returns the state that has to survive a reload.
 ---@return string
 function Engine:save() end
 
+---Restores the state that save() returned.
 ---@param saved string
 function Engine:restore(saved) end
 
