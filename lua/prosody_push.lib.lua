@@ -1,5 +1,5 @@
--- The part of prosody-push that all its modules share. It carries facts of Prosody to the Rust library and does what the library
--- answers. It knows no rule of push. The library's side is typed in prosody_push.meta.lua.
+-- The part of prosody-push that all its modules share. It passes facts from Prosody to the Rust library, and performs the library's
+-- decisions. It has no rules of push. prosody_push.meta.lua describes the library's methods.
 
 local modulemanager = require "core.modulemanager";
 local jid_host = require "util.jid".host;
@@ -44,7 +44,7 @@ local function guarded(what, handler, otherwise)
 	end;
 end
 
--- For timers and other places where a store could not wait.
+-- Wraps a handler for a timer or another place where a store could not wait.
 local function background(what, handler)
 	return store.waitable(guarded(what, handler));
 end
@@ -52,12 +52,12 @@ end
 
 local xmlns_stanzas = "urn:ietf:params:xml:ns:xmpp-stanzas";
 
--- The error of a request that failed: the library's, or without one the client may try again later.
+-- Returns the error for a failed request: the library's, or one that lets the client try again later.
 local function failure(err)
 	return err or st.stanza("error", { type = "wait" }):tag("internal-server-error", { xmlns = xmlns_stanzas }):reset();
 end
 
--- The reply to a request that failed.
+-- Returns the reply to a failed request.
 local function refusal(stanza, err)
 	local reply = st.reply(stanza);
 	reply.attr.type = "error";
@@ -117,7 +117,7 @@ local function send(iq)
 	end
 end
 
--- Removes a failing registration. The library counts it only if it is really gone: a store may be read-only.
+-- Removes a failing registration. The library counts it only if the store has removed it: a store may be read-only.
 local function remove_failing(gone)
 	if registrations.remove(gone.user, gone.identifier, gone.why) then engine:ended(gone.refused); end
 end
@@ -125,7 +125,7 @@ end
 -- The engine's timer, and when it fires.
 local timer, due;
 
--- Runs on the timer: pushes may lack an answer, be held, or be owed.
+-- Runs when the timer fires: pushes may lack an answer, be held, or be owed.
 local tick;
 
 local function ring_in(delay)
@@ -148,8 +148,8 @@ local handlers = prosody.hosts[host].events._event_map;
 local carries_stanzas = protocol.carries_stanzas;
 local fires_events = not carries_stanzas;
 
--- Sends the stanzas of an event: `iq` and `others`. If other modules observe pushes, `details` has what they see of each, and the
--- record comes from `given` or the store. Returns whether these modules blocked all pushes.
+-- Sends the stanzas of an event: `iq` and `others`. If other modules observe pushes, `details` has the data of the event for each, and
+-- the record comes from `given` or the store. Returns whether these modules blocked all pushes.
 local function perform(user, stanza, given, details, iq, others)
 	local records = details and read_complete(user);
 	local is_kept_back = true;
@@ -174,7 +174,7 @@ function tick()
 	timer = nil;
 	local gone, stanzas, delay, details = engine:on_timer(now(), monotonic(), fires_events and handlers["cloud_notify/push"] ~= nil);
 	for i, iq in ipairs(stanzas) do
-		-- Modules that observe pushes see held and owed ones, too.
+		-- Modules that observe pushes also see held and owed ones.
 		if details then perform(details[i].username, nil, nil, { details[i] }, iq); else send(iq); end
 	end
 	for _, failing in ipairs(gone) do remove_failing(failing); end
@@ -182,20 +182,20 @@ function tick()
 	return delay;
 end
 
--- Whether a registration may ask if a sender is in the roster.
+-- Whether a registration may need to know if a sender is in the roster.
 local asks_for_roster = false;
 
--- An extension was switched: the library looks at more of a stanza, or at less.
+-- Reads again which parts of a stanza matter, after an extension was switched on or off.
 local function relearn(may_ask_for_roster)
 	asks_for_roster = may_ask_for_roster;
 	facts_about.learn();
 end
 
--- Calls a method of the engine for an event of a user, and performs its answer. If the user's registrations are not in memory, loads
--- them and calls again. a…i are the method's own arguments (`a` is the word of facts, `b` the sender): always passing nine is
--- cheaper than select("#", ...). Returns whether other modules blocked all pushes, and what on_queued returns besides.
+-- Calls a method of the engine for an event of a user, and performs its decision. If the user's registrations are not in memory, loads
+-- them and calls the method again. a…i are the method's own arguments (`a` is the word of facts, `b` the sender): always passing nine
+-- is cheaper than select("#", ...). Returns whether other modules blocked all pushes, and the two values that only on_queued returns.
 local function push(method, user, stanza, given, a, b, c, d, e, f, g, h, i)
-	-- Written out, here and in push_test, because every event passes here.
+	-- Not a function of its own, here and in push_test, because every event passes here.
 	local is_observed = fires_events and handlers["cloud_notify/push"] ~= nil;
 	if asks_for_roster and stanza and engine:asks_for_roster(user, a) then a = with_roster(user, b, a); end
 	local carried = carries_stanzas and stanza or nil;
@@ -211,19 +211,19 @@ end
 
 local function offline(user, stanza)
 	local word, from, text, key, call, extracts = facts(user, stanza);
-	-- Without an archive, each session that ends gives its own copy back.
+	-- Without an archive, mod_smacks hands back a copy for each session that ends.
 	if not key and stanza.attr.id then key = facts_about.dedup_key(stanza); end
 	push(engine.on_offline, user, stanza, nil, word, from, text, key, call, extracts);
 end
 
--- A message from `origin` for a user who may be connected; `id` is that of the archive, if it has it.
+-- Handles a message from `origin` for a user who may be connected. `id` is the archive id, if the message is archived.
 local function addressed(user, origin, to, stanza, id)
 	local word, from, text, key, call_id, extracts = facts(user, stanza, id);
 	local sender = origin and origin.username == user and origin.host == host and origin[identifier_field] or nil;
 	push(engine.on_addressed, user, stanza, nil, word, from, text, key, call_id, extracts, to, held(user), sender);
 end
 
--- A request for a subscription. The user who is asked may have no session.
+-- Handles a subscription request to a user, who may have no session.
 local function asked(user, stanza)
 	local word, from, text, key, call, extracts = facts(user, stanza);
 	push(engine.on_addressed, user, stanza, nil, word, from, text, key, call, extracts, stanza.attr.to, sessions.available(user));
@@ -238,7 +238,7 @@ local function wake_after_start(user)
 	push(engine.on_ping, user, nil, nil, nil, "started", held(user));
 end
 
--- Sends a ping to the given records, whatever was pushed a moment ago; calls on_sent(id) before. Returns whether it left.
+-- Sends a ping to the given records, even directly after another push. Calls on_sent(id) first. Returns whether the ping left.
 local function push_test(user, given, on_sent)
 	local is_observed = fires_events and handlers["cloud_notify/push"] ~= nil;
 	if store.alone(load, user) == nil then return false; end
@@ -252,15 +252,15 @@ local admin = module:require "prosody_push_admin"(engine, store, sessions, regis
 
 local remove_refused = background("the end of a registration that was refused", remove_failing);
 
--- Whether this server made an error in the name of a remote app server: mod_s2s, which cannot reach it, or a module that does not
--- let the push out. No remote server can forge this.
+-- Whether this server made an error in the name of a remote app server. mod_s2s does so if it cannot reach the app server, and so does
+-- a module that does not let the push out. No remote server can forge this.
 local function is_made_here(origin, from)
 	if origin.dummy then return true; end
 	local came_in = origin.type == "s2sin" or origin.type == "s2sout";
 	return not came_in and from ~= nil and not prosody.hosts[jid_host(from)];
 end
 
--- Takes the answer to a push. Returns true if the stanza is one.
+-- Handles the answer to a push. Returns true if the stanza answers a push.
 local function answer(origin, stanza)
 	local id, from, kind, condition, text = stanza.attr.id, stanza.attr.from, nil, nil, nil;
 	local made_here = false;
@@ -281,7 +281,7 @@ end
 
 smacks = module:require "prosody_push_smacks"(engine, facts_about, sessions, registrations, watchdog, push, background);
 
--- The user has sent a message with that session.
+-- Notes a message that the user sent with a session.
 local function sent(session, stanza)
 	if session.username and engine:is_activity(facts_about.word(session.username, stanza)) then
 		session.last_activity = os.time();
@@ -289,7 +289,7 @@ local function sent(session, stanza)
 end
 
 
--- Announces what an account can do while `by`, a module, is loaded: the protocol, or one of its extensions.
+-- Announces the features of the protocol, or of one of its extensions, on accounts while the module `by` is loaded.
 local function announce(by, extension)
 	by:hook("account-disco-info", guarded("the account's features", function (event)
 		for _, feature in ipairs(engine:features(extension)) do event.reply:tag("feature", { var = feature }):up(); end
@@ -317,7 +317,7 @@ background("what devices are owed from before", function ()
 	ring_in(0);
 end)();
 
--- Pushes what waits or is held: it would not survive.
+-- Sends all held pushes, also for waiting stanzas: neither would survive.
 local function flush()
 	smacks.flush();
 	for _, iq in ipairs(engine:release_all(now(), monotonic())) do send(iq); end
@@ -330,7 +330,7 @@ local function stops()
 	write_durable_last();
 end
 
--- Whether the state was saved for a reload: the next engine knows the pushes in flight.
+-- Whether the state was saved for a reload. Then the next engine knows the pushes in flight.
 local is_saved = false;
 
 local function save()

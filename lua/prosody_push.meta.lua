@@ -66,7 +66,7 @@ local Push2Engine = {};
 ---@class prosody_push.Known
 ---@field stanzas table<string, prosody_push.Rule>  by name
 ---@field reflected integer          a room reflects the user's own message
----@field contact integer            the sender is in the user's roster, or is a room; the shim reads the roster if asks_for_roster() says so
+---@field contact integer            the sender is in the user's roster or is a room; the shim reads the roster if asks_for_roster() says so
 ---@field stranger integer           the sender is neither
 ---@field calls table<string, true>  namespaces of the elements that signal a call
 ---@field most_of_a_kind integer     the number of entries of one kind in `extracts` that are looked at

@@ -1,4 +1,4 @@
--- What a module that pushes presents to the administrator: mod_push_admin finds it in the shared table, under host and module.
+-- The access of mod_push_admin to a push module: a table of functions, shared under the names of host and module.
 
 local now = require "util.time".now;
 local promise = require "util.promise";
@@ -9,13 +9,13 @@ local identifier_field = protocol.identifier;
 local protocols = module:shared("/*/prosody_push/protocols");
 local place = module.host.."/"..module.name;
 
--- engine; store, sessions: those of the libraries of these names; remove(user, identifier, why); push_test(user, given, on_sent): sends
--- a ping to the records given, when on_sent(id) knows it, and gives whether it left.
+-- engine; store, sessions: the tables that the libraries of these names return; remove(user, identifier, why);
+-- push_test(user, given, on_sent): calls on_sent(id), sends a ping to the given records, and returns whether the ping left.
 return function (engine, store, sessions, remove, push_test)
-	-- id of a push -> say(text), of the test that waits for what becomes of it, and when it began
+	-- id of a push -> the test that waits for its answer: say(text), and the time of its start
 	local waiting = {};
 
-	-- An answer came.
+	-- Passes an answer to the test that waits for it.
 	local function answered(id, kind, condition, text)
 		local waits = waiting[id];
 		if not waits then return; end
@@ -23,14 +23,14 @@ return function (engine, store, sessions, remove, push_test)
 		waits.say(("%s after %d ms"):format(answer, math.floor((now() - waits.start) * 1000)));
 	end
 
-	-- Wakes one device, and gives a promise of what became of it, in words.
+	-- Wakes one device. Returns a promise of the result in words.
 	local function test(user, identifier)
 		local records, err = store.alone(store.read, user);
 		local record = records and records[identifier];
 		if not record then return promise.resolve(err or "its registration is gone"); end
 		local trouble = engine:never_woken(user, records)[identifier];
 		if trouble then return promise.resolve("never woken: "..trouble); end
-		-- An app server on this server answers at once, and a promise begins its work on the server's next turn.
+		-- A component of this server answers at once, before the promise runs on the next turn of the server's loop.
 		local id, said, resolve, silence;
 		local function say(text)
 			said = said or text;
@@ -56,7 +56,7 @@ return function (engine, store, sessions, remove, push_test)
 		end);
 	end
 
-	-- The user's devices; nil and an error if they cannot be read.
+	-- Returns the user's devices; nil and an error if they cannot be read.
 	local function devices(user)
 		local records, err = store.alone(store.read, user);
 		if not records then return nil, err; end
@@ -90,7 +90,7 @@ return function (engine, store, sessions, remove, push_test)
 		counts = function () return engine:counts(); end;
 		sizes = function () return engine:sizes(); end;
 		app_servers = function () return engine:app_servers(); end;
-		-- Those of Tigase's extensions that are on, by name.
+		-- Returns the names of Tigase's extensions that are on.
 		extensions = function () return protocol.has_extensions and engine:extensions() or {}; end;
 		max_hibernation = engine:max_hibernation();
 		wake_before = engine:wake_before();
@@ -98,7 +98,7 @@ return function (engine, store, sessions, remove, push_test)
 
 	local function close()
 		protocols[place] = nil;
-		-- Our timers do not fire any more.
+		-- After an unload the module's timers do not fire.
 		for _, waits in pairs(waiting) do waits.say("not known: the module was unloaded meanwhile"); end
 	end
 

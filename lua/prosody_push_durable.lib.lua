@@ -1,5 +1,5 @@
--- Owed pushes and failures survive the server in a store of their own, beside that of the registrations. Changes are collected for a
--- second and written together.
+-- Owed pushes and failures survive a restart in a store of their own, beside the store of the registrations. Changes are collected
+-- for a second and written together.
 
 local time = require "util.time";
 
@@ -9,7 +9,7 @@ local now, monotonic = time.now, time.monotonic;
 
 local store = module:open_store(protocol.durable_store);
 
--- engine; users_of(store): all who have something there; load(user): tells the engine of a user's registrations
+-- engine; users_of(store): iterates over the users with a table in the store; load(user): gives the engine a user's registrations
 return function (engine, users_of, load)
 	local trouble;
 
@@ -23,17 +23,17 @@ return function (engine, users_of, load)
 		end
 	end
 
-	-- What has changed.
+	-- Writes the changes since the last call.
 	local function write()
 		write_all(engine:unwritten());
 	end
 
-	-- Before the end: what has had no answer is owed.
+	-- Writes the last changes before the server stops: pushes without an answer in time are owed, too.
 	local function write_last()
 		write_all(engine:last_unwritten(now(), monotonic()));
 	end
 
-	-- What was written before the server, or the module, was loaded.
+	-- Gives the engine the records that an earlier run wrote.
 	local function recall()
 		local users = {};
 		for user in users_of(store) do users[#users + 1] = user; end

@@ -10,7 +10,7 @@ local identifier_field = module:require "prosody_push_protocol".identifier;
 
 local hosts = prosody.hosts;
 
--- A JID as Prosody has it, from one that a client wrote, or from a URI (RFC 5122).
+-- Prosody's form of a JID that a client wrote, or of the JID in a URI (RFC 5122).
 local forms = {
 	jid = function (text) return jid_prep(text); end;
 	uri = function (text)
@@ -19,7 +19,7 @@ local forms = {
 	end;
 };
 
--- sessions(user) gives the user's sessions by resource; rooms: prosody_push_rooms.lib.lua's.
+-- sessions(user) returns the user's sessions by resource; rooms: the table that prosody_push_rooms.lib.lua returns.
 return function (engine, sessions, rooms)
 	local known = engine:known();
 	local at_host = "@"..module.host;
@@ -28,7 +28,7 @@ return function (engine, sessions, rooms)
 	-- The repeatable values, and how many there are of each kind.
 	local entries, counts;
 
-	-- COMPAT Lua 5.2 has no operator for it
+	-- COMPAT Lua 5.2 has no bitwise operators.
 	local function add(word, bit)
 		return word % (bit + bit) < bit and word + bit or word;
 	end
@@ -46,7 +46,7 @@ return function (engine, sessions, rooms)
 		if of_type and element.attr.type ~= of_type or counts and counts[rule.kind] == known.most_of_a_kind then return; end
 		local value = attr and element.attr[attr];
 		if rule.with_text then
-			-- None in an element that has others in it.
+			-- get_text() returns nil for an element that has child elements.
 			local text = element:get_text();
 			value = text and (value and value.." "..text or not attr and text);
 		elseif value and rule.form then
@@ -55,7 +55,7 @@ return function (engine, sessions, rooms)
 		if value then note(rule.kind, value); end
 	end
 
-	-- XEP-0513. A modifier asks not to notify for the mention.
+	-- XEP-0513. A modifier asks for no notification of the mention.
 	local function keep_mention(element)
 		if element.tags[1] then return; end
 		local attr = element.attr;
@@ -68,7 +68,7 @@ return function (engine, sessions, rooms)
 	local first, last = known.first_children, known.last_children;
 	local most = first + last;
 
-	-- The children of a very large element that are looked at. Only attackers send one.
+	-- Returns the children of a very large element that the walk looks at. Only attackers send such elements.
 	local function looked_at(tags)
 		local ends = {};
 		for i = 1, first do ends[i] = tags[i]; end
@@ -76,7 +76,7 @@ return function (engine, sessions, rooms)
 		return ends;
 	end
 
-	-- Rules are those of src/rules/walk.rs. Every message passes here, so add() is written out where most of them pass.
+	-- Applies the rules of src/rules/walk.rs. Every message passes here, so the frequent paths do not call add().
 	local function walk(element, rule, word, xmlns)
 		local names, tags = rule.children, element.tags;
 		if names and #tags > most then tags = looked_at(tags); end
@@ -105,7 +105,7 @@ return function (engine, sessions, rooms)
 				elseif keep == "forwarded" then
 					forwarded = child;
 				elseif keep == "archive_id" and child.attr.by == account then
-					-- Senders may forge it, and mod_mam leaves a forged id before its own: the last one counts.
+					-- Senders may forge an id, and mod_mam leaves a forged id before its own. So the last id counts.
 					archive_id = child.attr.id;
 				elseif keep == "carbon_archive_id" and child.attr.by == account then
 					carbon_archive_id = child.attr.id;
@@ -120,8 +120,8 @@ return function (engine, sessions, rooms)
 		return word;
 	end
 
-	-- Deduplication keys of stanzas in a session's queue that are not archived. When the session ends, these stanzas are handled
-	-- again, and other sessions of the user have copies of their own.
+	-- Deduplication keys of queued stanzas that are not archived. When the session ends, Prosody handles these stanzas again, and other
+	-- sessions of the user have copies of their own.
 	local dedup_keys = setmetatable({}, { __mode = "k" });
 	local without_id = 0;
 
@@ -140,7 +140,7 @@ return function (engine, sessions, rooms)
 		return key;
 	end
 
-	-- Whether a room reflects what the user said in it.
+	-- Whether a room reflects the user's own message.
 	local function is_reflected(user, stanza)
 		local room, nick = jid_bare(stanza.attr.from), jid_resource(stanza.attr.from);
 		for _, session in pairs(sessions(user)) do
@@ -149,7 +149,7 @@ return function (engine, sessions, rooms)
 		return false;
 	end
 
-	-- Facts about the user: nicknames in the room, and when the sessions were active.
+	-- Notes facts about the user: the nicknames in the room, and when the sessions were active.
 	local function note_sessions(user, stanza)
 		local room = stanza.attr.type == "groupchat" and jid_bare(stanza.attr.from);
 		for _, session in pairs(sessions(user)) do
@@ -161,7 +161,7 @@ return function (engine, sessions, rooms)
 		end
 	end
 
-	-- The word of what a stanza says by itself.
+	-- Returns the word for the stanza alone, without facts about the user.
 	local function word_of(user, stanza)
 		account, archive_id, body, call, carbon_archive_id, forwarded, invited = user..at_host, nil, nil, nil, nil, nil, nil;
 		is_own, entries, counts = stanza.attr.from == account, nil, nil;
@@ -171,7 +171,7 @@ return function (engine, sessions, rooms)
 		return walk(stanza, rule, (rule.bit or 0) + (bit or 0), "jabber:client");
 	end
 
-	-- The id of the call that a message invites to (XEP-0482 §4.1).
+	-- Returns the id of the call that a message invites to (XEP-0482 §4.1).
 	local function id_of_invite(message)
 		if message.attr.type == "groupchat" then
 			local given = message:get_child_with_attr("stanza-id", "urn:xmpp:sid:0", "by", jid_bare(message.attr.from));
@@ -181,7 +181,7 @@ return function (engine, sessions, rooms)
 		return origin and origin.attr.id or message.attr.id;
 	end
 
-	-- The other end of the call that a message is about, a space, and the call's id.
+	-- Returns the other party of the call that a message is about, a space, and the call's id.
 	local function call_of(message, from)
 		if invited then call = id_of_invite(message); end
 		if not call then return nil; end
@@ -189,8 +189,8 @@ return function (engine, sessions, rooms)
 		return (jid_bare(peer) or "").." "..call;
 	end
 
-	-- Returns word, sender, body, deduplication key, call, repeatable values; `id` is the archive's where the message itself does not
-	-- have it yet
+	-- Returns word, sender, body, deduplication key, call, and repeatable values. `id` is the archive id, if the message itself does not
+	-- have it yet.
 	local function facts(user, stanza, id)
 		local attr, word = stanza.attr, word_of(user, stanza);
 		local from = forwarded and forwarded.attr.from or attr.from;
@@ -202,7 +202,7 @@ return function (engine, sessions, rooms)
 			entries and entries[1] and table.concat(entries, "\0");
 	end
 
-	-- Whether it is a room that the user is in, or one of this server.
+	-- Whether the address is a room that the user is in, or a room of this server.
 	local function is_room(user, address)
 		local host = hosts[jid_host(address)];
 		if host and host.modules and host.modules.muc then return true; end
@@ -212,11 +212,11 @@ return function (engine, sessions, rooms)
 		return false;
 	end
 
-	-- The word, with whether the sender is in the user's roster, as far as that can be read.
+	-- Adds to the word whether the sender is in the user's roster, if the roster can be read.
 	local function with_roster(user, from, word)
 		local address = jid_bare(from);
 		if not address then return word; end
-		-- 0.12 raises where the roster cannot be read.
+		-- 0.12 raises an error if the roster cannot be read.
 		local ok, is_contact, err = pcall(rostermanager.is_contact_subscribed, user, module.host, address);
 		if ok and is_contact or is_room(user, address) then return add(word, known.contact); end
 		return (err or not ok) and word or add(word, known.stranger);
@@ -231,7 +231,7 @@ return function (engine, sessions, rooms)
 		return false;
 	end
 
-	-- Reads again what the library looks at.
+	-- Reads again which parts of a stanza matter.
 	local function learn()
 		known = engine:known();
 	end

@@ -9,14 +9,14 @@ local jid_node = require "util.jid".node;
 local host = module.host;
 local sessions = prosody.hosts[host].sessions;
 
--- Whether mod_presence will tell the user of a request for a subscription: not if the answer is known, nor if it has told him before.
+-- Whether mod_presence will deliver a subscription request: not if the user has answered or preapproved it, or has it already.
 local function is_news(user, from)
 	return not (rostermanager.is_contact_subscribed(user, host, from)
 		or rostermanager.is_contact_preapproved(user, host, from)
 		or rostermanager.is_contact_pending_in(user, host, from));
 end
 
--- push: what prosody_push.lib.lua gives.
+-- push: the table that prosody_push.lib.lua returns.
 return function (push)
 	local guarded = push.guarded;
 
@@ -31,7 +31,7 @@ return function (push)
 	module:hook("message/bare", guarded("a push for a call", on_its_way), -0.5);
 	module:hook("message/full", guarded("a push for a call", on_its_way), -0.5);
 
-	-- The user takes a call, or ends it: his other devices stop ringing.
+	-- The user accepts or ends a call, so the other devices stop ringing.
 	local function sent(event)
 		local stanza, origin = event.stanza, event.origin;
 		if not push.is_about_call(stanza) then return; end
@@ -41,7 +41,7 @@ return function (push)
 		module:hook("pre-message/"..kind, guarded("the end of a call", sent), -0.6);
 	end
 
-	-- A request for a subscription, before mod_presence takes it.
+	-- A subscription request, before mod_presence handles it.
 	local function asked(event)
 		local stanza = event.stanza;
 		local user = stanza.attr.type == "subscribe" and stanza.attr.to and jid_node(stanza.attr.to);
@@ -52,7 +52,7 @@ return function (push)
 
 	module:hook("presence/full", guarded("the nicknames of a user", push.rooms.track), 1);
 
-	-- No session took the message.
+	-- No session received the message.
 	local function no_session(event)
 		local stanza = event.stanza;
 		local user = event.username or stanza.attr.to and jid_node(stanza.attr.to) or event.origin.username;
@@ -61,7 +61,7 @@ return function (push)
 	module:hook("message/offline/handle", guarded("a push for an offline message", no_session), 1);
 	module:hook("message/bare/groupchat", guarded("a push for a groupchat message", no_session), 1);
 
-	-- For a user without a session, the offline event comes as well, and tells of the message.
+	-- For a user without a session, the offline event reports the message.
 	module:hook("archive-message-added", guarded("a push for an archived message", function (event)
 		local stanza, user = event.stanza, event.for_user;
 		if not user or not sessions[user] then return; end
@@ -108,7 +108,7 @@ return function (push)
 	hook_account("user-disabled", "the end of pushes to a disabled account", load_again);
 	hook_account("user-enabled", "pushes to an account that is enabled again", load_again);
 
-	-- Access by a token of mod_tokenauth: registrations end with the grant that their client used.
+	-- A client may authenticate by a token of mod_tokenauth. Its registrations end with the grant of the token.
 	module:hook("authentication-success", guarded("the grant of a session", function (event)
 		local handler = event.session.sasl_handler;
 		local token = handler and handler.token_info;

@@ -1,10 +1,10 @@
--- Loads the Rust library, of this module's version only, and tells it whether debug lines are wanted.
+-- Loads the Rust library, only in this module's version, and switches its debug lines on or off.
 
 local config = require "core.configmanager";
 
 local VERSION = "0.2.0";
 
--- The library is on Lua's C path, or where luarocks put it for `prosodyctl install`: 0.12 leaves that off the path.
+-- The library is on Lua's C path, or where luarocks puts it for `prosodyctl install`: 0.12 does not add that folder to the path.
 local function load_library()
 	local ok, library = pcall(require, "prosody_push");
 	if not ok then
@@ -29,8 +29,8 @@ local function load_library()
 	return library;
 end
 
--- Prosody does not tell whether anybody reads its debug lines. They are left out where the configuration has nothing
--- but sinks for higher levels; made in vain they only cost time.
+-- Prosody does not say whether any sink reads debug lines, and making unread ones costs time. The library makes none if the
+-- configuration has only sinks for higher levels.
 local function wants_debug()
 	local log = config.get("*", "log");
 	if log == nil then return config.get("*", "debug") and true or false; end

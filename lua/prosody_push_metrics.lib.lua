@@ -1,9 +1,9 @@
--- What the library counts, as Prosody's metrics: mod_http_openmetrics and other reporters show them. They are read when
--- somebody asks; nothing is done for them while a push is made. Labels never name a user or a device.
+-- The library's counters as Prosody's metrics, for mod_http_openmetrics and other reporters. They are updated only when a reporter
+-- reads them, and cost nothing while a push is made. Labels never name a user or a device.
 
 local jid_host = require "util.jid".host;
 
--- Domains of app servers that have lines of their own; of more there is one line for all others.
+-- The number of app servers' domains that have their own label; all other domains share one.
 local DOMAINS = 50;
 
 return function (engine, guarded)
@@ -25,7 +25,7 @@ return function (engine, guarded)
 	local owed = module:metric("gauge", "owed", "", "Pushes that are owed, by domain of the app server", { "domain" });
 	local away = module:metric("gauge", "away", "", "App servers that are away, by domain", { "domain" });
 
-	-- Each with how many are owed there, and how many app servers are away.
+	-- By domain: the number of owed pushes, and of app servers that are away.
 	local domains, known_domains = { others = { owed = 0, away = 0 } }, 0;
 
 	local function domain_of(app_server)
@@ -52,7 +52,7 @@ return function (engine, guarded)
 		end
 	end
 
-	-- What has been handed on, by name and label.
+	-- The counts that Prosody's metrics have already, by name and label.
 	local known = {};
 
 	module:hook_global("stats-update", guarded("the metrics", function ()

@@ -1,12 +1,12 @@
--- Who can write into a push on its way. The engine keeps the function that tells it, which must not lead back to this module: it
--- names no global.
+-- Tells whether other code can change a push after we send it. The engine keeps the function. The function must not refer to this
+-- module, so it names no global.
 
 local next = next;
 local hosts = prosody.hosts;
 local own = hosts[module.host];
 local handlers = own.events._event_map;
 
--- mod_s2s's own two handlers, by their priorities.
+-- The priorities of mod_s2s's own two handlers.
 local OF_S2S = { [-1] = true, [-10] = true };
 -- The priority of mod_smacks's filter, which keeps a copy.
 local OF_SMACKS = -999;
@@ -26,8 +26,8 @@ local function is_filtered(session)
 	return false;
 end
 
--- Whether somebody can write into what is sent to a domain, or keep it. A component of this server can. Another server gets the
--- text of a stanza, and mod_s2s queues a copy.
+-- Whether other code can change a stanza sent to this domain, or keep it. A component of this server can do both. Another server
+-- gets only the text of a stanza, and mod_s2s queues a copy.
 return function (domain)
 	return hosts[domain] ~= nil or is_routed_by_others() or is_filtered(own.s2sout[domain]);
 end

@@ -1,4 +1,4 @@
--- What the module's protocol calls things: names that other modules, and the module that each stands in for, know.
+-- Names that differ between the protocols. Other modules, and the module that each of ours replaces, use the same names.
 
 local protocols = {
 	cloud_notify = {
@@ -6,14 +6,14 @@ local protocols = {
 		title = "XEP-0357";
 		store = "cloud_notify";
 		durable_store = "cloud_notify_owed";
-		-- Of a session: the registration that it holds, by its identifier, and the record of it.
+		-- Fields of a session: the identifier of the registration that it holds, and the record.
 		identifier = "push_identifier";
 		record = "push_settings";
-		-- Of a record: the app server.
+		-- The field of a record with the app server.
 		service = "jid";
-		-- How long a test waits for an answer, in seconds, and what it says when there is none.
+		-- How many seconds a test waits for an answer. `silence` is its result without an answer.
 		test_timeout = 20;
-		-- Tigase's.
+		-- Whether Tigase's extensions can be loaded.
 		has_extensions = true;
 		silence = "no answer within %d seconds: is the app server reachable?";
 	};

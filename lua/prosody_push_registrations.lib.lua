@@ -21,10 +21,9 @@ local function is_same(one, other)
 	return true;
 end
 
--- engine; store: prosody_push_store.lib.lua's; sessions: prosody_push_sessions.lib.lua's; watchdog:
--- prosody_push_watchdog.lib.lua's
+-- engine; store, sessions, watchdog: the tables that the libraries of these names return
 return function (engine, store, sessions, watchdog)
-	-- Complete records, by user, for modules that observe pushes: these add keys that the engine does not keep.
+	-- Complete records, by user, for modules that observe pushes. Such modules add keys that the engine does not keep.
 	local complete = cache.new(1000);
 
 	local function fetch_complete(user)
@@ -37,7 +36,7 @@ return function (engine, store, sessions, watchdog)
 		return complete:get(user) or store.alone(fetch_complete, user);
 	end
 
-	-- Refusals in a row, by identifier: mod_http_admin_api reads them.
+	-- Refusals in a row, by identifier. mod_http_admin_api reads this table.
 	local push_errors = module:shared("push_errors");
 
 	local function refused(identifier, refusals)
@@ -62,7 +61,7 @@ return function (engine, store, sessions, watchdog)
 		return true;
 	end
 
-	-- The account was disabled, or enabled.
+	-- Reads the state of an account again that was disabled or enabled.
 	local function load_again(user)
 		if engine:is_disabled(user) ~= nil then store.alone(load, user); end
 	end
@@ -72,11 +71,11 @@ return function (engine, store, sessions, watchdog)
 		engine:forget(user);
 	end
 
-	-- session -> when it was bound, counted from the first
+	-- session -> the number of its binding: 1 for the first since the start, 2 for the next
 	local bound = setmetatable({}, { __mode = "k" });
 	local last = 0;
 
-	-- Returns when a session was bound; after a reload, sets it.
+	-- Returns the number of a session's binding, after setting it to `at` if that is given.
 	local function bound_at(session, at)
 		if at then bound[session], last = at, math.max(last, at); end
 		return bound[session] or 0;
@@ -94,7 +93,7 @@ return function (engine, store, sessions, watchdog)
 		end
 	end
 
-	-- Binds the registration to the session. Another session of the registration that does not answer loses it: its client is here.
+	-- Binds the registration to the session. Another session that holds it and does not answer loses it: the client has moved here.
 	local function bind(session, identifier, record)
 		for _, other in pairs(sessions.of(session.username)) do
 			local is_silent = other.hibernating or sessions.is_late(other);
@@ -105,7 +104,7 @@ return function (engine, store, sessions, watchdog)
 		bound[session] = last;
 	end
 
-	-- The session hibernates. If its client has come back with another session meanwhile, it loses the registration.
+	-- A session hibernates. It loses its registration if its client has come back with another session meanwhile.
 	local function sleeps(session)
 		for _, other in pairs(sessions.of(session.username)) do
 			if other[identifier_field] == session[identifier_field] and bound_at(other) > bound_at(session) then
@@ -114,8 +113,8 @@ return function (engine, store, sessions, watchdog)
 		end
 	end
 
-	-- Lets `change` edit the user's table of the store. `change` returns the identifiers that it took out, or nil for no change. Memory
-	-- changes only after the store. The log says `why`. Returns whether anything changed, or nil and an error.
+	-- Lets `change` edit the user's table of the store. `change` returns the identifiers that it removed, or nil for no change. Memory
+	-- changes only after the store. The log gives `why` as the reason. Returns whether anything changed, or nil and an error.
 	local function change_table(user, change, why)
 		local records, err = store.read(user);
 		if not records then return nil, err; end
@@ -145,7 +144,7 @@ return function (engine, store, sessions, watchdog)
 		return identifiers;
 	end
 
-	-- Removes the registrations that `choose` names of those that the store has.
+	-- Removes the registrations whose identifiers `choose` returns for the table of the store.
 	local function remove_chosen(user, choose, why)
 		return update(user, function (records)
 			local identifiers = choose(records);
@@ -159,7 +158,7 @@ return function (engine, store, sessions, watchdog)
 		end, why);
 	end
 
-	-- Returns whether the store has the record with all but its time, and the new time need not be written.
+	-- Returns whether the stored record differs only in its time, and the new time need not be written.
 	local function is_stored(user, records, identifier, record)
 		local stored, made = records[identifier], record.timestamp;
 		if type(stored) ~= "table" then return false; end
@@ -169,8 +168,8 @@ return function (engine, store, sessions, watchdog)
 		return false;
 	end
 
-	-- Stores a registration and removes those that it replaces. Clients enable at each start, mostly the registration that is stored
-	-- already. Returns nil and an error if the registration is not stored.
+	-- Stores a registration and removes the registrations that it replaces. Most clients enable at each start, without a change. Returns
+	-- nil and an error if the registration cannot be stored.
 	local function enable(user, identifier, record)
 		local ok, err = update(user, function (records)
 			if is_stored(user, records, identifier, record) then
@@ -189,14 +188,14 @@ return function (engine, store, sessions, watchdog)
 		return ok, err;
 	end
 
-	-- What <disable> means.
+	-- Handles a <disable>.
 	local function disable(user, jid, node)
 		return remove_chosen(user, function (records)
 			return engine:matching(user, records, jid, node);
 		end, "its client disabled push");
 	end
 
-	-- What <disable> means where a registration belongs to its client.
+	-- Handles a <disable> in a protocol whose registrations belong to a client.
 	local function disable_client(session)
 		local user = session.username;
 		return remove_chosen(user, function (records)
@@ -204,14 +203,14 @@ return function (engine, store, sessions, watchdog)
 		end, "its client disabled push");
 	end
 
-	-- What an app server means by revoking an affiliation.
+	-- Handles an app server's remote disable.
 	local function revoke(user, from, node, jid, affiliation)
 		return remove_chosen(user, function (records)
 			return engine:revoked(user, records, from, node, jid, affiliation);
 		end, "its app server wants no more pushes for it");
 	end
 
-	-- Removes the registrations of clients that used a grant that is revoked (mod_tokenauth).
+	-- Removes the registrations of clients that used a revoked grant (mod_tokenauth).
 	local function remove_granted(user, grant)
 		return remove_chosen(user, function (records)
 			local identifiers = {};

@@ -1,4 +1,4 @@
--- What the user's sessions are called in rooms (XEP-0045): a room reflects what one of them says to all of them.
+-- The nicknames of the user's sessions in rooms (XEP-0045). A room reflects a message of one session to all of them.
 
 local jid_bare, jid_resource = require "util.jid".bare, require "util.jid".resource;
 
@@ -6,10 +6,10 @@ local xmlns_muc_user = "http://jabber.org/protocol/muc#user";
 
 local full_sessions = prosody.full_sessions;
 
--- session -> ids as an occupant (XEP-0421), by room
+-- session -> occupant ids (XEP-0421), by room
 local occupants = setmetatable(module:shared("/"..module.host.."/prosody_push/occupants"), { __mode = "k" });
 
--- Whether the session has sent presence to the room: nobody else can make it look joined.
+-- Whether the session has sent presence to the room. Without this check a stranger could make the session look joined.
 local function has_asked(session, room)
 	for address in pairs(session.directed or {}) do
 		if jid_bare(address) == room then return true; end
@@ -25,8 +25,8 @@ local function is_self_presence(x)
 	return false;
 end
 
--- Rooms that a session has joined are where mod_track_muc_joins has them, by room: other modules read them, too. Without a nickname
--- the session has left.
+-- Notes the rooms that a session has joined in the field of mod_track_muc_joins, by room, because other modules read it, too. No
+-- nickname means that the session has left.
 local function note(session, room, nick, id)
 	session.rooms_joined = session.rooms_joined or {};
 	session.rooms_joined[room] = nick;

@@ -5,7 +5,7 @@ local states = module:require "prosody_push_loader".session_states;
 
 local host_sessions = prosody.hosts[module.host].sessions;
 
--- 13.0 reads words, too; both take none for 30 seconds.
+-- 13.0 also reads periods in words. On both versions the default is 30 seconds.
 local reports_late_acks = module:get_option_number("smacks_max_ack_delay", 30) > 0;
 
 -- The user's sessions, by resource.
@@ -14,7 +14,7 @@ local function of(user)
 	return of_user and of_user.sessions or {};
 end
 
--- Whether an ack is overdue. mod_smacks reports this once, requests no other ack meanwhile, and gives the session up minutes later.
+-- Whether an ack is overdue. mod_smacks reports this once, requests no other ack meanwhile, and ends the session minutes later.
 local function is_late(session)
 	return reports_late_acks and session.awaiting_ack and not session.delayed_ack_timer and not session.hibernating or false;
 end
@@ -26,7 +26,7 @@ local function state_of(session)
 	return queue and queue:count_unacked() == 0 and states.in_use or states.connected;
 end
 
--- Writes the state of each session that holds a registration, as the library reads it. Sessions for which state(session) returns
+-- Writes the state of each session that holds a registration in the library's form. Sessions for which state(session) returns
 -- nothing are left out.
 local function write(user, state)
 	local of_user, written = host_sessions[user], nil;
@@ -42,12 +42,12 @@ local function write(user, state)
 	return written;
 end
 
--- The state of the sessions that hold registrations, without `except`.
+-- The state of the sessions that hold registrations, except the session `except`.
 local function held(user, except)
 	return write(user, except and function (session) return session ~= except and state_of(session); end or state_of);
 end
 
--- The same, of the sessions that get a presence for the user. Where an ack is late, a filter sees the presence.
+-- The same, only for sessions that receive presence for the user. If an ack is late, a filter sees the presence.
 local function available(user)
 	return write(user, function (session)
 		return session.presence and (is_late(session) and states.hibernates or state_of(session));

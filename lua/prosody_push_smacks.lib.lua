@@ -1,5 +1,5 @@
--- Stream management (XEP-0198): a client that does not answer is woken, through the registration that its session holds, for the
--- stanzas in its queue.
+-- Stream management (XEP-0198): wakes a client that does not answer for the stanzas in its session's queue, through the registration
+-- that the session holds.
 
 local filters = require "util.filters";
 local st = require "util.stanza";
@@ -9,16 +9,16 @@ local unpack = table.unpack;
 local protocol = module:require "prosody_push_protocol";
 local identifier_field, record_field = protocol.identifier, protocol.record;
 
--- mod_smacks's own
+-- The option and the default of mod_smacks.
 local queue_size = module:get_option_number("smacks_max_queue_size", 500);
 
--- engine; facts_about, sessions, registrations, watchdog: those of the libraries of these names; push and background:
--- prosody_push.lib.lua's
+-- engine; facts_about, sessions, registrations, watchdog: the tables that the libraries of these names return; push, background: the
+-- functions of prosody_push.lib.lua
 return function (engine, facts_about, sessions, registrations, watchdog, push, background)
 	local facts, dedup_key_of, is_late = facts_about.of, facts_about.dedup_key, sessions.is_late;
 
-	-- session -> stanzas that wait for others, and the timer that ends the wait. Each stanza is seven values, itself and its facts,
-	-- false for none: with a table for each, a long queue would take twice the time (`make bench`).
+	-- session -> stanzas that wait for others, and the timer that ends the wait. Each stanza takes seven values: the stanza and its facts,
+	-- false for an absent fact. A table for each stanza would double the time for a long queue (`make bench`).
 	local waiting = setmetatable({}, { __mode = "k" });
 
 	local function stop_waiting(session)
@@ -28,8 +28,8 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 		return batch;
 	end
 
-	-- Pushes a stanza in the queue of a session to the registration that the session holds. `done` says what was pushed of the
-	-- stanzas that waited together; its new value is returned. `given` is the record, `held` the state of the user's other sessions.
+	-- Pushes a stanza in the queue of a session to the registration that the session holds. `done` says which kinds of the stanzas that
+	-- waited together have been pushed. `given` has the record, `held` the state of the user's other sessions. Returns the new `done`.
 	local function push_queued(session, given, held, done, stanza, word, from, text, key, call, extracts)
 		local identifier = session[identifier_field];
 		if not identifier then return done; end
@@ -59,7 +59,7 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 		end
 	end
 
-	-- Wakes the client of a session without a stanza; `cause` is one that the library knows.
+	-- Wakes the client of a session without a stanza. `cause` is a cause that on_ping knows.
 	local function wake(session, cause)
 		if not session[identifier_field] then return; end
 		session.log("debug", "Waking %s: %s", session[identifier_field], cause);
@@ -67,20 +67,20 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 		push(engine.on_ping, session.username, nil, given, given, cause, held_besides(session));
 	end
 
-	-- session -> the number of queued stanzas at which its device is woken to take them
+	-- session -> the number of queued stanzas at which its device is woken to fetch them
 	local alarms = setmetatable({}, { __mode = "k" });
 	local first_alarm = engine:queue_alarm(queue_size);
 
 	local function watch_queue(session)
 		local unacked = session.outgoing_stanza_queue and session.outgoing_stanza_queue:count_unacked() or 0;
-		-- The client has taken the stanzas.
+		-- The client has acknowledged stanzas.
 		if unacked < first_alarm then alarms[session] = nil; end
 		if unacked < (alarms[session] or first_alarm) then return; end
 		alarms[session] = engine:queue_alarm(queue_size, unacked);
 		wake(session, "queue full");
 	end
 
-	-- Word of facts -> how long such a stanza waits for others. Emptied when it has grown, because senders choose the words.
+	-- Word of facts -> how long such a stanza waits for others. Emptied at 100 entries, because senders choose the words.
 	local delays, known_delays = {}, 0;
 
 	local function delay_of(word)
@@ -134,7 +134,7 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 			end
 			return stanza;
 		end
-		-- With its first stanza the client is back, and needs no owed push.
+		-- The client's first stanza shows that it is back, and that no push is owed to it.
 		local function hearer(stanza)
 			if is_late(session) then is_back(session); end
 			return stanza;
@@ -147,13 +147,13 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 	local function acks_late(session, queue, stanza)
 		if not session[identifier_field] then return; end
 		listen(session);
-		-- `stanza` is the one whose ack is late, if mod_smacks tells.
+		-- `stanza` is the stanza whose ack is late, if mod_smacks passes it.
 		for _, unacked in ipairs(stanza and { stanza } or queue) do
 			queued(session, unacked);
 		end
 	end
 
-	-- Pushes the stanzas of a queue; if the session `ends`, only archived ones, which mod_smacks does not give back.
+	-- Pushes the stanzas of a queue. If the session `ends`, only archived ones: mod_smacks hands the others back.
 	local function push_queue(session, queue, ends)
 		local given, held, done = record_of(session), held_besides(session), 0;
 		for _, stanza in ipairs(queue) do
@@ -199,7 +199,7 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 		for session in sessions.each() do goes(session); end
 	end
 
-	-- Pushes the stanzas that wait: they would not survive a reload.
+	-- Pushes the waiting stanzas, which would not survive a reload.
 	local function flush()
 		for session in pairs(waiting) do push_batch(session, stop_waiting(session)); end
 	end

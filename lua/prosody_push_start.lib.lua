@@ -1,9 +1,9 @@
--- push_wake_on_start: when the server has started, every phone has lost its session, and the rooms that it was in, and does not
--- know. All are woken, spread over a minute.
+-- push_wake_on_start: after a restart of the server every phone has lost its session and its rooms, and does not know it. All phones
+-- are woken, spread over a minute.
 
 local SPREAD = 60;
 
--- push: what prosody_push.lib.lua gives.
+-- push: the table that prosody_push.lib.lua returns.
 return function (push)
 	if not push.engine:wake_on_start() or prosody.start_time then return; end
 

@@ -11,7 +11,7 @@ local guard = async.guarder();
 -- The last read error, so that it is logged once and not for each message.
 local trouble;
 
--- The user's table, or an empty one; nil and an error if that is not known.
+-- Returns the user's table, or an empty one; nil and an error if the store cannot be read.
 local function read(user)
 	local records, err = store:get(user);
 	if records or not err then
@@ -34,18 +34,18 @@ local function write(user, records)
 	return true;
 end
 
--- An iterator, of nothing where there is none: a store may not be able to tell.
+-- Returns the iterator, or an empty one: some stores cannot list their users.
 local function iterate(iterator, ...)
 	if not iterator then return function () end; end
 	return iterator, ...;
 end
 
--- All users who have something in a store.
+-- Iterates over the users with a table in a store.
 local function users_of(any_store)
 	return iterate(any_store:users());
 end
 
--- All users who have registrations.
+-- Iterates over the users with registrations.
 local function users()
 	return users_of(store);
 end
@@ -58,7 +58,7 @@ end
 
 -- Returns the results of action(user, …), with the user's lock held.
 local function alone(action, user, ...)
-	-- Outside of a coroutine no store can wait, and nothing comes in between.
+	-- Outside of a coroutine no store can wait, so no other code runs meanwhile.
 	if not async.ready() then return action(user, ...); end
 	return leave(guard(user), xpcall(action, traceback, user, ...));
 end

@@ -6,15 +6,15 @@ local timer = require "util.timer";
 
 local WAKE = "prosody-push/wake";
 
--- session -> own: mod_smacks's own watchdog, while another keeps its place; holders: modules; alarm: timer
+-- session -> own: mod_smacks's watchdog, while the extended one replaces it; holders: names of modules; alarm: timer
 local watches = setmetatable(module:shared("/"..module.host.."/prosody_push/watches"), { __mode = "k" });
 
--- max_hibernation and wake_before are seconds; wake(session) is called that long before the end, if it is not 0.
+-- max_hibernation and wake_before are in seconds. wake(session) is called `wake_before` seconds before the end, unless that is 0.
 return function (max_hibernation, wake_before, wake)
 	local me = module.name;
 
-	-- Like util.watchdog. That of 0.12 keeps the timer of a cancelled watchdog, and with it the session, until it fires days later,
-	-- once for each hibernation.
+	-- Like util.watchdog. In 0.12, util.watchdog keeps the timer of a cancelled watchdog, and so the session, until the timer fires days
+	-- later. That is one timer for each hibernation.
 	local function new_dog(session, timeout, callback)
 		local dog = { timeout = timeout, callback = callback };
 		local function stop()
@@ -23,7 +23,7 @@ return function (max_hibernation, wake_before, wake)
 		end
 		function dog:cancel() -- luacheck: ignore 212/self
 			stop();
-			-- mod_smacks cancels the watchdog before it finds that the session cannot be resumed; then nothing would end the session.
+			-- mod_smacks cancels the watchdog before it checks whether the session can be resumed. If not, nothing else ends the session.
 			timer.add_task(0, function ()
 				if session.hibernating and not session.destroyed and not session.hibernating_watchdog then
 					session.hibernating_watchdog = dog;
@@ -59,7 +59,7 @@ return function (max_hibernation, wake_before, wake)
 
 	module:hook(WAKE, function (event) wake(event.session); end);
 
-	-- Never shorter than mod_smacks's own timeout.
+	-- The extended timeout is never shorter than mod_smacks's own.
 	local function extend(session)
 		local watch = watches[session] or { holders = {} };
 		if not watch.own then
@@ -80,7 +80,7 @@ return function (max_hibernation, wake_before, wake)
 		return watch and watch.holders[me] or false;
 	end
 
-	-- Restores mod_smacks's own timeout, from now on, if no other module holds the session.
+	-- Restarts mod_smacks's own timeout, if no other module holds the session.
 	local function restore(session)
 		if not holds(session) then return; end
 		local watch = watches[session];

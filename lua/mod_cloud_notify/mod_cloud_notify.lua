@@ -27,7 +27,7 @@ push.announce(module);
 hook_iq("enable", function (event)
 	local origin, stanza = event.origin, event.stanza;
 	local user = origin.username;
-	-- The reference's record: both read each other's store.
+	-- The record has the reference's shape, because each module reads the other's store.
 	local record = { timestamp = os.time(); language = stanza.attr["xml:lang"]; grant_id = origin.push_grant_id };
 	local identifier, err = engine:enable(user, origin.client_id, origin.resource, stanza.tags[1], record);
 	if not identifier then return refuse(event, err); end
@@ -60,7 +60,7 @@ module:hook("message/bare", guarded("a remote disable", function (event)
 	if not affiliation or stanza.attr.type == "error" or not stanza.attr.to then return; end
 	local user = jid_node(stanza.attr.to);
 	if not user_exists(user, module.host) then return; end
-	-- Otherwise it is a message like any other.
+	-- A message that ends no registration is handled like any other.
 	return push.registrations.revoke(user, stanza.attr.from, pubsub.attr.node,
 		affiliation.attr.jid, affiliation.attr.affiliation) or nil;
 end), 10);
@@ -69,7 +69,7 @@ module:hook("cloud-notify-ping", guarded("a ping", function (event)
 	push.ping(event.user, event.push_services);
 end));
 
--- Before mod_iq, which would fire an event of its own for each.
+-- Before mod_iq, which would fire another event for each answer.
 module:hook("iq/host", guarded("the answer to a push", function (event)
 	local stanza = event.stanza;
 	if (stanza.attr.type == "result" or stanza.attr.type == "error") and stanza.attr.id then
@@ -80,7 +80,7 @@ end), 10);
 
 ---- Tigase's extensions ----
 
--- Another author's module of that name encrypts what it sees of our pushes.
+-- Another author's module of this name encrypts the pushes that it sees.
 local function look_for_encryption()
 	engine:extend("encrypted elsewhere", not engine:extensions().encrypted and is_loaded(module.host, "cloud_notify_encrypted"));
 end

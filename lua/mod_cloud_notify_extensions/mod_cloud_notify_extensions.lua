@@ -5,8 +5,8 @@ module:depends("cloud_notify_encrypted");
 module:depends("cloud_notify_filters");
 module:depends("cloud_notify_priority_tag");
 
--- A device without a session is woken whatever the user's other clients do, so also while they are away: where what they get is
--- archived.
+-- tigase:push:away:0: a device without a session is woken even while the user's other clients are away. That takes an archive: a
+-- message to another client is seen only when mod_mam archives it.
 module:hook("account-disco-info", function (event)
 	if not is_loaded(module.host, "mam") then return; end
 	event.reply:tag("feature", { var = "tigase:push:away:0" }):up();

@@ -1,2 +1,2 @@
--- Tigase's filters: who does not wake a device. The rules are in Rust.
+-- Tigase's filters, which name the senders that do not wake a device. The rules are in Rust.
 module:depends("cloud_notify").extend(module, "filters");

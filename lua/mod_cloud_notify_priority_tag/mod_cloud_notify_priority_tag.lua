@@ -1,2 +1,2 @@
--- Tigase's priority: an important push says so. The rules are in Rust.
+-- Tigase's priority, which marks an important push. The rules are in Rust.
 module:depends("cloud_notify").extend(module, "priority");

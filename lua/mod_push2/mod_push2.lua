@@ -47,14 +47,14 @@ end);
 
 ---- Inline: SASL2 (XEP-0388) and Bind 2 (XEP-0386) ----
 
--- What comes of <enable>, as an element for the answer.
+-- Handles an inline <enable> and returns the element for the answer.
 local function enable_inline(session, tag)
 	local ok, err = enable(session, tag);
 	if ok then return st.stanza("enabled", { xmlns = xmlns_push }); end
 	return st.stanza("failed", { xmlns = xmlns_push }):add_child(push.failure(err));
 end
 
-module:hook("advertise-bind-features", guarded("what may be in a bind request", function (event)
+module:hook("advertise-bind-features", guarded("the features for a bind request", function (event)
 	event.features:tag("feature", { var = xmlns_push }):up();
 end));
 
@@ -63,7 +63,7 @@ module:hook("enable-bind-features", guarded("push2 enable in a bind request", fu
 	if tag then event.result:add_child(enable_inline(event.session, tag)); end
 end));
 
-module:hook("advertise-sasl-features", guarded("what may be in an authentication", function (event)
+module:hook("advertise-sasl-features", guarded("the features for an authentication", function (event)
 	event.features:tag("push", { xmlns = xmlns_push }):up();
 end));
 
@@ -71,12 +71,12 @@ module:hook_tag(xmlns_sasl2, "authenticate", function (session, auth)
 	session.sasl2_push2_request = auth:get_child("enable", xmlns_push);
 end, 100);
 
--- Before a session that is resumed takes the place of the one that asked.
+-- Moves the request into the event, before a resumed session replaces the session that made the request.
 module:hook("sasl2/c2s/success", function (event)
 	event.push2_request, event.session.sasl2_push2_request = event.session.sasl2_push2_request, nil;
 end, 120);
 
--- When the session has its resource, or has been resumed.
+-- After the session has got its resource, or has been resumed.
 module:hook("sasl2/c2s/success", guarded("push2 enable in an authentication", function (event)
 	if event.push2_request then event.success:add_child(enable_inline(event.session, event.push2_request)); end
 end), 50);
@@ -84,14 +84,14 @@ end), 50);
 
 ---- Events that are only Push 2.0's ----
 
--- A client's `grace`: who writes with one client is left in peace on the others.
+-- For `grace`: while the user writes with one client, the others are not pushed.
 local active = guarded("the activity of a session", function (event)
 	push.sent(event.origin, event.stanza);
 end);
 module:hook("pre-message/bare", active);
 module:hook("pre-message/full", active);
 
--- Registrations that the event brings are mod_cloud_notify's.
+-- Registrations in the event belong to mod_cloud_notify.
 module:hook("cloud-notify-ping", guarded("a ping", function (event)
 	if not event.push_services then push.ping(event.user); end
 end));

@@ -1,5 +1,5 @@
--- What in the configuration keeps phones from ringing: a sentence each, with what to do. Said when the server starts, and by
--- `prosodyctl shell push check`.
+-- Finds settings that keep phones from ringing. Each warning is a sentence that says what to do. The log has them when the server
+-- starts, and `prosodyctl shell push check` prints them.
 
 local is_loaded = require "core.modulemanager".is_loaded;
 
@@ -11,7 +11,7 @@ local WANTED = {
 	{ "carbons", "a client does not see the messages that another client of the user has received" };
 };
 
--- Those of other authors that ours take the place of; they work, and cost what ours do not.
+-- Modules of other authors that ours replace. Theirs work, but cost more.
 local EXTENSIONS = { encrypted = "cloud_notify_encrypted", filters = "cloud_notify_filters", priority = "cloud_notify_priority_tag" };
 
 -- In seconds, as mod_smacks reads it. COMPAT 0.12 has no get_option_period.
@@ -20,7 +20,7 @@ local function period(host_module, name, default)
 	return get(host_module, name, default);
 end
 
--- A client whose connection is dead is noticed by the ack that it does not send: mod_smacks has to ask for it.
+-- A missing ack shows that a client's connection is dead, so mod_smacks has to request acks.
 local function check_acks(host_module, say)
 	local host = host_module.host;
 	if not is_loaded(host, "smacks") then return; end
@@ -75,7 +75,7 @@ local function check_modules(host, protocol, say)
 	end
 end
 
--- RFC 8292 §2.1. Most services take any address, and the default has been another for long: nobody is warned of it at each start.
+-- RFC 8292 §2.1. Most push services accept any address, and the default has long been an xmpp: address. So the start warns of nothing.
 local function check_contact(host_module, say)
 	local contact = tostring(host_module:get_option("contact_uri"));
 	if is_loaded(host_module.host, "push2") and not contact:find("^mailto:") and not contact:find("^https:") then
@@ -84,7 +84,7 @@ local function check_contact(host_module, say)
 	end
 end
 
--- Calls say(sentence, …) for each; `in_full` also for what few will meet.
+-- Calls say(sentence, …) for each warning; with `in_full` also for rare ones.
 return function (host_module, say, in_full)
 	local protocol = protocols.of_host(host_module.host)[1];
 	if not protocol then return; end

@@ -1,5 +1,5 @@
--- An ad-hoc command (XEP-0050): whoever has an account sees the devices that are woken for it, and removes those that are not
--- his any more, from any client.
+-- An ad-hoc command (XEP-0050), for any client: users list the devices that are woken for their account, and remove those that they
+-- no longer use.
 
 local modulemanager = require "core.modulemanager";
 local jid_node = require "util.jid".node;
@@ -25,7 +25,7 @@ end
 
 -- Adds the command to a host.
 return function (host_module)
-	-- Without mod_adhoc the command is not there, and everything else is.
+	-- Without mod_adhoc only this command is missing.
 	if not modulemanager.is_loaded(host_module.host, "adhoc")
 	and not host_module:get_option_inherited_set("modules_disabled", {}):contains("adhoc") then
 		pcall(modulemanager.load, host_module.host, "adhoc");

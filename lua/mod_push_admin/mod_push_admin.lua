@@ -1,5 +1,5 @@
--- For whoever runs the server: commands for Prosody's shell, an ad-hoc command for users, and a look at the configuration.
--- Loaded by mod_cloud_notify and mod_push2; each says what it knows through prosody_push_admin.lib.lua.
+-- For administrators: commands for Prosody's shell, and a check of the configuration. For users: an ad-hoc command. mod_cloud_notify
+-- and mod_push2 load this module and give it access through prosody_push_admin.lib.lua.
 
 module:set_global();
 
@@ -13,7 +13,7 @@ end
 
 function module.add_host(host_module)
 	offer_devices(host_module);
-	-- Not before all modules have been loaded, of a host that comes later too.
+	-- Waits until all modules are loaded, also those of a host that is activated later.
 	if prosody.start_time then
 		host_module:add_timer(0, function () warn(host_module); end);
 	else

@@ -1,10 +1,10 @@
--- The protocols of each host, as the modules that speak them present them to the administrator (prosody_push_admin.lib.lua).
+-- The push protocols of each host: the tables that the protocols' modules share through prosody_push_admin.lib.lua.
 
 local protocols = module:shared("/*/prosody_push/protocols");
 
 local ORDER = { "cloud_notify", "push2" };
 
--- Those of a host, in order.
+-- Returns the protocols of a host, in a fixed order.
 local function of_host(host)
 	local found = {};
 	for _, name in ipairs(ORDER) do
@@ -22,7 +22,7 @@ local function hosts()
 	return found;
 end
 
--- All devices of a user, the oldest first, each with its protocol; nil and an error if they cannot be read.
+-- Returns all devices of a user, oldest first, each with its protocol; nil and an error if they cannot be read.
 local function devices(host, user)
 	local found = {};
 	for _, protocol in ipairs(of_host(host)) do
@@ -49,7 +49,7 @@ local function duration(seconds)
 	return "0 seconds";
 end
 
--- In words: protocol, app server, age, and how it fares.
+-- Describes a device in words: protocol, app server, age, and health.
 local function describe(device, now)
 	local parts = {
 		("%s at %s"):format(device.protocol.title, device.service), "made "..duration(math.max(now - device.made, 0)).." ago";

@@ -9,7 +9,7 @@ local protocols = module:require "protocols";
 
 local NONE = "No client of this user has asked to be woken: there are no registrations";
 
--- The user's name and host, or nil and what is wrong.
+-- Returns the user's name and host, or nil and an error.
 local function user_of(jid)
 	if type(jid) ~= "string" then return nil, "Give the user's address: user@host"; end
 	local user, host = jid_prepped_split(jid);
@@ -19,7 +19,8 @@ local function user_of(jid)
 	return user, host;
 end
 
--- The devices of a user, or the one that is meant by its number in the list or its name; nil and what is wrong.
+-- Returns the devices of a user, or the one with this number in the list or this identifier; nil and an error. The second value is the
+-- user's name.
 local function devices_of(jid, which)
 	local user, host = user_of(jid);
 	if not user then return nil, host; end
@@ -33,7 +34,7 @@ local function devices_of(jid, which)
 	return { device }, user;
 end
 
--- Names, addresses and errors are others' to choose, and may not look like lines of ours.
+-- Others choose names, addresses and errors. Without control characters they cannot imitate lines of ours.
 local function clean(text)
 	return (text:gsub("%c", "?"):gsub("\194[\128-\159]", "?"));
 end
@@ -46,7 +47,7 @@ local function count(n, what)
 	return ("%d %s%s"):format(n, what, n == 1 and "" or "s");
 end
 
--- What the shell shows for `list`; the number of devices, or nil and an error.
+-- Prints the lines of `list`. Returns the number of devices, or nil and an error.
 local function show(print, host, user)
 	local list, err = protocols.devices(host, user);
 	if not list then return nil, err; end
@@ -137,7 +138,7 @@ function commands.remove(_, jid, which)
 	return true, "Removed "..clean(device.identifier);
 end
 
--- What is wrong with an app server.
+-- Describes the trouble with an app server.
 local function app_server(server)
 	local state = server.away_since and "away since "..os.date("%Y-%m-%d %H:%M:%S", math.floor(server.away_since))
 		or count(server.failures, "failure").." in a row";
@@ -191,7 +192,7 @@ for _, description in ipairs(DESCRIPTIONS) do
 	});
 end
 
--- COMPAT 0.12 knows no such items, but lends its environment.
+-- COMPAT 0.12 has no such items; we add the commands to the shell's environment.
 if not pcall(require, "prosody.util.stanza") then
 	local env = module:shared("/*/admin_shell/env");
 	env.push = commands;
