@@ -1,4 +1,4 @@
--- Accounts and their devices (rules.md §4): who is pushed at all, and what belongs to whom.
+-- Accounts and their devices (rules.md §4): which accounts get pushes, and which registrations belong to which client.
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
@@ -43,7 +43,7 @@ local function write(text, ...)
 	juliet:message { to = BARE, body = text, ... };
 end
 
--- Nodes and clients that were woken, in order.
+-- Returns the nodes and the clients that were pushed, sorted.
 local function woken()
 	app:settled();
 	app2:settled();
@@ -61,14 +61,14 @@ local function stored()
 	};
 end
 
--- The error of an answer: type and condition.
+-- Returns the type and the condition of an error.
 local function refused(reply)
 	local kind, condition = reply:get_error();
 	return { kind, condition };
 end
 
 if is_13 then
-	describe("an account that is disabled", function ()
+	describe("a disabled account", function ()
 		local sleeper;
 		local function disable() assert(server:eval([[return require "core.usermanager".disable_user("romeo", module.host)]])); end
 		local function enable() assert(server:eval([[return require "core.usermanager".enable_user("romeo", module.host)]])); end
@@ -81,7 +81,7 @@ if is_13 then
 		end);
 		after_each(stop);
 
-		it("is not pushed, and explain says why; enabled again it is, with the registrations that it had", function ()
+		it("gets no push, explain says why, and its registrations work again when it is enabled", function ()
 			write("Romeo?");
 			assert.same({ "n", "n2" }, woken());
 			local before = stored();
@@ -101,13 +101,13 @@ if is_13 then
 			assert.same(before, stored());
 		end);
 
-		it("is not pushed for what is archived, or waits in a queue", function ()
+		it("gets no push for an archived or a queued message", function ()
 			sleeper = client.connect(server, "romeo", { resource = "sleeper", smacks = true });
 			register(sleeper, "m");
 			sleeper:acked();
 			sleeper:sleep();
 			woken();
-			-- A message that is archived, and one that is queued for a session that hibernates.
+			-- Reports an archived message, and one that is queued for a hibernating session.
 			local function happens(id)
 				server:eval([[
 					local st = require "util.stanza";
@@ -128,7 +128,7 @@ if is_13 then
 				return woken();
 			end
 			assert.same({ "m", "m2", "n", "n2" }, happens("1"));
-			-- Prosody ends the sessions: here the user is as if he still had one.
+			-- Prosody ends the sessions. Here the user seems to have one still.
 			server:eval([[
 				local user = prosody.hosts[module.host].sessions.romeo;
 				require "core.usermanager".disable_user("romeo", module.host);
@@ -138,7 +138,7 @@ if is_13 then
 			server:eval("prosody.hosts[module.host].sessions.romeo = nil");
 		end);
 
-		it("is not pushed after a restart, either, and enabled then it is", function ()
+		it("gets no push after a restart, and gets pushes once it is enabled", function ()
 			local before = stored();
 			disable();
 			server:restart();
@@ -151,7 +151,7 @@ if is_13 then
 			assert.same(before, stored());
 		end);
 
-		it("is pushed when it is enabled after a restart, before anything has come for it", function ()
+		it("gets pushes when it is enabled after a restart and before any message", function ()
 			disable();
 			server:restart();
 			connect();
@@ -161,7 +161,7 @@ if is_13 then
 		end);
 	end);
 
-	describe("a client whose access is revoked", function ()
+	describe("the revocation of a client's access", function ()
 		setup(function () start { options = { authentication = "internal_hashed" } }; end);
 		teardown(stop);
 
@@ -199,7 +199,7 @@ if is_13 then
 			]], id));
 		end
 
-		it("loses the registrations that it made, and no others", function ()
+		it("ends the registrations of this client and no others", function ()
 			local first, token = grants();
 			local second, other_token = grants();
 			assert.not_equal(first, second);
@@ -219,7 +219,7 @@ if is_13 then
 			for _, session in ipairs({ phone, tablet, laptop }) do session:close(); end
 			write("Romeo?");
 			assert.same({ "laptop", "laptop2", "tablet", "tablet2" }, woken());
-			-- After a restart, too.
+			-- The same after a restart.
 			server:restart();
 			connect();
 			revoke(second);
@@ -239,7 +239,7 @@ describe("push_errors", function ()
 		app:settled();
 	end
 
-	it("has the refusals of a device in a row, and none when one succeeded", function ()
+	it("has the refusals of a device in a row, and none after a success", function ()
 		local phone = client.connect(server, "romeo");
 		register(phone, "n");
 		phone:close();
@@ -254,11 +254,11 @@ describe("push_errors", function ()
 		assert.same({}, counted());
 	end);
 
-	it("has none of a registration that ended, or was made anew", function ()
+	it("has none for a registration that has ended or was enabled again", function ()
 		for _ = 1, 2 do ping { "cancel", "item-not-found" }; end
 		local phone = client.connect(server, "romeo");
 		register(phone, "n");
-		assert.same({}, counted(), "made anew");
+		assert.same({}, counted(), "enabled again");
 		for _ = 1, 2 do ping { "cancel", "item-not-found" }; end
 		phone:disable_push { jid = PUSH };
 		assert.same({}, counted(), "disabled");
@@ -280,12 +280,12 @@ describe("a new token of the same client", function ()
 
 	local function enable(session, node) assert.equal("result", session:enable_push({ jid = PUSH, node = node }).attr.type); end
 
-	-- As SASL2 knows it (XEP-0388 §2.4).
+	-- Sets the user agent id of a session, as SASL2 does (XEP-0388 §2.4).
 	local function is_client(session, id)
 		server:eval("prosody.hosts[module.host].sessions.romeo.sessions[...].client_id = select(2, ...)", session.resource, id);
 	end
 
-	it("takes the place of its old one, by the client's id", function ()
+	it("replaces its old one at once, if the client has an id", function ()
 		is_client(phone, "ua-1");
 		local tablet = client.connect(server, "romeo", { resource = "tablet" });
 		is_client(tablet, "ua-2");
@@ -294,12 +294,12 @@ describe("a new token of the same client", function ()
 		enable(phone, "new");
 		assert.same({ PUSH.."<new", PUSH.."<tablet" }, stored()[1]);
 		assert.same({ phone = PUSH.."<new", tablet = PUSH.."<tablet" }, registered.bound(server, "romeo"));
-		-- At another app server the same client may have one as well.
+		-- The same client may also have a registration at another app server.
 		phone:enable_push { jid = PUSH2, node = "other" };
 		assert.same({ PUSH.."<new", PUSH.."<tablet", PUSH2.."<other" }, stored()[1]);
 	end);
 
-	it("takes it by the resource before anybody else's goes, where the limit is reached", function ()
+	it("replaces its old one by the resource when the limit is reached, before any other registration", function ()
 		local tablet = client.connect(server, "romeo", { resource = "tablet" });
 		enable(tablet, "tablet");
 		enable(phone, "a");
@@ -331,7 +331,7 @@ describe("a user who does not exist", function ()
 	setup(function () start(); end);
 	teardown(stop);
 
-	it("has nothing read or kept", function ()
+	it("causes no read of the store, and nothing is kept for this user", function ()
 		server:eval([[
 			local storagemanager = require "core.storagemanager";
 			local open = storagemanager.open;
@@ -368,7 +368,7 @@ describe("a user who does not exist", function ()
 	end);
 end);
 
-describe("a name that only Prosody takes", function ()
+describe("a JID that only Prosody accepts", function ()
 	local CAT, DOG = "🐱@"..PUSH, "🐶@"..PUSH;
 	setup(function () start { enable = { "push2", "cloud_notify_extensions" } }; end);
 	teardown(stop);
@@ -378,7 +378,7 @@ describe("a name that only Prosody takes", function ()
 		return woken();
 	end
 
-	it("of a room is muted, and filtered", function ()
+	it("of a room can be muted and filtered", function ()
 		local phone = client.connect(server, "romeo", { resource = "phone" });
 		phone:enable_push { jid = PUSH, node = "muted", tigase.muted(CAT) };
 		phone:enable_push { jid = PUSH, node = "ruled", tigase.rooms({ jid = CAT, allow = "never" }) };
@@ -389,7 +389,7 @@ describe("a name that only Prosody takes", function ()
 		assert.same({ "c2", "muted", "ruled" }, says(DOG, "woof"));
 	end);
 
-	it("of an app server is taken", function ()
+	it("of an app server is accepted", function ()
 		local phone = client.connect(server, "romeo", { resource = "phone" });
 		for _, jid in ipairs({ "😀.example", "push@😀.example/😀", "ß.example", "a_b.example", "1.2.3.4", "[::1]", "a..b", "a b" }) do
 			local normal = server:eval("return (require 'util.jid'.prep(...))", jid);
@@ -403,7 +403,7 @@ describe("a name that only Prosody takes", function ()
 end);
 
 describe("a record that asks for encryption", function ()
-	it("is encrypted for, whether or not the extension is loaded", function ()
+	it("gets encrypted pushes, whether or not the extension is loaded", function ()
 		start { enable = { "cloud_notify_extensions" } };
 		local phone = client.connect(server, "romeo");
 		phone:enable_push { jid = PUSH, node = "n", tigase.encrypt() };
@@ -423,7 +423,7 @@ describe("a record that asks for encryption", function ()
 		stop();
 	end);
 
-	it("whose keys are none is not pushed at all", function ()
+	it("with an invalid key gets no push at all", function ()
 		start();
 		server:store("romeo", { [PUSH.."<n"] = { jid = PUSH, node = "n", timestamp = 1,
 			encryption = { algorithm = "aes-128-gcm", key_base64 = "AAAA" } } });

@@ -1,4 +1,4 @@
--- What the administrator, and a user, can ask and do: by the shell, by ad-hoc command; and what the log says at the start.
+-- The administrator's commands in the shell, the user's ad-hoc command, and the warnings in the log at the start.
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
@@ -27,7 +27,7 @@ local function shell(...)
 	return (server:prosodyctl("shell", "push", ...));
 end
 
--- romeo's phone of XEP-0357, and his tablet of Push 2.0.
+-- Registers romeo's phone by XEP-0357 and romeo's tablet by Push 2.0.
 local function two_devices()
 	local phone = client.connect(server, "romeo", { resource = "phone" });
 	phone:enable_push { jid = PUSH, node = "n" };
@@ -53,7 +53,7 @@ describe("prosodyctl shell push", function ()
 		two_devices();
 	end);
 
-	it("list shows the devices of a user, or of all", function ()
+	it("list shows the devices of one user or of all users", function ()
 		local phone = client.connect(server, "romeo", { resource = "mobile", smacks = true });
 		phone:enable_push { jid = PUSH, node = "m" };
 		phone:acked();
@@ -72,14 +72,14 @@ describe("prosodyctl shell push", function ()
 		client.resume(server, "romeo", phone):close();
 	end);
 
-	it("list says how a device fails", function ()
+	it("list shows a device's failures", function ()
 		app.answer = { "cancel", "item-not-found" };
 		write("Romeo?");
 		app:settled();
 		assert.matches("1 failure", shell("list", "romeo@example.test"), 1, true);
 	end);
 
-	it("list and test say which devices are never woken", function ()
+	it("list and test show which devices are never woken", function ()
 		server:store("romeo", {
 			["push.example.test<n"] = { jid = PUSH, node = "n", timestamp = 5 };
 			["push.example.test<odd"] = { node = "odd", timestamp = 9 };
@@ -100,7 +100,7 @@ describe("prosodyctl shell push", function ()
 		assert.matches("<1: taken after", shell("test", "romeo@example.test", "push.example.test<1"));
 	end);
 
-	it("prints no line that somebody else wrote", function ()
+	it("prints no line that a client wrote", function ()
 		local phone = client.connect(server, "romeo", { resource = "phone" });
 		phone:enable_push { jid = PUSH, node = "n\njuliet@example.test\n  1  push.example.test<hers\194\133" };
 		phone:close();
@@ -114,7 +114,7 @@ describe("prosodyctl shell push", function ()
 		assert.is_nil(text:find("\n%W*OK: 9 devices"), text);
 	end);
 
-	it("explain says what was decided, the newest first, and never what was written", function ()
+	it("explain shows decisions, newest first, and never the text of a message", function ()
 		write("a private word");
 		app:settled();
 		app.answer = { "cancel", "item-not-found", "no such token" };
@@ -139,7 +139,7 @@ describe("prosodyctl shell push", function ()
 		assert.matches("%d%d%d%d%-%d%d%-%d%d %d%d:%d%d:%d%d  push.example.test<n", text);
 	end);
 
-	it("explain says why there is nothing to say", function ()
+	it("explain says why it has no decisions", function ()
 		assert.matches("There are no registrations", (shell("explain", "mercutio@example.test"):gsub("there", "There")), 1, true);
 		local phone = client.connect(server, "benvolio");
 		phone:enable_push { jid = PUSH, node = "b" };
@@ -147,7 +147,7 @@ describe("prosodyctl shell push", function ()
 		assert.matches("Nothing has happened for this user", shell("explain", "benvolio@example.test"), 1, true);
 	end);
 
-	it("test wakes the devices and says what came back", function ()
+	it("test wakes the devices and shows the answers", function ()
 		local text = shell("test", "romeo@example.test");
 		assert.matches("push.example.test<n: taken after %d+ ms", text);
 		assert.matches("tablet: sent, and no error came back within 5 seconds", text, 1, true);
@@ -161,7 +161,7 @@ describe("prosodyctl shell push", function ()
 		assert.matches("tablet: wait/resource%-constraint %(no text%) after", shell("test", "romeo@example.test", "tablet"));
 	end);
 
-	it("test says what came back at once, from this server itself", function ()
+	it("test shows an error that this server itself sends at once", function ()
 		local laptop = client.connect(server, "romeo", { resource = "laptop" });
 		laptop:iq(push2.iq(push2.enable { service = "nobody@example.test", push2.match("important") }));
 		laptop:close();
@@ -173,7 +173,7 @@ describe("prosodyctl shell push", function ()
 
 	it("test ends when the module is reloaded", function ()
 		app.answer = "none";
-		-- When the push has left.
+		-- The reload follows after the push has left.
 		server:eval([[
 			module:hook("cloud_notify/push", function ()
 				module:add_timer(0, function () require "core.modulemanager".reload(module.host, "cloud_notify"); end);
@@ -183,7 +183,7 @@ describe("prosodyctl shell push", function ()
 		server:reload("spec_control");
 	end);
 
-	it("test says what another module does to the push", function ()
+	it("test says that another module blocks the push", function ()
 		server:eval([[
 			module:hook("cloud_notify/push", function () return true; end);
 		]]);
@@ -203,7 +203,7 @@ describe("prosodyctl shell push", function ()
 		phone:close();
 	end);
 
-	it("stats counts", function ()
+	it("stats shows the counters", function ()
 		write("Romeo?");
 		app:settled();
 		local text = shell("stats");
@@ -214,7 +214,7 @@ describe("prosodyctl shell push", function ()
 		assert.matches("in flight +%d+\n", text);
 	end);
 
-	it("says what is wrong with what was asked", function ()
+	it("says what is wrong with a command", function ()
 		for _, case in ipairs({
 			{ "There is no host nowhere.test", "list", "romeo@nowhere.test" };
 			{ "is not a user's address", "explain", "example.test" };
@@ -230,7 +230,7 @@ describe("prosodyctl shell push", function ()
 end);
 
 describe("push_explain", function ()
-	it("bounds what is kept for a user, or switches it off", function ()
+	it("bounds the decisions that are kept for a user, or switches them off", function ()
 		for value, n in pairs({ [3] = 3, [false] = 0 }) do
 			start({ push_explain = value });
 			two_devices();
@@ -243,9 +243,9 @@ describe("push_explain", function ()
 	end);
 end);
 
-describe("a server without what the administrator's module wants", function ()
+describe("a server without the administrator's module, or without mod_adhoc,", function ()
 	for _, name in ipairs({ "adhoc", "push_admin" }) do
-		it("pushes all the same: "..name, function ()
+		it("pushes all the same: without "..name, function ()
 			start({}, { enable = { "admin_shell", "push2" }, disable = { name } });
 			two_devices();
 			write("Romeo?");
@@ -256,7 +256,7 @@ describe("a server without what the administrator's module wants", function ()
 		end);
 	end
 
-	it("goes on to push when that module goes", function ()
+	it("keeps pushing after that module is unloaded", function ()
 		start();
 		two_devices();
 		server:unload("adhoc");
@@ -285,7 +285,7 @@ describe("the ad-hoc command of a user", function ()
 		return who:iq(iq:reset()).tags[1];
 	end
 
-	it("lists the own devices and removes those that are chosen", function ()
+	it("lists the user's devices and removes the chosen ones", function ()
 		two_devices();
 		local romeo = client.connect(server, "romeo", { resource = "desktop" });
 		local items = romeo:iq(st.stanza("iq", { type = "get", to = server.host })
@@ -310,7 +310,7 @@ describe("the ad-hoc command of a user", function ()
 		romeo:close();
 	end);
 
-	it("shows nobody another's devices", function ()
+	it("shows no devices of another user", function ()
 		two_devices();
 		local reply = command(juliet, { action = "execute" });
 		assert.equal("completed", reply.attr.status);
@@ -322,7 +322,7 @@ describe("the ad-hoc command of a user", function ()
 end);
 
 describe("the log at the start", function ()
-	-- Warnings of ours.
+	-- Returns our warnings.
 	local function warnings(options, more)
 		more = more or {};
 		more.log_level = "warn";
@@ -333,11 +333,11 @@ describe("the log at the start", function ()
 		return found;
 	end
 
-	it("is silent where all is well", function ()
+	it("has no warning if all is well", function ()
 		assert.same({}, warnings({ smacks_hibernation_time = 300 }, { s2s = true }));
 	end);
 
-	it("says once what is missing, and what to do", function ()
+	it("names each missing module once, with what to do", function ()
 		local found = warnings({}, { disable = { "smacks", "mam", "carbons" } });
 		assert.equal(4, #found);
 		for i, name in ipairs({ "smacks", "mam", "carbons" }) do
@@ -346,7 +346,7 @@ describe("the log at the start", function ()
 		assert.matches("^mod_s2s is not loaded: .*modules_disabled", found[4]);
 	end);
 
-	it("looks at each host, also at one that comes later", function ()
+	it("has warnings for each host, even one that is activated later", function ()
 		start({}, { log_level = "warn", s2s = true, hosts = { "later.test" } });
 		server:eval([[
 			local hostmanager = require "core.hostmanager";
@@ -376,13 +376,13 @@ describe("the log at the start", function ()
 		assert.matches("^smacks_hibernation_time %(600 seconds%) is longer", found[2]);
 	end);
 
-	if os.getenv("PROSODY") ~= "0.12" then it("names a module of others that does the same", function ()
+	if os.getenv("PROSODY") ~= "0.12" then it("names another author's module that does the same", function ()
 		local found = warnings({}, { s2s = true, enable = { "cloud_notify_priority_tag" }, community = { "cloud_notify_priority_tag" } });
 		assert.equal(1, #found);
 		assert.matches("^mod_cloud_notify_priority_tag is not the one of prosody%-push", found[1]);
 	end); end
 
-	it("is silent where the extensions are ours", function ()
+	it("has no warning if the extensions are ours", function ()
 		assert.same({}, warnings({}, { s2s = true, enable = { "cloud_notify_extensions" } }));
 	end);
 end);

@@ -1,4 +1,4 @@
--- What answers of app servers do, and what comes from nobody we asked.
+-- The effects of app servers' answers, and stanzas that only look like answers.
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
@@ -17,7 +17,7 @@ local function start(options, s2s)
 end
 
 describe("an app server that refuses", function ()
-	it("push_max_errors times in a row loses the registration, and every session forgets it", function ()
+	it("push_max_errors times in a row ends the registration, also in every session", function ()
 		local server, app = start { push_max_errors = 3 };
 		local phone = client.connect(server, "romeo", { resource = "phone" });
 		local tablet = client.connect(server, "romeo", { resource = "tablet" });
@@ -43,7 +43,7 @@ describe("an app server that refuses", function ()
 		server:stop();
 	end);
 
-	it("and then accepts starts afresh", function ()
+	it("and then accepts starts the count again", function ()
 		local server, app = start { push_max_errors = 2 };
 		client.connect(server, "romeo"):enable_push({ jid = PUSH, node = "n" });
 		for i = 1, 6 do
@@ -55,7 +55,7 @@ describe("an app server that refuses", function ()
 		server:stop();
 	end);
 
-	it("for one user does not refuse for another, nor does another app server", function ()
+	it("for one user has no effect on another user or another app server", function ()
 		local server, app = start { push_max_errors = 2 };
 		local app2 = appserver.connect(server, "push2.example.test");
 		local romeo, juliet = client.connect(server, "romeo"), client.connect(server, "juliet");
@@ -72,11 +72,11 @@ describe("an app server that refuses", function ()
 	end);
 end);
 
-describe("trouble on the way", function ()
-	it("costs no registration", function ()
+describe("a transport failure", function ()
+	it("ends no registration", function ()
 		local server, app = start({ push_max_errors = 2 }, true);
 		client.connect(server, "romeo"):enable_push({ jid = PUSH, node = "n" });
-		-- Nobody listens for servers there.
+		-- No server listens there.
 		client.connect(server, "juliet"):enable_push({ jid = "127.0.0.1", node = "n" });
 		for _, condition in ipairs({ "remote-server-not-found", "internal-server-error", "resource-constraint" }) do
 			app.answer = { "cancel", condition };
@@ -114,7 +114,7 @@ describe("an answer", function ()
 	end);
 	after_each(function () server:stop(); end);
 
-	it("from a stranger is none", function ()
+	it("from a stranger does not count", function ()
 		local stranger = appserver.connect(server, "push2.example.test");
 		local id = app.pushes[1].attr.id;
 		for _, kind in ipairs({ "error", "result" }) do
@@ -128,14 +128,14 @@ describe("an answer", function ()
 		assert.same({}, identifiers(server:stored("romeo")));
 	end);
 
-	it("counts once, however often it comes", function ()
+	it("counts once, even if it comes several times", function ()
 		app:send(st.reply(app.pushes[1]));
 		for _ = 1, 3 do app:send(st.error_reply(app.pushes[1], "cancel", "item-not-found")); end
 		app:settled();
 		assert.same({ "push.example.test<n" }, identifiers(server:stored("romeo")));
 	end);
 
-	it("of an unknown id, or malformed, harms nobody", function ()
+	it("with an unknown id, or malformed, has no effect", function ()
 		app:send(st.error_reply(st.iq({ type = "set", id = "unknown", from = "example.test", to = PUSH }), "cancel", "item-not-found"));
 		app:send(st.stanza("iq", { type = "error", id = app.pushes[1].attr.id, from = PUSH, to = "example.test" }));
 		app:settled();
@@ -143,7 +143,7 @@ describe("an answer", function ()
 		assert.not_matches("Traceback", server:log());
 	end);
 
-	it("after the registration went changes nothing and raises nothing", function ()
+	it("after the end of the registration changes nothing and causes no fault", function ()
 		local phone = client.connect(server, "romeo", { resource = "other" });
 		phone:disable_push({ jid = PUSH });
 		app:send(st.error_reply(app.pushes[1], "cancel", "item-not-found"));
@@ -177,8 +177,8 @@ describe("failures", function ()
 	end);
 end);
 
-describe("no answer", function ()
-	it("is waited for no longer than the time-out", function ()
+describe("a missing answer", function ()
+	it("is not waited for longer than the timeout", function ()
 		local server, app = start {};
 		client.connect(server, "romeo"):enable_push({ jid = PUSH, node = "n" });
 		app.answer = "none";
@@ -218,7 +218,7 @@ describe("a remote disable", function ()
 		assert.is_nil(romeo:received(function (stanza) return stanza.attr.id == "d"; end), "it is not for the client");
 	end);
 
-	it("from anybody else, of another node or account, or of another kind is a message like any", function ()
+	it("from another sender, for another node or account, or of another kind is an ordinary message", function ()
 		local stranger = appserver.connect(server, "push2.example.test");
 		for _, case in ipairs({ { stranger, "n" }, { app, "m" }, { app }, { app, "n", "juliet@example.test" }, { app, "n", nil, "member" } }) do
 			disable(table.unpack(case, 1, 4));

@@ -1,4 +1,4 @@
--- Bounds (rules.md §5): whoever sends the stanza, pushes are small, the server is not held up, and memory is not filled.
+-- Bounds (rules.md §5): whatever a stanza contains, pushes stay small, the server is not held up, and memory is not filled.
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
@@ -8,7 +8,7 @@ local st = require "util.stanza";
 
 local PUSH, PUSH2, BARE = "push.example.test", "push2.example.test", "romeo@example.test";
 local LARGEST_PUBLISH, LARGEST_PAYLOAD = 8 * 1024, 3 * 1024;
--- One character to who reads it: seven code points, 25 bytes.
+-- One character to a reader: seven code points, 25 bytes.
 local FAMILY = "👩‍👩‍👧‍👦";
 
 local server, app, app2, juliet;
@@ -20,7 +20,7 @@ local function start(opts)
 	juliet = client.connect(server, "juliet");
 end
 
--- The only push of what is sent to romeo, and how large it is.
+-- Sends a message to romeo. Returns its only push, and the push's size in bytes.
 local function pushed(from, fields)
 	app.pushes, app2.pushes = {}, {};
 	fields.to = BARE;
@@ -48,13 +48,13 @@ describe("a publish", function ()
 	setup(function ()
 		start { options = { push_notification_with_body = true, push_notification_with_sender = true } };
 		local phone = client.connect(server, "romeo");
-		-- As much as a client may have echoed.
+		-- Node and form are about as large as a client may register.
 		assert.equal("result", phone:enable_push({ jid = PUSH, node = ("&"):rep(300), options = { secret = ("<"):rep(400) } }).attr.type);
 		phone:close();
 	end);
 	teardown(function () server:stop(); end);
 
-	it("is small, whatever is written", function ()
+	it("is small for any text", function ()
 		for i, text in ipairs(long_texts) do
 			local _, size = pushed(juliet, { body = text });
 			assert.is_true(size <= LARGEST_PUBLISH, "text "..i..": "..size.." bytes");
@@ -62,7 +62,7 @@ describe("a publish", function ()
 		end
 	end);
 
-	it("is small, whoever writes", function ()
+	it("is small for a sender with a long resource", function ()
 		local long = client.connect(server, "juliet", { resource = ("&"):rep(1000) });
 		local push, size = pushed(long, { body = ("<"):rep(40 * 1024) });
 		assert.is_true(size <= LARGEST_PUBLISH, size.." bytes");
@@ -70,7 +70,7 @@ describe("a publish", function ()
 		long:close();
 	end);
 
-	it("has a text that is cut between characters, as people see them", function ()
+	it("has a text that is cut between characters as people see them", function ()
 		local text = appserver.read((pushed(juliet, { body = FAMILY:rep(8000) }))).summary["last-message-body"];
 		assert.is_true(#text > 500);
 		assert.equal("", (text:gsub(FAMILY, "")));
@@ -80,21 +80,21 @@ describe("a publish", function ()
 		assert.equal("", (text:gsub("\u{1f1e9}\u{1f1ea}", "")));
 	end);
 
-	it("of a call is small, whatever its id and its descriptions are", function ()
+	it("of a call is small for any id and any descriptions", function ()
 		for i, propose in ipairs({ call(("x"):rep(100 * 1024), 1), call("c1", 1000), call("c2", 1000, ("x"):rep(100)) }) do
 			local _, size = pushed(juliet, { propose });
 			assert.is_true(size <= LARGEST_PUBLISH, i..": "..size.." bytes");
 		end
 	end);
 
-	it("of a call that has an id as long as that ends by it", function ()
+	it("of a call with a very long id is followed by the push of its end", function ()
 		local id = ("y"):rep(100 * 1024);
 		pushed(juliet, { call(id, 1) });
 		pushed(juliet, { st.stanza("retract", { xmlns = "urn:xmpp:jingle-message:0", id = id }) });
 	end);
 end);
 
-describe("a payload of Tigase's", function ()
+describe("a payload of Tigase's encryption", function ()
 	setup(function () start { enable = { "cloud_notify_extensions" } }; end);
 	teardown(function () server:stop(); end);
 
@@ -121,7 +121,7 @@ describe("a payload of Tigase's", function ()
 		return push;
 	end
 
-	it("is small, whatever is sent", function ()
+	it("is small for any text, call and ciphertext", function ()
 		register();
 		for i, text in ipairs(long_texts) do is_small({ body = text }, LARGEST_PAYLOAD, "text "..i); end
 		is_small({ call(("x"):rep(100 * 1024), 1) }, LARGEST_PAYLOAD, "a long id");
@@ -132,13 +132,13 @@ describe("a payload of Tigase's", function ()
 		is_small({ body = "OMEMO", omemo(1, "a2V5", ("A"):rep(4000), "ZGF0YQ==") }, LARGEST_PAYLOAD, "a long vector");
 	end);
 
-	it("is as small as the client wants it", function ()
+	it("is no larger than the client asks for", function ()
 		register("500");
 		for i, text in ipairs(long_texts) do is_small({ body = text }, 500, "text "..i); end
 		is_small({ body = "OMEMO", omemo(3, "a2V5", "aXY=", ("A"):rep(1000)) }, 500, "a ciphertext");
 	end);
 
-	it("has a text that is cut between characters, as people see them", function ()
+	it("has a text that is cut between characters as people see them", function ()
 		register();
 		local value = tigase.read(is_small({ body = FAMILY:rep(8000) }, LARGEST_PAYLOAD, "families"));
 		assert.is_true(#value.message > 100);
@@ -150,7 +150,7 @@ describe("a push of Push 2.0", function ()
 	setup(function () start { enable = { "push2" }, disable = { "cloud_notify" } }; end);
 	teardown(function () server:stop(); end);
 
-	it("is small, whatever is sent and however much the client has it echo", function ()
+	it("is small for any text and any accepted registration", function ()
 		local accepted = 0;
 		for _, length in ipairs({ 100, 900, 3000 }) do
 			local phone = client.connect(server, "romeo");
@@ -169,7 +169,7 @@ describe("a push of Push 2.0", function ()
 		assert.is_true(accepted >= 2);
 	end);
 
-	it("has a text that is cut between characters, as people see them", function ()
+	it("has a text that is cut between characters as people see them", function ()
 		local phone = client.connect(server, "romeo");
 		phone:iq(push2.iq(push2.enable { service = PUSH2, push2.match("all", { send = push2.encrypted }) }));
 		phone:close();
@@ -180,8 +180,8 @@ describe("a push of Push 2.0", function ()
 	end);
 end);
 
--- Milliseconds that a message of `n` mentions holds the server, what waits for a second included; where it is `archived`, only
--- what comes of that event.
+-- Milliseconds for which a message of `n` mentions holds up the server, including the work that is delayed for a second. If it is
+-- `archived`, only the handlers of the archive event count.
 local function held(n, to, from, kind, archived)
 	return server:eval([[
 		local n, to, from, kind, archived = ...;
@@ -200,7 +200,7 @@ local function held(n, to, from, kind, archived)
 				table.insert(waits, { task, ... });
 				return add_task(3600, function () end);
 			end
-			-- What others left behind would be collected in between.
+			-- Otherwise earlier garbage would be collected meanwhile.
 			collectgarbage();
 			collectgarbage("stop");
 			local start = clock();
@@ -221,13 +221,13 @@ local function held(n, to, from, kind, archived)
 	]], n, to, from, kind or "chat", archived);
 end
 
--- Without a compiler's optimisations the library takes several times as long.
+-- Without optimisation the library takes several times as long.
 local MOST_MS = os.getenv("PROFILE") == "release" and 5 or 15;
 
 describe("a message of thousands of mentions", function ()
 	after_each(function () server:stop(); end);
 
-	-- With us and without; what a message of one mention takes, to encrypt the push for it, say, is left out.
+	-- Compares the times with our modules and without them. The time for a message of one mention, as for its encryption, is subtracted.
 	local function is_quick(what, modules, ...)
 		local took = {};
 		for _, n in ipairs({ 1, 3000, 9000 }) do took[n] = held(n, ...); end
@@ -249,7 +249,7 @@ describe("a message of thousands of mentions", function ()
 	local ROOM = "verona@"..PUSH;
 
 	local function extended(opts)
-		-- What the archive and the offline store take would be most of it, and differ each time.
+		-- The archive and the offline store would take most of the time, and a different time for each message.
 		start { enable = { "cloud_notify_extensions" }, disable = { "mam", "offline" }, storage = "memory", log_level = "info" };
 		local phone = client.connect(server, "romeo", opts);
 		phone:enable_push { jid = PUSH, node = "n", tigase.ignore_unknown(), tigase.muted("a@b"), tigase.encrypt(),
@@ -262,7 +262,7 @@ describe("a message of thousands of mentions", function ()
 		is_quick("extensions, offline", extensions, BARE, juliet.jid);
 	end);
 
-	it("is handled fast with Tigase's extensions, when it is archived", function ()
+	it("is handled fast with Tigase's extensions when it is archived", function ()
 		extended():close();
 		client.connect(server, "romeo", { resource = "laptop" });
 		is_quick("extensions, archived", extensions, BARE, juliet.jid, "chat", true);
@@ -294,7 +294,7 @@ describe("a message of thousands of mentions", function ()
 		is_quick("push2, offline", { "push2" }, BARE, juliet.jid);
 	end);
 
-	it("is handled fast with Push 2.0's filters, when it is archived", function ()
+	it("is handled fast with Push 2.0's filters when it is archived", function ()
 		by_push2():close();
 		client.connect(server, "romeo", { resource = "laptop" });
 		is_quick("push2, archived", { "push2" }, BARE, juliet.jid, "chat", true);

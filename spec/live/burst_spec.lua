@@ -1,4 +1,4 @@
--- Floods: what leaves the server for 500 messages.
+-- Bursts: the pushes that leave the server for 500 messages.
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
@@ -23,7 +23,7 @@ describe("500 messages to a user who is away", function ()
 	-- Number of pushes by node.
 	local count;
 
-	-- Gives the seconds that it took.
+	-- Sends the messages and returns the seconds that it took.
 	local function flood()
 		count = {};
 		app.answer = function (iq)
@@ -31,7 +31,7 @@ describe("500 messages to a user who is away", function ()
 			count[node] = (count[node] or 0) + 1;
 			app:send(st.reply(iq));
 		end;
-		-- The server notes in which order the last message and the last push to each device come.
+		-- The server notes the order of the last message and the last push to each device.
 		server:eval([[
 			local order = { n = 0 };
 			prosody.flood_order = order;
@@ -58,12 +58,12 @@ describe("500 messages to a user who is away", function ()
 		return order.message and order.phone and order.tablet and order.phone > order.message and order.tablet > order.message;
 	end
 
-	it("are a few pushes, the last after the last message", function ()
+	it("cause a few pushes, the last one after the last message", function ()
 		start { push_coalesce = true };
 		local took = flood();
 		net.wait(is_followed_by_pushes, "the push after the last message", 12);
 		app:settled();
-		-- One at once, one for each second that the flood took, one at its end.
+		-- One push at once, one for each second that the flood took, and one at its end.
 		local most = 2 + math.ceil(took);
 		assert.is_true(count.phone <= most, count.phone.." pushes in "..took.." s");
 		assert.is_true(count.tablet <= most, count.tablet.." pushes in "..took.." s");
@@ -73,7 +73,7 @@ describe("500 messages to a user who is away", function ()
 		["push_coalesce is off"] = { push_coalesce = false };
 		["they have content"] = { push_coalesce = true, push_notification_with_body = true };
 	}) do
-		it("are a push each, where "..what, function ()
+		it("cause a push each if "..what, function ()
 			start(options);
 			flood();
 			app:expect(2 * MESSAGES);
@@ -82,7 +82,7 @@ describe("500 messages to a user who is away", function ()
 		end);
 	end
 
-	it("are a push each, where another module sees the pushes", function ()
+	it("cause a push each if another module observes pushes", function ()
 		start { push_coalesce = true };
 		server:eval("module:hook('cloud_notify/push', function () end)");
 		flood();
@@ -91,7 +91,7 @@ describe("500 messages to a user who is away", function ()
 		assert.same({ phone = MESSAGES, tablet = MESSAGES }, count);
 	end);
 
-	it("lose nothing in a reload", function ()
+	it("lose no push in a reload", function ()
 		start { push_coalesce = true };
 		flood();
 		server:reload();

@@ -1,4 +1,4 @@
--- Calls (XEP-0353): every device rings at once and once, and stops ringing.
+-- Calls (XEP-0353): each device rings once and at once, and stops ringing.
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
@@ -37,7 +37,7 @@ for _, archive in ipairs({ "with", "without" }) do
 			says(juliet, "romeo@example.test", name, id);
 		end
 
-		-- Nodes that were woken, with ! where they are alerted.
+		-- The nodes that were pushed, with "!" for a push that rings.
 		local function woken()
 			app:settled();
 			local found = {};
@@ -50,7 +50,7 @@ for _, archive in ipairs({ "with", "without" }) do
 			return found;
 		end
 
-		it("rings the sleeping and the absent device at once, once", function ()
+		it("rings the sleeping and the absent device once, at once", function ()
 			jmi("propose", "c1");
 			assert.same({ "phone!", "tablet!" }, woken());
 			jmi("propose", "c2");
@@ -66,7 +66,7 @@ for _, archive in ipairs({ "with", "without" }) do
 			laptop:close();
 		end);
 
-		it("that is taken back stops ringing, on every device that rang", function ()
+		it("that the caller retracts stops ringing on every device that rang", function ()
 			jmi("propose", "c1");
 			woken();
 			jmi("retract", "c1");
@@ -75,24 +75,24 @@ for _, archive in ipairs({ "with", "without" }) do
 			assert.same({}, woken(), "once");
 		end);
 
-		it("that did not ring ends without a word", function ()
+		it("that did not ring ends without a push", function ()
 			for _, name in ipairs({ "retract", "reject", "finish", "accept" }) do
 				jmi(name, "c"..name);
 				assert.same({}, woken(), name);
 			end
 		end);
 
-		it("that rings elsewhere, or is taken by the other side, changes nothing", function ()
+		it("keeps ringing after <ringing/> or <proceed/> from the other party", function ()
 			jmi("propose", "c1");
 			woken();
 			jmi("ringing", "c1");
 			jmi("proceed", "c1");
 			assert.same({}, woken());
 			jmi("retract", "c1");
-			assert.same({ "phone", "tablet" }, woken(), "it still rang");
+			assert.same({ "phone", "tablet" }, woken(), "the call still rang");
 		end);
 
-		it("that the user makes himself rings nobody, nor does its end", function ()
+		it("that the user makes wakes no device, nor does its end", function ()
 			local laptop = client.connect(server, "romeo", { resource = "laptop" });
 			for _, name in ipairs({ "propose", "retract", "finish" }) do
 				says(laptop, juliet.bare, name, "o1");
@@ -104,7 +104,7 @@ for _, archive in ipairs({ "with", "without" }) do
 			laptop:close();
 		end);
 
-		it("has an end for each caller, though they use the same id", function ()
+		it("ends separately for each of two callers with the same id", function ()
 			local mercutio = client.connect(server, "mercutio");
 			jmi("propose", "1");
 			assert.same({ "phone!", "tablet!" }, woken());
@@ -120,7 +120,7 @@ for _, archive in ipairs({ "with", "without" }) do
 			assert.same({ "phone", "tablet" }, woken(), "the second caller's end");
 		end);
 
-		it("by a Jingle session that waits in a queue rings every device, and a file does not", function ()
+		it("by a queued Jingle session rings every device, and a file offer does not", function ()
 			local function initiate(description, sid)
 				juliet:send(st.iq({ type = "set", id = sid, to = phone.jid }):tag("jingle", { xmlns = "urn:xmpp:jingle:1",
 					action = "session-initiate", sid = sid, initiator = juliet.jid })
@@ -150,17 +150,17 @@ for _, archive in ipairs({ "with", "without" }) do
 				desk:acked();
 			end
 
-			it("and one takes it by <proceed/>, stops ringing on those that are not there, once", function ()
+			it("stops ringing once on the other devices when a client takes it by <proceed/>", function ()
 				rings("c1");
 				says(laptop, juliet.jid, "proceed", "c1");
 				assert.same({ "phone", "tablet" }, woken());
 				says(juliet, laptop.jid, "finish", "c1");
 				assert.same({}, woken(), "the caller's <finish/>");
 				says(laptop, juliet.jid, "finish", "c1");
-				assert.same({}, woken(), "the own <finish/>");
+				assert.same({}, woken(), "the user's own <finish/>");
 			end);
 
-			it("and one takes it by <proceed/>, goes on ringing for another call", function ()
+			it("taken by <proceed/> does not stop another call from ringing", function ()
 				rings("c1");
 				rings("c2");
 				says(laptop, juliet.jid, "proceed", "c1");
@@ -169,7 +169,7 @@ for _, archive in ipairs({ "with", "without" }) do
 				assert.same({ "phone", "tablet" }, woken());
 			end);
 
-			it("and one rejects it, stops ringing on those that are not there, once", function ()
+			it("stops ringing once on the other devices when a client rejects it", function ()
 				rings("c1");
 				says(laptop, juliet.bare, "reject", "c1");
 				assert.same({ "phone", "tablet" }, woken());
@@ -177,7 +177,7 @@ for _, archive in ipairs({ "with", "without" }) do
 				assert.same({}, woken());
 			end);
 
-			it("and one accepts it by a word to the own account, stops ringing on those that are not there, once", function ()
+			it("stops ringing once on the other devices when a client accepts it by a message to the own account", function ()
 				rings("c1");
 				says(laptop, "romeo@example.test", "accept", "c1");
 				assert.same({ "phone", "tablet" }, woken());
@@ -185,7 +185,7 @@ for _, archive in ipairs({ "with", "without" }) do
 				assert.same({}, woken());
 			end);
 
-			it("is taken for one whose client does not answer", function ()
+			it("stops ringing on a connected device whose client does not answer, too", function ()
 				desk.stream.stalled = true;
 				jmi("propose", "c1");
 				assert.same({ "desk!", "laptop!", "phone!", "tablet!" }, woken());
@@ -202,7 +202,7 @@ for _, archive in ipairs({ "with", "without" }) do
 				desk:acked();
 			end
 
-			it("by an invite (XEP-0482) ends as well", function ()
+			it("by an invite (XEP-0482) stops ringing, too", function ()
 				local xmlns = "urn:xmpp:call-invites:0";
 				for _, name in ipairs({ "retract", "left" }) do
 					invites("m"..name);
@@ -222,7 +222,7 @@ for _, archive in ipairs({ "with", "without" }) do
 end
 
 describe("a call by Push 2.0", function ()
-	it("and its end are high, and for VoIP", function ()
+	it("and its end have the priority high and the mark for VoIP", function ()
 		local server = prosody.start { version = os.getenv("PROSODY"), module = "ours", enable = { "push2" }, disable = { "cloud_notify" } };
 		local app = appserver.connect(server, "push2.example.test");
 		local phone = client.connect(server, "romeo");

@@ -1,4 +1,4 @@
--- Which events wake which devices, and what the app server is told.
+-- Which events wake which devices, and the content of the pushes.
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
@@ -16,7 +16,7 @@ local function call()
 		:tag("description", { xmlns = "urn:xmpp:jingle:apps:rtp:1", media = "audio" }):reset();
 end
 
--- A user whose devices are all away, but for those given a connection.
+-- Registers devices of a user who is away then.
 local function register(server, user, nodes)
 	local session = client.connect(server, user, { resource = "register" });
 	for _, node in ipairs(nodes) do
@@ -62,33 +62,33 @@ for _, archive in ipairs({ "with", "without" }) do
 			assert.same({ "phone", "tablet" }, woken(app));
 		end);
 
-		it("wakes every device of a user none of whose clients wants messages, once", function ()
+		it("wakes every device of a user whose clients want no messages, once", function ()
 			local silent = client.connect(server, "romeo", { presence = false });
 			juliet:message { to = "romeo@example.test", body = "Romeo?" };
 			assert.same({ "phone", "tablet" }, woken(app));
 			silent:close();
 		end);
 
-		it("is kept for the user as well", function ()
+		it("is also stored for the user", function ()
 			juliet:message { to = "mercutio@example.test", body = "Good Mercutio" };
 			local mercutio = client.connect(server, "mercutio");
 			mercutio:expect(function (stanza) return stanza:get_child_text("body") == "Good Mercutio"; end, "the offline message");
 			mercutio:close();
 		end);
 
-		it("wakes nobody where there is nobody", function ()
+		it("to a user who does not exist wakes no device", function ()
 			juliet:message { to = "nobody@example.test", body = "Hello?" };
 			assert.same({}, woken(app));
 			assert.not_matches("A fault in", server:log());
 		end);
 
-		it("of a room to a bare JID wakes every device", function ()
+		it("from a room to a bare JID wakes every device", function ()
 			app:send(st.message({ from = "push.example.test/nick", to = "romeo@example.test", type = "groupchat" }, "All: romeo?"));
 			app:expect(2);
 			assert.same({ "phone", "tablet" }, woken(app));
 		end);
 
-		it("tells whether it is important", function ()
+		it("causes pushes that show whether it is important", function ()
 			local cases = {
 				{ true, body = "Romeo?" };
 				{ true, st.stanza("x", { xmlns = "jabber:x:encrypted" }):text("AA==") };
@@ -128,17 +128,17 @@ describe("an archived message", function ()
 		assert.same({ "tablet" }, woken(app));
 	end);
 
-	it("wakes nobody if the user sent it", function ()
+	it("wakes no device if the user sent it", function ()
 		phone:message { to = "juliet@example.test", body = "Juliet!" };
 		assert.same({}, woken(app));
 	end);
 
-	it("wakes nobody if the addressee only has the user's name on another host", function ()
+	it("wakes no device if the addressee only has the user's name on another host", function ()
 		phone:message { to = "romeo@push2.example.test", body = "My namesake" };
 		assert.same({}, woken(app));
 	end);
 
-	it("to oneself wakes nobody", function ()
+	it("to oneself wakes no device", function ()
 		phone:message { to = "romeo@example.test", body = "Note to self" };
 		phone:message { body = "Note to self, to nobody" };
 		assert.same({}, woken(app));
@@ -149,7 +149,7 @@ describe("an archived message", function ()
 		assert.same({ "phone", "tablet" }, woken(app));
 	end);
 
-	it("wakes no device whose session another module bound", function ()
+	it("does not wake a device whose registration another module has bound to a session", function ()
 		server:eval([[
 			local session = prosody.hosts[module.host].sessions.romeo.sessions.phone;
 			session.push_identifier, session.push_settings = "push.example.test<tablet", {};
@@ -160,13 +160,13 @@ describe("an archived message", function ()
 	end);
 end);
 
-describe("a message that is in no archive", function ()
-	it("is pushed once, though another client's session gives its copy back", function ()
+describe("a message in no archive", function ()
+	it("is pushed once, even if mod_smacks hands back another session's copy", function ()
 		local server = start { disable = { "mam" }, options = { smacks_hibernation_time = 1 } };
 		local app = appserver.connect(server, "push.example.test");
 		local phone = client.connect(server, "romeo", { resource = "phone", smacks = true });
 		phone:enable_push({ jid = app.jid, node = "phone" });
-		-- It has no registration.
+		-- This client has no registration.
 		local desk = client.connect(server, "romeo", { resource = "desk", smacks = true });
 		phone:acked();
 		desk:acked();
@@ -191,7 +191,7 @@ describe("cloud-notify-ping", function ()
 	end);
 	teardown(function () server:stop(); end);
 
-	it("wakes every device and tells nothing else", function ()
+	it("wakes every device with a push without content", function ()
 		server:ping("romeo");
 		app:expect(2);
 		assert.same(pinged(), appserver.read(app.pushes[1]).summary);
@@ -207,7 +207,7 @@ describe("cloud-notify-ping", function ()
 		assert.same({ "tablet" }, woken(app));
 	end);
 
-	it("for nobody, or with nonsense, harms nobody", function ()
+	it("for no user, or with malformed data, causes no push and no fault", function ()
 		for _, event in ipairs({ "{}", "{ user = 'nobody' }", "{ user = 'romeo', push_services = 7 }", "{ user = {} }",
 			"{ user = 'romeo', push_services = { 1, 'x', { jid = 1 } } }" }) do
 			server:eval("module:fire_event('cloud-notify-ping', "..event..")");
@@ -240,12 +240,12 @@ describe("the option", function ()
 			(with({ push_notification_with_sender = true }, { body = "Romeo?" })));
 	end);
 
-	it("push_notification_important_body stands for the text, and is none if empty", function ()
+	it("push_notification_important_body replaces the text, or omits it if empty", function ()
 		assert.same(pinged { ["last-message-body"] = "Neu!" }, (with({ push_notification_important_body = "Neu!" }, { body = "Romeo?" })));
 		assert.same(pinged(), (with({ push_notification_important_body = "" }, { body = "Romeo?" })));
 	end);
 
-	it("that cannot be used is named with what is used instead", function ()
+	it("with an invalid value is logged with the value that is used instead", function ()
 		local found, log = with({
 			push_notification_with_body = "perhaps"; push_notification_with_sender = {}; push_max_devices = "many"; push_max_errors = -1;
 			push_notification_important_body = { text = "x" };
@@ -264,7 +264,7 @@ describe("the option", function ()
 end);
 
 describe("a pubsub component on the same server", function ()
-	it("takes the publish, and it has a namespace on every element", function ()
+	it("accepts the publish, which has a namespace on every element", function ()
 		local server = start { components = { ["pubsub.example.test"] = "pubsub" } };
 		server:eval([[
 			local pubsub = module:context("pubsub.example.test");
@@ -303,7 +303,7 @@ describe("a pubsub component on the same server", function ()
 end);
 
 describe("publish options", function ()
-	it("are echoed as they came", function ()
+	it("are sent unchanged", function ()
 		local server = start {};
 		local app = appserver.connect(server, "push.example.test");
 		local form = st.stanza("x", { xmlns = "jabber:x:data", type = "form" })

@@ -37,7 +37,7 @@ describe("a handler of", function ()
 	end
 
 	describe("cloud_notify/registration", function ()
-		it("sees the request and adds keys that are stored and come back", function ()
+		it("sees the request, and can add keys that are stored and come back", function ()
 			hook("cloud_notify/registration", [[
 				assert(event.origin.username == "romeo" and event.stanza.tags[1].name == "enable" and event.push_info.jid);
 				event.push_info.encryption = { algorithm = "aes-128-gcm", key_base64 = "c2l4dGVlbiBieXRlcyBvaw==" };
@@ -55,7 +55,7 @@ describe("a handler of", function ()
 			assert.same({ PUSH, "n", tigase.key }, { seen.jid, seen.node, seen.encryption.key_base64 });
 		end);
 
-		it("refuses, and has answered", function ()
+		it("can refuse the registration and answer the client itself", function ()
 			hook("cloud_notify/registration", [[
 				event.origin.send(st.error_reply(event.stanza, "modify", "feature-not-implemented", "Not here"));
 				return false;
@@ -69,7 +69,7 @@ describe("a handler of", function ()
 			assert.is_nil(phone:received(function (stanza) return stanza.name == "iq"; end), "one answer is enough");
 		end);
 
-		it("fails: the client is told to try again and nothing is stored", function ()
+		it("fails: the client gets an error to try again, and nothing is stored", function ()
 			hook("cloud_notify/registration", "error('a faulty handler')");
 			local reply = client.connect(server, "romeo"):enable_push({ jid = PUSH, node = "n" });
 			assert.equal("internal-server-error", (select(2, reply:get_error())));
@@ -79,7 +79,7 @@ describe("a handler of", function ()
 	end);
 
 	describe("cloud_notify/push", function ()
-		it("sees the push, and what it changes is sent", function ()
+		it("sees the push, and its changes are sent", function ()
 			hook("cloud_notify/push", [[
 				local iq, notification = event.notification_stanza, event.notification_payload;
 				assert(st.is_stanza(iq) and st.is_stanza(notification));
@@ -124,7 +124,7 @@ describe("a handler of", function ()
 			is_kept();
 		end);
 
-		it("fails: the push is not sent, the others are, the message is kept and the next push works", function ()
+		it("fails: this push is not sent, other pushes are, the message is kept, and the next push works", function ()
 			hook("cloud_notify/push", "if event.push_info.node == 'a' and not prosody.mended then error('a faulty handler'); end");
 			register({ "a", "b" });
 			message();

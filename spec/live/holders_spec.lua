@@ -1,5 +1,5 @@
--- Which session of a user holds a registration, and what becomes of the registration's device when a session ends, when the
--- server stops, and when it starts.
+-- Which session of a user holds a registration, and how the registration's device is woken when a session ends, when the server
+-- stops, and when it starts.
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
@@ -22,7 +22,7 @@ local function start(options, more)
 	juliet = client.connect(server, "juliet");
 end
 
--- A client of romeo's with stream management.
+-- Connects a client of romeo's, with stream management.
 local function connect(resource, smacks)
 	return client.connect(server, "romeo", { resource = resource, smacks = smacks == nil or smacks });
 end
@@ -46,7 +46,7 @@ local function composing()
 	write(nil, st.stanza("composing", { xmlns = "http://jabber.org/protocol/chatstates" }));
 end
 
--- "!" for a push that alerts the user, "-" for a silent one.
+-- Returns "!" for each push that alerts the user, "-" for each silent one.
 local function kinds()
 	local found = {};
 	for i, push in ipairs(app.pushes) do
@@ -75,14 +75,14 @@ end
 describe("a client that comes back under another resource", function ()
 	after_each(function () server:stop(); end);
 
-	it("and enables takes its registration from the session that hibernates", function ()
+	it("and enables takes its registration from its hibernating session", function ()
 		start();
 		local old = enable(connect("old"));
 		old:sleep();
 		assert.equal(72 * 3600, timeout(old));
 		local new = enable(connect("new"));
 		assert.same({ old = "none", new = HELD }, bound());
-		assert.equal(300, timeout(old), "mod_smacks's own again");
+		assert.equal(300, timeout(old), "mod_smacks's timeout again");
 		write("Here?");
 		arrives(new, "Here?");
 		new:sleep();
@@ -90,10 +90,10 @@ describe("a client that comes back under another resource", function ()
 		write("Asleep?");
 		app:expect(1);
 		app:settled();
-		assert.equal("!", kinds(), "the old session's queue wakes nobody");
+		assert.equal("!", kinds(), "the old session's queue wakes no device");
 	end);
 
-	it("takes it, too, when its old session is not known to be dead", function ()
+	it("takes its registration from an old session that only seems to be alive", function ()
 		start();
 		local old = enable(connect("old"));
 		old:stall();
@@ -112,7 +112,7 @@ describe("a client that comes back under another resource", function ()
 		assert.equal("!", kinds());
 	end);
 
-	it("takes it, too, when an ack of its old session is late", function ()
+	it("takes its registration from an old session whose ack is late", function ()
 		start({ smacks_max_ack_delay = 1 });
 		local old = enable(connect("old"));
 		old:stall();
@@ -129,7 +129,7 @@ describe("a client that comes back under another resource", function ()
 		assert.equal("!", kinds());
 	end);
 
-	it("takes it over a reload, too", function ()
+	it("takes its registration over a reload, too", function ()
 		start();
 		local old = enable(connect("old"));
 		old:stall();
@@ -139,15 +139,15 @@ describe("a client that comes back under another resource", function ()
 		old:sleep();
 		assert.same({ old = "none", new = HELD }, bound());
 		new:sleep();
-		assert.same({ old = "none", new = HELD }, bound(), "it was the last to enable");
+		assert.same({ old = "none", new = HELD }, bound(), "the new session was the last to enable");
 		server:reload();
 		assert.same({ old = "none", new = HELD }, bound());
 		assert.same({ 300, 72 * 3600 }, { timeout(old), timeout(new) });
 	end);
 
-	it("takes one of Push 2.0 where it names itself", function ()
+	it("takes its registration of Push 2.0 if it has a user agent id", function ()
 		start({}, { enable = { "push2" } });
-		-- As SASL2 does before it binds.
+		-- As SASL2 does before it binds a resource.
 		server:eval([[module:hook("pre-resource-bind", function (event)
 			if event.session.username == "romeo" then event.session.client_id = "agent"; end
 		end, 100)]]);
@@ -160,7 +160,7 @@ describe("a client that comes back under another resource", function ()
 		ask(old);
 		old:sleep();
 		local new = connect("new");
-		assert.equal("agent", new:session(".push_registration_id"), "from the time when it binds");
+		assert.equal("agent", new:session(".push_registration_id"), "the new session holds it from its binding on");
 		assert.is_nil((old:session(".push_registration_id")));
 		assert.equal(300, timeout(old));
 		write("Here?");
@@ -171,9 +171,9 @@ describe("a client that comes back under another resource", function ()
 		assert.equal(1, service:settled());
 	end);
 
-	it("in a new tab is woken for the new session alone, though the closed tab's session hibernates", function ()
+	it("in a new tab is pushed for the new session only, while the closed tab's session hibernates", function ()
 		start();
-		-- As Converse.js: a tab that is closed says nothing, and the next one has a resource of its own.
+		-- As in Converse.js: a closed tab sends nothing, and the next tab has a resource of its own.
 		local closed = connect("converse-1");
 		closed:sleep();
 		local tab = enable(connect("converse-2"));
@@ -194,7 +194,7 @@ describe("a client that comes back under another resource", function ()
 	end);
 end);
 
--- A client that has been away for so long that too much waits for it cannot resume (13.0).
+-- On 13.0 a client cannot resume if too many stanzas wait for it.
 if os.getenv("PROSODY") ~= "0.12" then
 	describe("a session that cannot be resumed", function ()
 		after_each(function () server:stop(); end);
@@ -210,7 +210,7 @@ if os.getenv("PROSODY") ~= "0.12" then
 			return phone;
 		end
 
-		it("wakes nobody and ends, when its client comes back under another resource", function ()
+		it("ends and wakes no device when its client is back under another resource", function ()
 			local phone = fail_to_resume();
 			enable(connect("other"));
 			assert.same({ phone = "none", other = HELD }, bound());
@@ -219,7 +219,7 @@ if os.getenv("PROSODY") ~= "0.12" then
 			assert.equal(0, app:settled());
 		end);
 
-		it("ends as well when its client does not come back", function ()
+		it("ends when its client does not come back", function ()
 			local phone = fail_to_resume();
 			net.wait(function () return phone:session(".hibernating_watchdog ~= nil"); end, "the watchdog of the session");
 			phone:gone();
@@ -236,7 +236,7 @@ describe("a registration that two sessions hold", function ()
 	end);
 	after_each(function () server:stop(); end);
 
-	it("is not pushed while one of them answers, and once when both sleep", function ()
+	it("gets no push while one of them answers, and one push for each message when both sleep", function ()
 		second:sleep();
 		assert.same({ first = HELD, second = HELD }, bound());
 		write("Here?");
@@ -255,7 +255,7 @@ describe("a registration that two sessions hold", function ()
 		assert.equal("!!", kinds());
 	end);
 
-	it("is not pushed while one of them answers, though the other's queue is nearly full", function ()
+	it("gets no push while one of them answers, even if the other's queue is nearly full", function ()
 		second:sleep();
 		for _ = 1, 9 do composing(); end
 		assert.equal(9, second:session(".outgoing_stanza_queue:count_unacked()"));
@@ -263,7 +263,7 @@ describe("a registration that two sessions hold", function ()
 		assert.equal(0, app:settled());
 	end);
 
-	it("is pushed once when one of them sleeps and an ack of the other is late", function ()
+	it("gets one push for each message when one of them sleeps and the other's ack is late", function ()
 		second:sleep();
 		first:stall();
 		composing();
@@ -279,7 +279,7 @@ describe("a registration that two sessions hold", function ()
 end);
 
 describe("a hibernation that ends", function ()
-	it("is announced to nobody while another session that holds the registration answers", function ()
+	it("causes no push while another session that holds the registration answers", function ()
 		start({ smacks_hibernation_time = 1, push_max_hibernation_timeout = 2, push_wake_before_timeout = 1 });
 		enable(connect("first"));
 		local second = enable(connect("second"));
@@ -294,7 +294,7 @@ describe("a client without a user agent id", function ()
 	before_each(function () start(); end);
 	after_each(function () server:stop(); end);
 
-	it("holds its registration from the time when it binds the resource with which it enabled", function ()
+	it("holds its registration again when it binds the resource with which it enabled", function ()
 		enable(connect("phone")):close();
 		local phone = connect("phone");
 		phone:acked();
@@ -312,7 +312,7 @@ describe("a client without a user agent id", function ()
 		assert.equal("!", kinds());
 	end);
 
-	it("takes it, by binding, from its session that hibernates", function ()
+	it("takes its registration from its hibernating session when it binds", function ()
 		enable(connect("phone")):sleep();
 		-- Prosody ends the old session: the resource is the same.
 		local phone = connect("phone");
@@ -324,7 +324,7 @@ describe("a client without a user agent id", function ()
 		assert.equal(0, app:settled());
 	end);
 
-	it("does not hold it under another resource", function ()
+	it("does not hold its registration under another resource", function ()
 		enable(connect("phone")):close();
 		local laptop = connect("laptop");
 		assert.same({ laptop = "none" }, bound());
@@ -339,7 +339,7 @@ describe("a client without a user agent id", function ()
 	end);
 end);
 
--- Of clients that have read the archive mod_smacks hands nothing back: all is in the archive.
+-- For a client that has read the archive, mod_smacks hands back no stanzas: the archive has them.
 local function reads_archive(phone)
 	assert.equal("result", phone:iq(st.stanza("iq", { type = "set" }):tag("query", { xmlns = "urn:xmpp:mam:2" })).attr.type);
 	phone:acked();
@@ -355,7 +355,7 @@ describe("a session that ends", function ()
 	}) do
 		local what = case.what;
 		for _, reads in ipairs({ true, false }) do
-			it(what..", wakes its device for what "..(reads and "its client, which reads the archive," or "a client").." did not acknowledge, once",
+			it(what..", wakes its device once for unacknowledged messages of "..(reads and "a client that reads the archive" or "a client"),
 				function ()
 				start();
 				local phone = enable(connect("phone", case.smacks));
@@ -368,7 +368,7 @@ describe("a session that ends", function ()
 				app:expect(1);
 				phone:gone();
 				app:settled();
-				assert.equal("!", kinds(), "the two have waited together");
+				assert.equal("!", kinds(), "the two messages waited together");
 				local before = #app.pushes;
 				write("Gone?");
 				app:expect(before + 1);
@@ -376,7 +376,7 @@ describe("a session that ends", function ()
 			end);
 		end
 
-		it(what..", wakes its device for nothing when all is acknowledged", function ()
+		it(what..", does not wake its device if everything is acknowledged", function ()
 			start();
 			local phone = reads_archive(enable(connect("phone", case.smacks)));
 			write("Romeo?");
@@ -387,7 +387,7 @@ describe("a session that ends", function ()
 			assert.equal(0, app:settled());
 		end);
 
-		it(what..", wakes its device for messages alone, also where another client is connected", function ()
+		it(what..", wakes its device only for messages, even if another client is connected", function ()
 			start();
 			local laptop = connect("laptop");
 			local phone = reads_archive(enable(connect("phone", case.smacks)));
@@ -403,7 +403,7 @@ describe("a session that ends", function ()
 			assert.equal("!", kinds());
 		end);
 
-		it(what..", wakes its device without an archive, too, once", function ()
+		it(what..", wakes its device once without an archive, too", function ()
 			start({}, { disable = { "mam" } });
 			local phone = enable(connect("phone", case.smacks));
 			phone:stall();
@@ -416,16 +416,16 @@ describe("a session that ends", function ()
 		end);
 	end
 
-	it("loses nothing of its last second", function ()
+	it("pushes the stanzas of its last second", function ()
 		start();
 		local room = appserver.connect(server, ROOM);
 		local laptop = connect("laptop");
 		local phone = enable(connect("phone"));
 		phone:sleep();
-		-- No other way leads from a room's message to the device.
+		-- No other event reports a room's message.
 		room:send(st.message({ from = ROOM.."/Juliet", to = phone.jid, type = "groupchat", id = "r1" }, "All"));
 		room:settled();
-		-- Its time is up.
+		-- The watchdog fires.
 		server:eval([[
 			local dog = prosody.hosts[module.host].sessions.romeo.sessions.phone.hibernating_watchdog;
 			dog:callback();
@@ -438,7 +438,7 @@ describe("a session that ends", function ()
 end);
 
 describe("a server that stops", function ()
-	-- As by a signal, which 0.12 hears only with mod_posix.
+	-- Stops the server as a signal does. 0.12 handles signals only with mod_posix.
 	local function stop()
 		server:eval([[module:add_timer(0, function ()
 			prosody.main_thread:run(function () prosody.shutdown("the spec wants it"); end);
@@ -447,7 +447,7 @@ describe("a server that stops", function ()
 		server:stop();
 	end
 
-	it("sends what was held before", function ()
+	it("first sends held pushes", function ()
 		start({ push_coalesce = true });
 		enable(connect("phone")):close();
 		app.answer = "none";
@@ -461,7 +461,7 @@ describe("a server that stops", function ()
 		assert.equal("!!", kinds());
 	end);
 
-	it("sends before what waits with a session that hibernates", function ()
+	it("first sends pushes for the waiting stanzas of a hibernating session", function ()
 		start();
 		local room = appserver.connect(server, ROOM);
 		local phone = enable(connect("phone"));
@@ -473,7 +473,7 @@ describe("a server that stops", function ()
 		assert.equal("!", kinds());
 	end);
 
-	it("wakes nobody again for what was pushed before", function ()
+	it("does not push a message a second time", function ()
 		start();
 		local phone = enable(connect("phone"));
 		phone:sleep();
@@ -483,7 +483,7 @@ describe("a server that stops", function ()
 		assert.equal(1, #app.pushes);
 	end);
 
-	it("wakes the device of a client that has not acknowledged what is in the archive", function ()
+	it("wakes the device of a client that has not acknowledged an archived message", function ()
 		start();
 		local phone = reads_archive(enable(connect("phone")));
 		phone:stall();
@@ -503,7 +503,7 @@ describe("a queue of which four fifths are full", function ()
 	end);
 	after_each(function () server:stop(); end);
 
-	-- Sends what wakes nobody, `n` stanzas.
+	-- Sends `n` stanzas that wake no device.
 	local function fill(n)
 		for i = 1, n do
 			if i % 2 == 1 then
@@ -515,7 +515,7 @@ describe("a queue of which four fifths are full", function ()
 		juliet:sync();
 	end
 
-	it("wakes the device once, silently, and again when it is twice as full", function ()
+	it("wakes the device once, silently, and again when it has doubled", function ()
 		phone:sleep();
 		fill(7);
 		assert.equal(0, app:settled());
@@ -533,7 +533,7 @@ describe("a queue of which four fifths are full", function ()
 		assert.equal(2, select(2, text:gsub("its session's queue is four fifths full%): sent, taken after %d+ ms", "")), text);
 	end);
 
-	it("wakes it anew when it has filled anew after resumption", function ()
+	it("wakes the device again when it has filled again after a resumption", function ()
 		phone:sleep();
 		fill(8);
 		app:expect(1);
@@ -550,7 +550,7 @@ describe("a queue of which four fifths are full", function ()
 		assert.equal("--", kinds());
 	end);
 
-	it("wakes the device of a client that was connected while it filled, when it falls asleep", function ()
+	it("that filled while the client was connected wakes the device when the session hibernates", function ()
 		phone:stall();
 		fill(9);
 		phone:sleep();
@@ -561,7 +561,7 @@ describe("a queue of which four fifths are full", function ()
 end);
 
 describe("a queue of a client whose ack is late", function ()
-	it("wakes its device once, silently, when four fifths of it are full, and anew when its client has answered", function ()
+	it("wakes the device once, silently, when it is four fifths full, and again after the client has answered", function ()
 		start({ smacks_max_queue_size = 10, smacks_max_ack_delay = 1 });
 		local phone = enable(connect("phone"));
 		phone:stall();
@@ -605,7 +605,7 @@ describe("a server that starts", function ()
 		return n, last;
 	end
 
-	it("wakes who has registered, silently, where push_wake_on_start is on", function ()
+	it("wakes the registered devices, silently, with push_wake_on_start", function ()
 		start_with_users("romeo");
 		server:restart({ push_wake_on_start = true });
 		net.wait(function () return pushed() == 1; end, "the push to the user's device");
@@ -615,7 +615,7 @@ describe("a server that starts", function ()
 		explained("ping (the server has started): sent");
 	end);
 
-	it("wakes nobody otherwise", function ()
+	it("wakes no device without push_wake_on_start", function ()
 		start_with_users("romeo");
 		server:restart();
 		server:eval("return require 'util.promise'.new(function (done) module:add_timer(0, done); end)");
@@ -623,13 +623,13 @@ describe("a server that starts", function ()
 		assert.not_matches("Waking the devices", server:log(), 1, true);
 	end);
 
-	it("wakes only those who have not come back before", function ()
+	it("wakes only the devices of users who are not back yet", function ()
 		start_with_users("romeo", "mercutio");
 		server:restart({ push_wake_on_start = true });
 		local mercutio = client.connect(server, "mercutio", { resource = "phone" });
 		assert.equal(APP.."<mercutio", mercutio:session(".push_identifier"));
 		server:eval("prosody.spec_app.reset()");
-		-- Their turns, which come within a minute, come at once.
+		-- All users' turns, which are spread over a minute, come at once.
 		server:eval([[
 			local timer = require "util.timer";
 			local add_task = timer.add_task;

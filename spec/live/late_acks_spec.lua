@@ -1,5 +1,5 @@
--- A client whose line is dead while the server still waits for an ack. mod_smacks reports a late ack once; every message that
--- comes after it has to wake the device all the same.
+-- A client whose connection is dead while the server still waits for an ack. mod_smacks reports a late ack once, but every later
+-- message has to wake the device, too.
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
@@ -14,7 +14,7 @@ local server, app, juliet, phone;
 local function start(more, ack_delay)
 	local opts = { version = os.getenv("PROSODY"), module = "ours" };
 	for name, value in pairs(more or {}) do opts[name] = value; end
-	-- The texts tell which message a push is for.
+	-- The text of a push shows which message it is for.
 	opts.options = { smacks_max_ack_delay = ack_delay or 0.5, smacks_hibernation_time = 300, push_notification_with_body = true };
 	server = prosody.start(opts);
 	app = appserver.connect(server, PUSH);
@@ -28,7 +28,8 @@ local function write(body, ...)
 	juliet:message { to = "romeo@example.test", body = body, ... };
 end
 
--- The line dies, and the server waits in vain for the ack of the stanza that `send` sends: a chat state, which wakes nobody.
+-- The connection dies, and the server waits in vain for the ack of the stanza that `send` sends. The default is a chat state, which
+-- wakes no device.
 local function becomes_late(send)
 	phone:stall();
 	if send then
@@ -73,14 +74,14 @@ for _, archive in ipairs({ "with", "without" }) do
 		local opts = { disable = archive == "without" and { "mam" } or nil };
 		after_each(function () server:stop(); end);
 
-		it("is not woken while its client answers again, and is when it is late again", function ()
-			-- As long as a stanza waits for others: the client is late again only after that.
+		it("is not woken once its client answers again, and is woken when an ack is late again", function ()
+			-- The delay is as long as a stanza waits for others, so that the next ack is late only after that wait.
 			start(opts, 1);
 			becomes_late();
 			local room = appserver.connect(server, ROOM);
 			room_says(room, "All");
 			room:settled();
-			-- In the second that the room's message waits for others.
+			-- Within the second for which the room's message waits for others.
 			phone:unstall();
 			phone:acked();
 			arrives("All");
@@ -88,19 +89,19 @@ for _, archive in ipairs({ "with", "without" }) do
 			phone:acked();
 			arrives("Here?");
 			becomes_late();
-			assert.equal(0, app:settled(), "the room's message has arrived, and is not pushed");
+			assert.equal(0, app:settled(), "the client has the room's message, which is not pushed");
 			write("Gone?");
 			app:expect(1);
 			phone:sleep();
 			app:settled();
-			assert.same({ "Gone?" }, pushed(), "hibernation tells nothing new");
+			assert.same({ "Gone?" }, pushed(), "hibernation pushes nothing again");
 			write("Asleep?");
 			app:expect(2);
 			app:settled();
 			assert.same({ "Gone?", "Asleep?" }, pushed());
 		end);
 
-		it("is woken by every message that comes later, once by each", function ()
+		it("is woken once by every later message", function ()
 			start(opts);
 			becomes_late();
 			assert.equal(0, app:settled());
@@ -108,7 +109,7 @@ for _, archive in ipairs({ "with", "without" }) do
 				write("Romeo "..i);
 				app:expect(i);
 			end
-			-- Behind the second that the last message waits in the queue.
+			-- Pushed after the second for which the last message waits in the queue.
 			local room = appserver.connect(server, ROOM);
 			room_says(room, "All");
 			app:expect(3);
@@ -116,7 +117,7 @@ for _, archive in ipairs({ "with", "without" }) do
 			assert.same({ "Romeo 1", "Romeo 2", "All" }, pushed());
 		end);
 
-		it("is woken by the message whose ack is late, once", function ()
+		it("is woken once by the message whose ack is late", function ()
 			start(opts);
 			becomes_late(function () write("Romeo?"); end);
 			app:expect(1);
@@ -127,7 +128,7 @@ for _, archive in ipairs({ "with", "without" }) do
 			assert.same({ "Romeo?", "Again" }, pushed());
 		end);
 
-		it("is woken by a message to another client, of which it gets a carbon, once", function ()
+		it("is woken once by the carbon of a message to another client", function ()
 			start(opts);
 			phone:iq(st.stanza("iq", { type = "set" }):tag("enable", { xmlns = "urn:xmpp:carbons:2" }));
 			phone:acked();
@@ -166,7 +167,7 @@ describe("a session whose ack is late", function ()
 	before_each(function () start(); end);
 	after_each(function () server:stop(); end);
 
-	it("is woken by a room's message and by an IQ to its full JID, once by each", function ()
+	it("is woken once by a room's message and once by an IQ to its full JID", function ()
 		local room = appserver.connect(server, ROOM);
 		becomes_late();
 		room_says(room, "All");
@@ -180,11 +181,11 @@ describe("a session whose ack is late", function ()
 		assert.same({ "All", "-", "Romeo?" }, pushed());
 	end);
 
-	it("is woken by a request for a subscription, once", function ()
+	it("is woken once by a subscription request", function ()
 		becomes_late();
 		juliet:send(st.presence({ to = "romeo@example.test", type = "subscribe" }));
 		app:expect(1);
-		-- It waited together with the request, or comes after it.
+		-- The message either waits together with the request, or comes after it.
 		write("Romeo?");
 		app:expect(2);
 		phone:sleep();
@@ -193,7 +194,7 @@ describe("a session whose ack is late", function ()
 		assert.same({ 2, "Romeo?" }, { #texts, texts[2] }, table.concat(texts, ", "));
 	end);
 
-	it("is called at once, once", function ()
+	it("is woken for a call once, at once", function ()
 		becomes_late();
 		local before = net.now();
 		juliet:message { to = "romeo@example.test", st.stanza("propose", { xmlns = "urn:xmpp:jingle-message:0", id = "c1" }) };
@@ -205,7 +206,7 @@ describe("a session whose ack is late", function ()
 		assert.equal(2, app:settled());
 	end);
 
-	it("tells the administrator why its device was woken, and why not before", function ()
+	it("has decisions that explain why its device was woken, and why not before", function ()
 		write("Here?");
 		arrives("Here?");
 		explained("not sent: its session has it: connected, or it waits there");
@@ -219,11 +220,11 @@ describe("a session whose ack is late", function ()
 	end);
 end);
 
-describe("a late ack of a client that is inactive (mod_csi_simple)", function ()
+describe("a late ack of an inactive client (mod_csi_simple)", function ()
 	before_each(function () start({ enable = { "csi_simple" } }); end);
 	after_each(function () server:stop(); end);
 
-	it("wakes it for the message whose flush asked for the ack, and for every later one", function ()
+	it("wakes the device for the message whose flush requested the ack, and for every later one", function ()
 		phone:send(st.stanza("inactive", { xmlns = "urn:xmpp:csi:0" }));
 		net.wait(function () return phone:session(".state") == "inactive"; end, "the inactive client");
 		phone:acked();
@@ -239,7 +240,7 @@ describe("a late ack of a client that is inactive (mod_csi_simple)", function ()
 	end);
 end);
 
-describe("a session whose ack is late and that holds a registration of Push 2.0, too,", function ()
+describe("a session whose ack is late and that also holds a registration of Push 2.0", function ()
 	local service;
 	before_each(function ()
 		start({ enable = { "push2" } });
@@ -249,7 +250,7 @@ describe("a session whose ack is late and that holds a registration of Push 2.0,
 	end);
 	after_each(function () server:stop(); end);
 
-	it("is woken by both, by every message once", function ()
+	it("is woken once by each protocol for every message", function ()
 		becomes_late();
 		server:reload("push2");
 		for i = 1, 2 do

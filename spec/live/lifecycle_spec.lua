@@ -1,4 +1,4 @@
--- Load, reload, unload; faults of ours that must stay ours.
+-- Load, reload and unload; faults of ours, which must not affect anything else.
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
@@ -69,7 +69,7 @@ describe("unloading", function ()
 end);
 
 describe("reloading", function ()
-	it("keeps registrations, the sessions that hold them, and works", function ()
+	it("keeps registrations and the sessions that hold them, and pushes go on", function ()
 		local server = start();
 		local app = appserver.connect(server, PUSH);
 		local phone = client.connect(server, "romeo", { resource = "phone" });
@@ -92,7 +92,7 @@ describe("reloading", function ()
 	end);
 end);
 
-describe("what was unloaded", function ()
+describe("an unloaded engine", function ()
 	it("is freed", function ()
 		local server = start();
 		local app = appserver.connect(server, PUSH);
@@ -124,8 +124,8 @@ describe("what was unloaded", function ()
 	end);
 end);
 
-describe("a library of another version", function ()
-	it("is refused with what to do", function ()
+describe("the library", function ()
+	it("of another version is refused with an error that says what to do", function ()
 		local server = start { disable = { "cloud_notify" } };
 		server:eval("require 'prosody_push'.version = '0.0.1'");
 		assert.has_error(function () server:load(); end);
@@ -134,7 +134,7 @@ describe("a library of another version", function ()
 		server:stop();
 	end);
 
-	it("that is not there is asked for", function ()
+	it("that is missing is named in the error, with what to do", function ()
 		local server = start { disable = { "cloud_notify" } };
 		server:eval("package.cpath = '/nowhere/?.so'");
 		assert.has_error(function () server:load(); end);
@@ -165,7 +165,7 @@ describe("a fault in the library", function ()
 	end);
 	teardown(function () server:stop(); end);
 
-	it("costs nobody the message, and the next push works", function ()
+	it("loses no message, and the next push works", function ()
 		faulty.library(server, "^on_");
 		juliet:message { to = "romeo@example.test", body = "Romeo?" };
 		app:send(require "util.stanza".message({ from = PUSH, to = "mercutio@example.test", type = "groupchat" }, "All!"));
@@ -179,7 +179,7 @@ describe("a fault in the library", function ()
 		assert.equal(1, app:settled());
 	end);
 
-	it("answers a client, and answers reach who asked", function ()
+	it("makes the client get an error, and does not stop answers to pushes", function ()
 		faulty.library(server, "^admit$");
 		local romeo = client.connect(server, "romeo");
 		local reply = romeo:enable_push({ jid = PUSH, node = "m" });

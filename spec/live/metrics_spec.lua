@@ -1,4 +1,4 @@
--- What Prosody's metrics say of pushes, from the endpoint that a monitoring system reads; and the dashboard for it.
+-- Prosody's metrics of pushes, read from the endpoint that a monitoring system uses, and the dashboard for them.
 local paths = require "spec.support.paths";
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
@@ -13,7 +13,7 @@ local MODULES = { "cloud_notify", "push2" };
 
 local server, app, juliet;
 
--- The metrics by name with labels, as mod_http_openmetrics gives them.
+-- Returns the metrics of mod_http_openmetrics by name with labels.
 local function scrape()
 	local conn, found = socket.tcp(), {};
 	conn:settimeout(10);
@@ -38,7 +38,7 @@ describe("the metrics", function ()
 			global = { statistics = "internal", statistics_interval = "manual" },
 		};
 		app = appserver.connect(server, "push.example.test");
-		-- Push 2.0's takes all, and says nothing.
+		-- The push service of Push 2.0 accepts every push and sends no answer.
 		appserver.connect(server, "push2.example.test");
 		juliet = client.connect(server, "juliet");
 		local phone = client.connect(server, "romeo", { resource = "phone" });
@@ -50,7 +50,7 @@ describe("the metrics", function ()
 
 	local function count(name, labels) return scrape()[name.."{"..labels.."}"] or 0; end
 
-	it("count pushes by kind, and what became of them", function ()
+	it("count pushes by kind and by result", function ()
 		juliet:message { to = "romeo@example.test", body = "Romeo?" };
 		juliet:message { to = "romeo@example.test", st.stanza("propose", { xmlns = "urn:xmpp:jingle-message:0", id = "c1" }) };
 		juliet:message { to = "romeo@example.test", st.stanza("received", { xmlns = "urn:xmpp:receipts", id = "m" }) };
@@ -74,7 +74,7 @@ describe("the metrics", function ()
 		is(3, "prosody_mod_push2__in_flight{host=example.test}");
 	end);
 
-	it("are counted once, however often they are read", function ()
+	it("count each push once, however often they are read", function ()
 		local name, labels = "prosody_mod_cloud_notify__pushes_total", "host=example.test,kind=important";
 		local before = count(name, labels);
 		assert.equal(before, count(name, labels));
@@ -84,7 +84,7 @@ describe("the metrics", function ()
 		assert.equal(before + 1, count(name, labels));
 	end);
 
-	it("name neither users nor devices, and are no more for more of them", function ()
+	it("name neither users nor devices, and do not grow with their number", function ()
 		local function names()
 			local _, text = scrape();
 			local n = 0;
@@ -108,7 +108,7 @@ describe("the metrics", function ()
 		assert.equal(before, names());
 	end);
 
-	it("say what is owed, and which app servers are away", function ()
+	it("show the owed pushes and the app servers that are away", function ()
 		local before = { count("prosody_mod_cloud_notify__owed", "domain=push.example.test,host=example.test") };
 		assert.same({ 0 }, before);
 		app.answer = { "wait", "resource-constraint" };
@@ -122,7 +122,7 @@ describe("the metrics", function ()
 		end, "the push that is owed");
 	end);
 
-	it("are all on the dashboard, and nothing else is", function ()
+	it("are all on the dashboard, and the dashboard shows nothing else", function ()
 		local file = assert(io.open(paths.root.."/docs/grafana.json"));
 		local dashboard = assert(json.decode(file:read("a")));
 		file:close();
@@ -137,7 +137,7 @@ describe("the metrics", function ()
 			assert.is_true(#(panel.title or "") > 0 and (panel.type == "row" or #panel.targets > 0));
 			for _, target in ipairs(panel.targets or {}) do
 				assert.equal("prometheus", panel.datasource.type);
-				-- rate() leaves the name out: of both modules in one it is a vector with the same labels twice, and an error.
+				-- rate() drops the name. Over both modules the result would have the same labels twice, which is an error.
 				assert.is_nil(target.expr:find("%a+%({__name__"), target.expr);
 				local names = target.expr:gsub("{__name__=~\"prosody_mod_%(cloud_notify|push2%)__([%w_]+)", "prosody_mod_any__%1");
 				for module, name in names:gmatch("prosody_mod_(%a[%w_]-)__([%w_]+)") do
@@ -154,7 +154,7 @@ describe("the metrics", function ()
 		end
 	end);
 
-	it("are no fault where nobody asks for them", function ()
+	it("cause no fault on a server without a reporter", function ()
 		local plain = prosody.start { version = os.getenv("PROSODY"), module = "ours" };
 		plain:eval([[prosody.events.fire_event("stats-update")]]);
 		assert.is_nil(plain:log():find("A fault in the metrics", 1, true));

@@ -1,4 +1,4 @@
--- App servers that are out of reach for a while: who was to be woken meanwhile is woken when they are back, once.
+-- App servers that are out of reach for a while. A device that is owed a push gets it once when its app server is back.
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
@@ -12,8 +12,7 @@ local PUSH = "push.example.test";
 
 local server, app, juliet, phone;
 
--- For each protocol: its module, the store of its registrations and that of what is owed, how a client asks to be woken, and how
--- long a push is taken to have arrived.
+-- For each protocol: its module, the stores of its registrations and of its owed pushes, and a function that enables push.
 local protocols = {
 	{
 		title = "XEP-0357"; module = "cloud_notify"; store = "cloud_notify"; owed = "cloud_notify_owed"; options = {};
@@ -37,7 +36,7 @@ local function start(protocol, options)
 	juliet = client.connect(server, "juliet");
 end
 
--- A device of romeo's that nobody uses.
+-- Registers a device of romeo's that is away.
 local function device(protocol, name)
 	local session = client.connect(server, "romeo", { resource = name });
 	protocol.enable(session, name);
@@ -62,7 +61,7 @@ local function owed(protocol)
 	return n;
 end
 
--- In memory.
+-- The number of devices that are owed a push, in memory.
 local function are_owed(protocol)
 	return server:eval([[
 		local n = 0;
@@ -74,14 +73,14 @@ local function are_owed(protocol)
 end
 
 local function is_written(protocol, n)
-	net.wait(function () return owed(protocol) == n; end, ("%d devices in the store of what is owed"):format(n));
+	net.wait(function () return owed(protocol) == n; end, ("%d devices in the store of owed pushes"):format(n));
 end
 
 for _, protocol in ipairs(protocols) do
-	describe("what is owed by "..protocol.title, function ()
+	describe("a push that is owed by "..protocol.title, function ()
 		after_each(function () server:stop(); end);
 
-		it("is pushed when the app server is back, once for all that came meanwhile, and then nothing more", function ()
+		it("is sent once when the app server is back, for all messages that came meanwhile", function ()
 			start(protocol);
 			device(protocol, "phone");
 			app:disconnect();
@@ -96,7 +95,7 @@ for _, protocol in ipairs(protocols) do
 			assert.is_truthy(next(server:stored("romeo", protocol.store)), "the registration is there");
 		end);
 
-		it("is not pushed when the client has come back by itself", function ()
+		it("is not sent when the client has come back by itself", function ()
 			start(protocol);
 			device(protocol, "phone");
 			app:disconnect();
@@ -111,7 +110,7 @@ for _, protocol in ipairs(protocols) do
 			session:close();
 		end);
 
-		it("is not pushed when a client whose ack was late answers", function ()
+		it("is not sent when a client whose ack was late answers", function ()
 			start(protocol, { smacks_max_ack_delay = 0.5 });
 			phone = client.connect(server, "romeo", { resource = "phone", smacks = true });
 			protocol.enable(phone, "phone");
@@ -147,12 +146,12 @@ for _, protocol in ipairs(protocols) do
 				app:expect(1, 15);
 				assert.equal(0, are_owed(protocol));
 				assert.equal(1, app:settled());
-				-- What is taken in silence is believed later.
+				-- Push 2.0 has no answers: a push counts as accepted only later.
 				if protocol.title == "XEP-0357" then is_written(protocol, 0); end
 			end);
 		end
 
-		it("is not tried for each device while the app server is away, and is pushed for all when it is back", function ()
+		it("is not tried for each device while the app server is away, and is sent to all when it is back", function ()
 			start(protocol, { push_max_devices = 50, push_owed_per_second = 20 });
 			faulty.clock(server, protocol.module);
 			local names = {};
@@ -169,7 +168,7 @@ for _, protocol in ipairs(protocols) do
 			local _, failed_later = server:log():gsub("Push for romeo to [^\n]* failed ?o?n? ?i?t?s? ?w?a?y?", "");
 			assert.is_true(failed_later <= failed + 3, failed_later.." pushes were tried");
 			come_back();
-			-- A push service of Push 2.0 says nothing when it takes one: that takes a minute, here of a clock that is set ahead.
+			-- A Push 2.0 service does not confirm a push. It counts as back after a minute without an error: the clock is set ahead.
 			if protocol.title == "Push 2.0" then
 				app:expect(1, 20);
 				faulty.ahead(server, 61);
@@ -184,7 +183,7 @@ for _, protocol in ipairs(protocols) do
 end
 
 describe("a module that sees each push", function ()
-	it("sees one that is owed when it is sent again, may put something into it, and may block it", function ()
+	it("sees an owed push when it is sent again, and can change or block it", function ()
 		start(protocols[1]);
 		for i = 1, 2 do device(protocols[1], "phone"..i); end
 		server:eval([[
@@ -207,7 +206,7 @@ describe("a module that sees each push", function ()
 end);
 
 describe("a push that has had no answer for a second", function ()
-	it("is owed after a kill -9, and not after its answer", function ()
+	it("is owed after a kill -9, and is not owed after its answer", function ()
 		start(protocols[1]);
 		device(protocols[1], "phone");
 		app.answer = "none";
@@ -228,13 +227,13 @@ describe("a push that has had no answer for a second", function ()
 end);
 
 describe("a module that does not let pushes out, in the name of the app server", function ()
-	it("costs no registration, and the device is pushed when it does", function ()
+	it("ends no registration, and the device is pushed once the module lets pushes out", function ()
 		start(protocols[1], { push_max_errors = 2 });
 		phone = client.connect(server, "romeo", { resource = "phone" });
 		phone:enable_push { jid = "push.elsewhere.test", node = "n" };
 		phone:close();
 		phone:gone();
-		-- As a whitelist does, and what goes out later goes to our app server.
+		-- As a whitelist does. Once it is open, a hook answers in the app server's name.
 		server:eval([[
 			local st = require "util.stanza";
 			module:hook("route/remote", function (event)
@@ -261,7 +260,7 @@ describe("a module that does not let pushes out, in the name of the app server",
 end);
 
 describe("push stats", function ()
-	it("says which app servers are away, since when, why, and how many devices are owed there", function ()
+	it("shows which app servers are away, since when, why, and how many devices are owed a push there", function ()
 		start({ options = { enable = { "admin_shell" } } }, { push_max_devices = 12 });
 		for i = 1, 12 do device(protocols[1], "phone"..i); end
 		app:disconnect();

@@ -17,7 +17,7 @@ local SASL2 = { "sasl2", "sasl2_bind2", RESUMES and "sasl2_sm" or nil };
 
 local server, app;
 
--- A connection that authenticates as romeo with `inline` children; gives it and <success>.
+-- Connects and authenticates as romeo with `inline` children. Returns the connection and <success>.
 local function authenticate(agent, ...)
 	local arrived = {};
 	local self = { stream = stream.connect {
@@ -86,7 +86,7 @@ describe("push2 inline", function ()
 		assert.is_true(found[push2.xmlns]);
 	end);
 
-	it("works within a bind request, for the client that says who it is", function ()
+	it("works within a bind request, for a client with a user agent id", function ()
 		local phone, success = authenticate(AGENT, bind(enable()));
 		assert.is_truthy(success:get_child("bound", "urn:xmpp:bind:0"):get_child("enabled", push2.xmlns));
 		assert.equal(PUSH, server:stored("romeo", STORE)[AGENT].service);
@@ -95,7 +95,7 @@ describe("push2 inline", function ()
 		assert.equal("normal", wakes());
 	end);
 
-	it("works beside a bind request, for whoever has the resource", function ()
+	it("works beside a bind request, for the client with the resource", function ()
 		local phone, success = authenticate(nil, bind(), enable());
 		assert.is_truthy(success:get_child("enabled", push2.xmlns));
 		local resource = success:get_child_text("authorization-identifier"):match("/(.*)");
@@ -117,7 +117,7 @@ describe("push2 inline", function ()
 		assert.equal("normal", wakes());
 	end); end
 
-	it("says what is wrong, and the client is in all the same", function ()
+	it("reports an error, and the client is logged in all the same", function ()
 		local _, success = authenticate(AGENT, bind(enable("urn:example:tuesdays")), enable("urn:example:tuesdays"));
 		for _, place in ipairs({ success, success:get_child("bound", "urn:xmpp:bind:0") }) do
 			local failed = place:get_child("failed", push2.xmlns);
@@ -127,7 +127,7 @@ describe("push2 inline", function ()
 		assert.same({ "none" }, sessions());
 	end);
 
-	it("binds the registration of a client that comes again", function ()
+	it("binds the registration of a client that logs in again", function ()
 		local phone = authenticate(AGENT, bind(enable()));
 		phone.stream:close();
 		phone = authenticate(AGENT, bind());

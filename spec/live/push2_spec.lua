@@ -23,7 +23,7 @@ local function start(options, more)
 	juliet = client.connect(server, "juliet");
 end
 
--- Makes romeo's phone ask for that; gives the answer.
+-- Enables push on romeo's phone with these matches. Returns the answer.
 local function enables(...)
 	return phone:iq(push2.iq(enable { service = PUSHER, ... }));
 end
@@ -32,7 +32,7 @@ local function ask(...)
 	assert.equal("result", enables(...).attr.type);
 end
 
--- romeo's phone comes, asks for what is given, and goes away.
+-- Connects romeo's phone, enables push with these matches, and closes the session.
 local function away(...)
 	server:store("romeo", nil, STORE);
 	server:reload("push2");
@@ -46,7 +46,7 @@ local function write(text, ...)
 	juliet:message { to = "romeo@example.test", body = text, ... };
 end
 
--- What the pushes that have come say.
+-- Returns the contents of the pushes that have come.
 local function pushed()
 	local n = app:settled();
 	local read = {};
@@ -87,7 +87,7 @@ describe("push2", function ()
 		romeo:close();
 	end);
 
-	it("sends what the draft says", function ()
+	it("sends the message that the draft describes", function ()
 		away(match("important"));
 		write("Romeo?");
 		local push = app:expect(1);
@@ -99,7 +99,7 @@ describe("push2", function ()
 		assert.same({ client = "https://push.example.test/client", priority = "normal", voip = false }, pushed()[1]);
 	end);
 
-	it("is stored as the module that it replaces has it", function ()
+	it("is stored in the shape of the module that it replaces", function ()
 		away(match("important", { grace = 144, filters = { { "Room@Rooms.example.test", "mention" }, { "evil.example" } } }),
 			match("all", { send = push2.encrypted, jwt = "ES256" }));
 		local record = server:stored("romeo", STORE).phone;
@@ -117,7 +117,7 @@ describe("push2", function ()
 		}, record);
 	end);
 
-	it("takes over what that module has stored, whatever is among it", function ()
+	it("reads the records of that module, and skips broken ones", function ()
 		server:store("romeo", {
 			tablet = { service = PUSHER, client = "tablet", timestamp = 1, matches = {
 				{ match = "urn:xmpp:push2:match:all", send = push2.notify_only, chats = {} } } };
@@ -132,7 +132,7 @@ describe("push2", function ()
 		assert.is_truthy(server:stored("romeo", STORE).broken);
 	end);
 
-	it("answers with what is wrong, and stores nothing", function ()
+	it("answers an invalid request with an error that names the fault, and stores nothing", function ()
 		away(match("all"));
 		local before = server:stored("romeo", STORE);
 		phone = client.connect(server, "romeo", { resource = "another" });
@@ -181,13 +181,13 @@ describe("push2", function ()
 		phone:close();
 	end);
 
-	it("takes a match that it does not know beside one that it knows", function ()
+	it("accepts an unknown match beside a known one", function ()
 		away(match("urn:example:tuesdays"), match("all", { send = "urn:example:pigeon" }), match("important"));
 		write("Romeo?");
 		assert.same({ "normal" }, priorities());
 	end);
 
-	it("keeps one registration for a client, and ends it", function ()
+	it("keeps one registration for each client, and ends it on request", function ()
 		away(match("all"));
 		phone = client.connect(server, "romeo", { resource = "phone" });
 		assert.equal("result", phone:iq(push2.iq(enable { service = PUSHER, client = "second", match("all") })).attr.type);
@@ -208,7 +208,7 @@ describe("push2", function ()
 		assert.equal("tablet", pushed()[1].client);
 	end);
 
-	it("ends a registration that cannot be read, and none of another client", function ()
+	it("ends an unreadable registration of a client, and none of another client", function ()
 		server:store("romeo", { phone = "text", tablet = "text" }, STORE);
 		server:reload("push2");
 		phone = client.connect(server, "romeo", { resource = "phone" });
@@ -227,7 +227,7 @@ describe("push2", function ()
 		phone:close();
 	end);
 
-	it("pushes what is archived while another client is connected, and what is not only to who asks for all", function ()
+	it("pushes archived messages while another client is connected, and others only for the profile all", function ()
 		local laptop = client.connect(server, "romeo", { resource = "laptop" });
 		for profile, expected in pairs({
 			all = { "normal" }, important = { "normal" }, archived = { "normal" }, ["archived-with-body"] = { "normal" },
@@ -244,7 +244,7 @@ describe("push2", function ()
 		end
 	end);
 
-	it("wakes who asks for archived messages when he has no session at all", function ()
+	it("wakes a client with an archive profile when the user has no session", function ()
 		away(match("archived-with-body", { send = push2.encrypted }));
 		write("Wherefore art thou?");
 		local stanza = push2.decrypt(pushed()[1].payload);
@@ -252,7 +252,7 @@ describe("push2", function ()
 		assert.equal("romeo@example.test", stanza:get_child("stanza-id", "urn:xmpp:sid:0").attr.by);
 	end);
 
-	-- The ids of romeo's archive, as a client reads them.
+	-- Returns the archive ids of romeo's messages, as a client reads them.
 	local function archived()
 		local romeo, ids = client.connect(server, "romeo", { resource = "reader" }), {};
 		romeo:iq(st.stanza("iq", { type = "set" }):tag("query", { xmlns = "urn:xmpp:mam:2" })
@@ -265,7 +265,7 @@ describe("push2", function ()
 		return ids;
 	end
 
-	it("encrypts the stanza for the client, with its id in the archive, and signs once", function ()
+	it("encrypts the stanza for the client, with its archive id, and signs one token for several pushes", function ()
 		away(match("important", { send = push2.encrypted, jwt = "ES256" }));
 		write("Wherefore <art> thou?", st.stanza("stanza-id", { xmlns = "urn:xmpp:sid:0", by = "romeo@example.test", id = "forged" }));
 		local laptop = client.connect(server, "romeo", { resource = "laptop" });
@@ -291,7 +291,7 @@ describe("push2", function ()
 		assert.is_true(ahead > 3600 and ahead <= 24 * 3600, "exp is "..ahead.." seconds ahead");
 	end);
 
-	it("signs with every algorithm that is offered", function ()
+	it("signs with every algorithm that it announces", function ()
 		for _, algorithm in ipairs({ "ES256", "ES384", "ES512", "EdDSA", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512" }) do
 			away(match("all", { send = push2.encrypted, jwt = algorithm, jwt_key = push2.generate(algorithm) }));
 			write("Romeo?");
@@ -307,7 +307,7 @@ describe("push2", function ()
 		end
 	end);
 
-	it("trims what is too large, and keeps the id in the archive", function ()
+	it("trims a stanza that is too large, and keeps the archive id", function ()
 		away(match("all", { send = push2.encrypted }));
 		write(("é"):rep(8000), st.stanza("needless", { xmlns = "urn:example" }):text(("x"):rep(500)));
 		local stanza = push2.decrypt(pushed()[1].payload);
@@ -317,7 +317,7 @@ describe("push2", function ()
 		assert.is_nil(stanza:get_child("needless", "urn:example"));
 	end);
 
-	it("rings for a call, and stops ringing, whatever the client asks for", function ()
+	it("rings for a call, and stops ringing, with any profile, grace and filter", function ()
 		away(match("archived-with-body", { grace = 100, filters = { { "juliet@example.test" } } }));
 		local laptop = client.connect(server, "romeo", { resource = "laptop" });
 		laptop:message { to = "juliet@example.test", body = "I am here" };
@@ -328,7 +328,7 @@ describe("push2", function ()
 		laptop:close();
 	end);
 
-	it("does not tell a client of a call that it takes itself", function ()
+	it("does not push the end of a call to the client that takes it", function ()
 		away(match("important"));
 		write(nil, tigase.call("c1", "audio"));
 		assert.same({ "high" }, priorities());
@@ -341,7 +341,7 @@ describe("push2", function ()
 		phone:close();
 	end);
 
-	it("leaves who writes with another client in peace", function ()
+	it("pushes nothing during grace while the user writes with another client", function ()
 		away(match("all", { grace = 100 }));
 		local laptop = client.connect(server, "romeo", { resource = "laptop" });
 		write("Romeo?");
@@ -361,7 +361,7 @@ describe("push2", function ()
 		laptop:close();
 	end);
 
-	it("takes no error for activity", function ()
+	it("does not count an error as activity", function ()
 		away(match("all", { grace = 100 }));
 		local laptop = client.connect(server, "romeo", { resource = "laptop" });
 		laptop:message { to = "juliet@example.test", type = "error", body = "Romeo?" };
@@ -372,7 +372,7 @@ describe("push2", function ()
 
 	describe("while the client sleeps and another gets the message", function ()
 		local laptop;
-		-- romeo's phone asks for carbons and for what is given, and sleeps; his laptop is there.
+		-- romeo's phone enables carbons and push with these matches, and sleeps. romeo's laptop is connected.
 		local function sleeps_with_carbons(...)
 			phone = client.connect(server, "romeo", { resource = "phone", smacks = true });
 			phone:iq(st.stanza("iq", { type = "set" }):tag("enable", { xmlns = "urn:xmpp:carbons:2" }));
@@ -387,7 +387,7 @@ describe("push2", function ()
 			laptop:close();
 		end);
 
-		it("pushes the message of the carbon, with its id in the archive", function ()
+		it("pushes the message in the carbon, with its archive id", function ()
 			sleeps_with_carbons(match("archived", { send = push2.encrypted }));
 			juliet:message { to = laptop.jid, body = ("Romeo? "):rep(1000) };
 			local stanza = push2.decrypt(push2.read(app:expect(1)).payload);
@@ -397,7 +397,7 @@ describe("push2", function ()
 			assert.equal(ids[#ids], stanza:get_child("stanza-id", "urn:xmpp:sid:0").attr.id);
 		end);
 
-		it("filters the carbon by who wrote the message", function ()
+		it("filters the carbon by the sender of the message in it", function ()
 			sleeps_with_carbons(match("important", { filters = { { "juliet@example.test" } } }));
 			local before = #server:log();
 			juliet:message { to = laptop.jid, body = "Romeo?" };
@@ -407,10 +407,10 @@ describe("push2", function ()
 			assert.same({}, pushed());
 		end);
 
-		it("believes no forged carbon", function ()
+		it("does not trust a forged carbon", function ()
 			sleeps_with_carbons(match("all", { filters = { { "juliet@example.test" } } }));
 			local mercutio = client.connect(server, "mercutio");
-			-- Not muted, whatever he says to forward; nor is that a text of his.
+			-- The filter is for juliet, and the forwarded text is not mercutio's.
 			mercutio:message { to = phone.jid, st.stanza("received", { xmlns = "urn:xmpp:carbons:2" })
 				:tag("forwarded", { xmlns = "urn:xmpp:forward:0" })
 				:tag("message", { xmlns = "jabber:client", from = "juliet@example.test/x", to = laptop.jid, type = "chat" })
@@ -421,7 +421,7 @@ describe("push2", function ()
 		end);
 	end);
 
-	it("pushes no push", function ()
+	it("does not push a push", function ()
 		local function mutual(user, service)
 			local self = client.connect(server, user, { resource = "phone" });
 			assert.equal("result", self:iq(push2.iq(enable { service = service, match("all") })).attr.type);
@@ -443,7 +443,7 @@ describe("push2", function ()
 		assert.equal(1, server:eval("return prosody.spec_sent()"));
 	end);
 
-	it("forgets an account that is deleted", function ()
+	it("forgets a deleted account", function ()
 		away(match("all"));
 		server:eval([[require "core.usermanager".delete_user("romeo", module.host)]]);
 		assert.is_nil(server:stored("romeo", STORE));
@@ -452,7 +452,7 @@ describe("push2", function ()
 		assert.same({}, pushed());
 	end);
 
-	it("wakes all by cloud-notify-ping, but not for registrations of another protocol", function ()
+	it("wakes all devices by cloud-notify-ping, except for an event with registrations of another protocol", function ()
 		away(match("important", { send = push2.encrypted }));
 		server:ping("romeo");
 		assert.same({ { client = "https://push.example.test/client", priority = "low", voip = false } }, pushed());
@@ -487,7 +487,7 @@ end);
 describe("push2 and stream management", function ()
 	after_each(function () server:stop(); end);
 
-	it("wakes a client that sleeps, once for what is important and once for the rest", function ()
+	it("wakes a sleeping client once for important stanzas and once for others", function ()
 		start({ smacks_hibernation_time = 300 });
 		sleeps(match("all"));
 		write("Romeo?");
@@ -500,7 +500,7 @@ describe("push2 and stream management", function ()
 		assert.same({}, pushed());
 	end);
 
-	it("gives the client that sleeps the id in the archive", function ()
+	it("sends the archive id to a sleeping client", function ()
 		start({ smacks_hibernation_time = 300 });
 		sleeps(match("archived-with-body", { send = push2.encrypted }));
 		write("Romeo?");
@@ -520,7 +520,7 @@ describe("push2 and stream management", function ()
 		assert.same({ "normal" }, priorities());
 	end);
 
-	it("hibernates past the first push, unless the administrator wants otherwise", function ()
+	it("keeps the long hibernation after the first push, unless hibernate_past_first_push is off", function ()
 		start({ smacks_hibernation_time = 2, push_max_hibernation_timeout = 300 });
 		sleeps(match("all"));
 		assert.equal(300, timeout());
@@ -539,7 +539,7 @@ describe("push2 and stream management", function ()
 		phone:gone();
 	end);
 
-	it("has its own time again when the registration or the module goes", function ()
+	it("restores mod_smacks's timeout when the registration ends or the module is unloaded", function ()
 		start({ smacks_hibernation_time = 200, push_max_hibernation_timeout = 300 });
 		sleeps(match("all"));
 		assert.equal(300, timeout());
@@ -558,7 +558,7 @@ describe("push2 beside cloud_notify, in one session", function ()
 		phone:enable_push { jid = "push.example.test", node = "n" };
 		ask(match("all"));
 		phone:acked();
-		-- The timeout of every watchdog that a session gets, from now on: it rings a second later.
+		-- Notes the timeout of every watchdog that a session gets from now on. Its timer fires a second later.
 		server:eval([[
 			local timer = require "util.timer";
 			local add_task = timer.add_task;
@@ -574,7 +574,7 @@ describe("push2 beside cloud_notify, in one session", function ()
 
 	local function timeouts() return server:eval("return prosody.spec_timeouts"); end
 
-	it("extends the watchdog once, and restores it once, when neither holds the session", function ()
+	it("extends the watchdog once, and restores it once when neither module holds the session", function ()
 		assert.same({ 200, 300 }, timeouts());
 		write("Romeo?");
 		app:expect(1);
@@ -592,7 +592,7 @@ describe("push2 beside cloud_notify, in one session", function ()
 		assert.same({ 200, 300, 200 }, timeouts());
 	end);
 
-	it("gives the session back in whichever order they go", function ()
+	it("restores the session when the modules are unloaded, in any order", function ()
 		server:unload("push2");
 		assert.same({ 200, 300 }, timeouts());
 		assert.equal(300, timeout());
@@ -609,7 +609,7 @@ describe("push2 beside cloud_notify, in one session", function ()
 end);
 
 describe("push2 and the errors of a push service", function ()
-	-- A clock that can be put forward, in a module that was loaded when it was there.
+	-- Sets the clock ahead. The module was loaded with this clock.
 	local function travel(seconds)
 		server:eval([[prosody.spec_offset = (prosody.spec_offset or 0) + ...]], seconds);
 	end
@@ -625,7 +625,7 @@ describe("push2 and the errors of a push service", function ()
 	end);
 	after_each(function () server:stop(); end);
 
-	it("sends again what it cannot take just now, later and later", function ()
+	it("repeat a push that the service cannot take now, with growing delays", function ()
 		local times = {};
 		function app.answer(push)
 			times[#times + 1] = net.now();
@@ -639,7 +639,7 @@ describe("push2 and the errors of a push service", function ()
 		assert.is_truthy(server:stored("romeo", STORE).phone);
 	end);
 
-	it("sends nothing again to a client that has come with a session of its own", function ()
+	it("do not repeat a push to a client that has a new session", function ()
 		-- As SASL2 knows it (XEP-0388 §2.4).
 		server:eval([[module:hook("pre-resource-bind", function (event) event.session.client_id = "phone"; end, 100)]]);
 		app.answer = { "wait", "resource-constraint" };
@@ -655,7 +655,7 @@ describe("push2 and the errors of a push service", function ()
 		phone:close();
 	end);
 
-	it("sends nothing else again, and counts what it hears", function ()
+	it("are counted, and a refused push is not repeated", function ()
 		app.answer = { "cancel", "service-unavailable", "no such device" };
 		for _ = 1, 20 do write("Romeo?"); end
 		assert.equal(20, #pushed());
@@ -663,7 +663,7 @@ describe("push2 and the errors of a push service", function ()
 		assert.is_truthy(server:stored("romeo", STORE).phone, "however many");
 	end);
 
-	it("ends a registration that has failed on three days without a break, and says why", function ()
+	it("end a registration after three days without a break, and the log says why", function ()
 		app.answer = { "cancel", "service-unavailable" };
 		-- A gap counts for a day at most.
 		for _, hours in ipairs({ 0, 100, 24, 23 }) do
@@ -682,7 +682,7 @@ describe("push2 and the errors of a push service", function ()
 			.."5 in a row, the last with cancel/service%-unavailable: no text%)");
 	end);
 
-	it("knows that a push of which no error comes back has arrived", function ()
+	it("are broken by a push without an error, which counts as accepted", function ()
 		app.answer = { "cancel", "service-unavailable" };
 		write("Romeo?");
 		app:settled();
@@ -691,7 +691,7 @@ describe("push2 and the errors of a push service", function ()
 		write("Romeo?");
 		app:settled();
 		travel(601);
-		-- The timer is real: another event gives it its time.
+		-- The timer uses the real clock, so a reload checks the time instead.
 		server:reload("push2");
 		net.wait(function () return server:in_flight("push2") == 0; end, "the end of the wait for an error");
 		travel(72 * 3600);
@@ -701,7 +701,7 @@ describe("push2 and the errors of a push service", function ()
 		assert.is_truthy(server:stored("romeo", STORE).phone);
 	end);
 
-	it("does not listen to strangers", function ()
+	it("count only from the service itself", function ()
 		app.answer = "none";
 		write("Romeo?");
 		local push = app:expect(1);
@@ -736,7 +736,7 @@ describe("push2 in a room", function ()
 		return select(2, server:log():gsub("No push for romeo to phone: the client filters", ""));
 	end
 
-	it("tells mentions and replies from the rest", function ()
+	it("pushes only mentions and replies, as the filter asks for", function ()
 		local function reference(uri)
 			return st.stanza("reference", { xmlns = "urn:xmpp:reference:0", type = "mention", uri = uri });
 		end
@@ -760,7 +760,7 @@ describe("push2 in a room", function ()
 			phone:sleep();
 			local before = filtered();
 			juliet:message { to = ROOM, type = "groupchat", body = case[3], case[4] };
-			net.wait(function () return #app.pushes > 0 or filtered() > before; end, "the push, or that there is none");
+			net.wait(function () return #app.pushes > 0 or filtered() > before; end, "the push, or the decision against it");
 			assert.equal(case[1] and 1 or 0, app:settled(), "case "..i);
 			client.resume(server, "romeo", phone):close();
 		end

@@ -1,4 +1,4 @@
--- Enable, disable, and what the store has of it.
+-- Enabling and disabling push, and the records in the store.
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
@@ -30,7 +30,7 @@ describe("push registration", function ()
 		assert.is_nil(phone:features("example.test")["urn:xmpp:push:0"]);
 	end);
 
-	it("is stored in the reference's shape, the form as it came", function ()
+	it("is stored in the reference's shape, with the form unchanged", function ()
 		local form = st.stanza("x", { xmlns = "jabber:x:data", type = "form" })
 			:tag("field", { var = "b", type = "text-private", label = "L" }):text_tag("value", "<&>"):up()
 			:tag("field", { var = "a" }):text_tag("value", "1"):text_tag("value", "2"):up();
@@ -54,9 +54,9 @@ describe("push registration", function ()
 		assert.same({ "1", "2" }, { options[2][1][1], options[2][2][1] });
 	end);
 
-	it("is not written anew for its time alone, as long as that changes nothing", function ()
+	it("is not written again only for its time, unless the time matters", function ()
 		local IDENTIFIER, HOUR = "push.example.test<n", 3600;
-		-- When the store has it from, if it was enabled `age` seconds ago and is so again; `others` are stored with it.
+		-- Enables a registration again that is `age` seconds old and stored with `others`. Returns the stored record's age in hours.
 		local function age_after(age, fields, others)
 			phone:enable_push { jid = "push.example.test", node = "n", options = { secret = "s" } };
 			local records = server:stored("romeo");
@@ -82,7 +82,7 @@ describe("push registration", function ()
 		assert.is_nil(record.options);
 	end);
 
-	it("is refused without a JID, with none that is one, and with one's own", function ()
+	it("is refused without a JID, with an invalid JID, and with the user's own", function ()
 		assert.same({ "modify", "bad-request", "Missing jid" }, err(phone:enable_push({ node = "n" })));
 		for _, jid in ipairs({ "", "@", "/", "a@b@c", "@push.example", ("x"):rep(4000) }) do
 			assert.same({ "modify", "bad-request", "The jid attribute is not a valid JID (RFC 7622)" },
@@ -96,7 +96,7 @@ describe("push registration", function ()
 		assert.same({ phone = "none" }, bound(server, "romeo"));
 	end);
 
-	it("is refused where it is too large", function ()
+	it("is refused if it is too large", function ()
 		local deep = st.stanza("x", { xmlns = "jabber:x:data" });
 		for _ = 1, 40 do deep:tag("field"); end
 		for _, fields in ipairs({
@@ -108,7 +108,7 @@ describe("push registration", function ()
 		end
 		assert.is_nil(server:stored("romeo"));
 		assert.same({ phone = "none" }, bound(server, "romeo"));
-		-- What every push says again.
+		-- Node and form, which every push carries.
 		for _, fields in ipairs({ { node = ("x"):rep(4097) }, { node = ("&"):rep(820) }, { options = { secret = ("x"):rep(4 * 1024) } } }) do
 			fields.jid = "push.example.test";
 			assert.same({ "modify", "bad-request",
@@ -119,14 +119,14 @@ describe("push registration", function ()
 		assert.equal("result", phone:enable_push({ jid = "push.example.test", include_payload = ("x"):rep(15 * 1024) }).attr.type);
 	end);
 
-	it("takes a full JID, and any JID in its normal form", function ()
+	it("accepts a full JID, and stores every JID in its normal form", function ()
 		phone:enable_push({ jid = "Push.Example/Resource", node = "n" });
 		assert.same({ "push.example/Resource<n" }, keys(server:stored("romeo")));
 		assert.equal("result", phone:disable_push({ jid = "PUSH.example/Resource" }).attr.type);
 		assert.is_nil(server:stored("romeo"));
 	end);
 
-	it("is replaced and renewed when it is made again", function ()
+	it("is replaced and gets a new time when the client enables it again", function ()
 		phone:enable_push({ jid = "push.example.test", node = "n", options = { secret = "old" } });
 		local first = server:stored("romeo")["push.example.test<n"].timestamp;
 		phone:enable_push({ jid = "push.example.test", node = "other" });
@@ -138,7 +138,7 @@ describe("push registration", function ()
 		assert.equal("new", stored["push.example.test<n"].options[2][1][1]);
 	end);
 
-	it("of a sixth device ends that of the oldest, whose session forgets it", function ()
+	it("of a sixth device ends the oldest one, also in its session", function ()
 		local first = client.connect(server, "romeo", { resource = "first" });
 		first:enable_push({ jid = "push.example.test", node = "1" });
 		local function enable(i)
@@ -161,7 +161,7 @@ describe("push registration", function ()
 		assert.same({ first = "none", phone = "push.example.test<10" }, bound(server, "romeo"));
 	end);
 
-	it("of the oldest goes in whatever order the store has them", function ()
+	it("that is the oldest ends in whatever order the store has the records", function ()
 		for round = 1, 10 do
 			local records = {};
 			for i = 1, 5 do
@@ -179,7 +179,7 @@ describe("push registration", function ()
 		end
 	end);
 
-	it("ends for all of an app server, or for one node", function ()
+	it("is disabled by app server, or by app server and node", function ()
 		for _, node in ipairs({ "a", "b" }) do phone:enable_push({ jid = "push.example.test", node = node }); end
 		phone:enable_push({ jid = "push2.example.test", node = "a" });
 		assert.equal("result", phone:disable_push({ jid = "push.example.test", node = "zzz" }).attr.type);
@@ -194,7 +194,7 @@ describe("push registration", function ()
 		assert.same({ "push2.example.test<a" }, keys(server:stored("romeo")));
 	end);
 
-	it("ends for every session that held it", function ()
+	it("ends for every session that holds it", function ()
 		local tablet = client.connect(server, "romeo", { resource = "tablet" });
 		local laptop = client.connect(server, "romeo", { resource = "laptop" });
 		phone:enable_push({ jid = "push.example.test", node = "n" });
@@ -204,14 +204,14 @@ describe("push registration", function ()
 		assert.same({ phone = "none", tablet = "none", laptop = "push2.example.test<n" }, bound(server, "romeo"));
 	end);
 
-	it("of a record that the reference let through can be ended", function ()
+	it("that only the reference accepts can be disabled", function ()
 		server:store("romeo", { ["@<n"] = { jid = "@", node = "n", timestamp = 1 } });
 		server:reload();
 		assert.equal("result", phone:disable_push({ jid = "@" }).attr.type);
 		assert.is_nil(server:stored("romeo"));
 	end);
 
-	it("that cannot be read is ended by its client", function ()
+	it("that is unreadable can be disabled by its client", function ()
 		server:store("romeo", {
 			["push.example.test<n"] = { jid = "push.example.test", node = "n", options = 1, timestamp = 1 };
 			["push.example.test<m"] = { jid = "push.example.test", node = "m", options = 1, timestamp = 1 };
@@ -221,7 +221,7 @@ describe("push registration", function ()
 		assert.same({ "push.example.test<m" }, keys(server:stored("romeo")));
 	end);
 
-	it("takes the place of the same one in another spelling, which the reference let through", function ()
+	it("replaces a record of the reference with another spelling of the JID", function ()
 		server:store("romeo", { ["Push.Example.Test<n"] = { jid = "Push.Example.Test", node = "n", timestamp = 1 } });
 		server:reload();
 		local app = appserver.connect(server, "push.example.test");
@@ -233,7 +233,7 @@ describe("push registration", function ()
 		assert.same({ "push.example.test<n" }, keys(server:stored("romeo")));
 	end);
 
-	it("goes with the account", function ()
+	it("ends with the account", function ()
 		phone:enable_push({ jid = "push.example.test", node = "n" });
 		local app = appserver.connect(server, "push.example.test");
 		server:eval([[
@@ -246,7 +246,7 @@ describe("push registration", function ()
 		assert.is_nil(server:stored("romeo"));
 	end);
 
-	it("leaves alone what it cannot read", function ()
+	it("leaves unreadable records unchanged", function ()
 		server:store("romeo", {
 			["push.example.test<n"] = { jid = "push.example.test", node = "n", timestamp = 1, key_of_another = { 1, 2 } };
 			["odd"] = "text"; ["no jid"] = { node = "n" }; [7] = { jid = {} };
@@ -266,7 +266,7 @@ describe("push registration", function ()
 end);
 
 describe("push_max_devices", function ()
-	it("lowered takes effect", function ()
+	it("takes effect when it is lowered", function ()
 		local server = start();
 		local phone = client.connect(server, "romeo");
 		for i = 1, 5 do phone:enable_push({ jid = "push.example.test", node = tostring(i) }); end

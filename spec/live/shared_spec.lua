@@ -1,4 +1,4 @@
--- What a push has in common with the one before it: all below <iq>, if nobody can write there.
+-- A push shares everything below <iq> with an earlier push, if no other code can change it.
 local prosody = require "spec.support.prosody";
 local client = require "spec.support.client";
 
@@ -8,7 +8,7 @@ describe("pushes share what is below <iq>", function ()
 	local server;
 	before_each(function ()
 		server = prosody.start { version = os.getenv("PROSODY"), module = "ours", s2s = true };
-		-- A connection to another server, and a component here, that keep what they are given.
+		-- A connection to another server, and a component of this server, that keep the stanzas they get.
 		server:eval([[
 			local here, elsewhere = ...;
 			prosody.kept = {};
@@ -22,7 +22,7 @@ describe("pushes share what is below <iq>", function ()
 	end);
 	after_each(function () server:stop(); end);
 
-	-- Whether two pushes share it. `before` prepares the server.
+	-- Whether two pushes share their content. `before` prepares the server.
 	local function share(jid, before)
 		local phone = client.connect(server, "romeo");
 		phone:enable_push({ jid = jid, node = "n", options = { secret = "s" } });
@@ -39,37 +39,37 @@ describe("pushes share what is below <iq>", function ()
 		return is_shared;
 	end
 
-	it("to an app server elsewhere", function ()
+	it("to an app server on another server", function ()
 		assert.is_true(share(ELSEWHERE));
 	end);
 
-	it("not to one of this server, which may keep <item>", function ()
+	it("but not to an app server on this server, which may keep <item>", function ()
 		assert.is_false(share(HERE));
 	end);
 
-	it("and mod_smacks has a copy", function ()
+	it("even with mod_smacks, which has a copy", function ()
 		assert.is_true(share(ELSEWHERE, [[
 			local session = prosody.hosts[module.host].s2sout[...];
 			require "util.filters".add_filter(session, "stanzas/out", function (stanza) return stanza; end, -999);
 		]]));
 	end);
 
-	it("not where a filter may write into it", function ()
+	it("but not if a filter may change it", function ()
 		assert.is_false(share(ELSEWHERE, [[
 			local session = prosody.hosts[module.host].s2sout[...];
 			require "util.filters".add_filter(session, "stanzas/out", function (stanza) return stanza; end);
 		]]));
 	end);
 
-	it("not where another module routes it", function ()
+	it("but not if another module routes it", function ()
 		assert.is_false(share(ELSEWHERE, [[module:hook("route/remote", function () end)]]));
 	end);
 
-	it("not where a handler of cloud_notify/push sees it", function ()
+	it("but not if a handler of cloud_notify/push sees it", function ()
 		assert.is_false(share(ELSEWHERE, [[module:hook("cloud_notify/push", function () end)]]));
 	end);
 
-	it("of one kind", function ()
+	it("only with a push of the same kind", function ()
 		local phone = client.connect(server, "romeo");
 		phone:enable_push({ jid = ELSEWHERE, node = "n" });
 		phone:close();

@@ -19,7 +19,7 @@ local function start(options, opts)
 	juliet = client.connect(server, "juliet", { smacks = false });
 	phone = client.connect(server, "romeo", { resource = "phone", smacks = true });
 	phone:enable_push({ jid = PUSH, node = "phone" });
-	-- What it has not acknowledged it would be woken for.
+	-- The phone would be woken for stanzas that it has not acknowledged.
 	phone:acked();
 end
 
@@ -36,7 +36,7 @@ local function kinds()
 end
 
 local chat_state = st.stanza("composing", { xmlns = "http://jabber.org/protocol/chatstates" });
--- Nothing to show, but the client has to know.
+-- A silent stanza: it shows nothing, but the client has to learn of it.
 local marker = st.stanza("displayed", { xmlns = "urn:xmpp:chat-markers:0", id = "m1" });
 
 describe("a hibernating session", function ()
@@ -52,7 +52,7 @@ describe("a hibernating session", function ()
 		assert.equal("integer", math.type(phone:session(".first_hibernated_push")));
 	end);
 
-	it("is woken at once for what waited when it fell asleep", function ()
+	it("is woken at once for stanzas that waited when it fell asleep", function ()
 		phone.stream.stalled = true;
 		write("Romeo?");
 		local before = net.now();
@@ -62,7 +62,7 @@ describe("a hibernating session", function ()
 		assert.same({ "important" }, kinds());
 	end);
 
-	it("is woken once for many stanzas, once more for unimportant ones", function ()
+	it("is woken once for many important stanzas, and once for unimportant ones", function ()
 		phone:sleep();
 		for i = 1, 5 do
 			write(nil, marker);
@@ -75,7 +75,7 @@ describe("a hibernating session", function ()
 		assert.equal(2, app:settled());
 	end);
 
-	it("is not woken for what has nothing to show and nothing to take away", function ()
+	it("is not woken for stanzas without importance", function ()
 		local room = appserver.connect(server, "push2.example.test");
 		phone:sleep();
 		write(nil, chat_state);
@@ -91,7 +91,7 @@ describe("a hibernating session", function ()
 		assert.same({ "important" }, kinds());
 	end);
 
-	it("is not woken for what it has acknowledged", function ()
+	it("is not woken for stanzas that it has acknowledged", function ()
 		write("Romeo?");
 		phone:expect(function (stanza) return stanza:get_child_text("body") == "Romeo?"; end, "the message");
 		phone:acked();
@@ -99,7 +99,7 @@ describe("a hibernating session", function ()
 		assert.equal(0, app:settled());
 	end);
 
-	it("is called at once", function ()
+	it("is woken for a call at once", function ()
 		phone:sleep();
 		local before = net.now();
 		write(nil, st.stanza("propose", { xmlns = "urn:xmpp:jingle-message:0", id = "sid" }));
@@ -108,7 +108,7 @@ describe("a hibernating session", function ()
 		write("Are you there?");
 		app:expect(2);
 		assert.same({ "important", "important" }, kinds());
-		assert.equal(2, app:settled(), "the call was not met again in the queue");
+		assert.equal(2, app:settled(), "the queue does not push the call again");
 	end);
 
 	it("that comes back in time is not woken", function ()
@@ -124,10 +124,10 @@ describe("a hibernating session", function ()
 		write(nil, marker);
 		app:expect(1);
 		assert.same({ "unimportant" }, kinds());
-		assert.equal(1, app:settled(), "what waited then was dropped");
+		assert.equal(1, app:settled(), "the stanza that waited then was dropped");
 	end);
 
-	it("is woken through its own registration only, the others through the archive", function ()
+	it("is woken only through its own registration, other devices through the archive", function ()
 		local tablet = client.connect(server, "romeo", { resource = "tablet" });
 		tablet:enable_push({ jid = PUSH, node = "tablet" });
 		tablet:close();
@@ -139,7 +139,7 @@ describe("a hibernating session", function ()
 		assert.equal(2, app:settled());
 	end);
 
-	it("of two resources is woken for each once, also where both hold one registration", function ()
+	it("beside others is woken once for each registration, even if two sessions share one", function ()
 		local other = client.connect(server, "romeo", { resource = "other", smacks = true });
 		other:enable_push({ jid = PUSH, node = "phone" });
 		local watch = client.connect(server, "romeo", { resource = "watch", smacks = true });
@@ -151,7 +151,7 @@ describe("a hibernating session", function ()
 		phone:sleep();
 		write("Romeo?");
 		app:expect(2);
-		-- Behind whatever the other sessions' second of waiting would bring.
+		-- After any push that would follow the other sessions' second of waiting.
 		write(nil, marker);
 		app:expect(4);
 		local nodes = {};
@@ -164,7 +164,7 @@ describe("a hibernating session", function ()
 		assert.same({ "phone", "phone!", "watch", "watch!" }, { table.unpack(nodes, 1, 4) });
 	end);
 
-	it("costs the same however long its queue is: it is not touched", function ()
+	it("with a long queue costs no more: the queue is not touched", function ()
 		phone:sleep();
 		server:eval([[
 			local function touched() error("the queue was touched"); end
@@ -179,7 +179,7 @@ describe("a hibernating session", function ()
 		assert.not_matches("the queue was touched", server:log());
 	end);
 
-	it("keeps what waits over a reload", function ()
+	it("keeps waiting stanzas over a reload", function ()
 		phone:sleep();
 		write("Romeo?");
 		server:reload();
@@ -188,7 +188,7 @@ describe("a hibernating session", function ()
 		assert.equal(1, app:settled());
 	end);
 
-	it("lets a handler see the stanza, and block", function ()
+	it("lets a handler see the stanza and block the push", function ()
 		server:eval([[module:hook("cloud_notify/push", function (event)
 			prosody.seen = { event.original_stanza:get_child_text("body"), event.push_info.node };
 			return true;
@@ -202,8 +202,8 @@ describe("a hibernating session", function ()
 	end);
 end);
 
-describe("a room that reflects what the user said in it", function ()
-	it("wakes no device of the user for it", function ()
+describe("a room that reflects the user's own message", function ()
+	it("wakes no device of the user", function ()
 		start({ smacks_hibernation_time = 300 });
 		local room = appserver.connect(server, "push2.example.test");
 		phone:sleep();
@@ -247,7 +247,7 @@ describe("hibernation", function ()
 		assert.equal(0, app:settled());
 	end);
 
-	it("has its own time again after the first important push", function ()
+	it("has mod_smacks's timeout again after the first important push", function ()
 		start({ smacks_hibernation_time = 2, push_max_hibernation_timeout = 300 });
 		phone:sleep();
 		write(nil, marker);
@@ -259,7 +259,7 @@ describe("hibernation", function ()
 		phone:gone();
 	end);
 
-	it("has its own time again when the registration goes", function ()
+	it("has mod_smacks's timeout again when the registration ends", function ()
 		start({ smacks_hibernation_time = 2, push_max_hibernation_timeout = 300 });
 		phone:sleep();
 		assert.equal(300, timeout());
@@ -269,7 +269,7 @@ describe("hibernation", function ()
 		phone:gone();
 	end);
 
-	it("has its own time again when the module goes, and a longer one over a reload", function ()
+	it("keeps the longer timeout over a reload, and has mod_smacks's again after an unload", function ()
 		start({ smacks_hibernation_time = 2, push_max_hibernation_timeout = 300 });
 		phone:sleep();
 		server:reload();
@@ -285,13 +285,13 @@ describe("hibernation", function ()
 		assert.equal(300, timeout());
 	end);
 
-	it("takes a period in words", function ()
+	it("accepts a period in words", function ()
 		start({ smacks_hibernation_time = 300, push_max_hibernation_timeout = "3 days" });
 		phone:sleep();
 		assert.equal(3 * 86400, timeout());
 	end);
 
-	it("wakes the device once more before it ends, where the administrator wants that", function ()
+	it("wakes the device once more before it ends, with push_wake_before_timeout", function ()
 		start({ smacks_hibernation_time = 1, push_max_hibernation_timeout = 4, push_wake_before_timeout = 2 });
 		local before = net.now();
 		phone:sleep();
@@ -302,7 +302,7 @@ describe("hibernation", function ()
 		assert.equal(1, app:settled());
 	end);
 
-	it("wakes nobody before the end of a session that came back", function ()
+	it("that was resumed in time does not wake the device before its old end", function ()
 		start({ smacks_hibernation_time = 1, push_max_hibernation_timeout = 3, push_wake_before_timeout = 2 });
 		phone:sleep();
 		phone = client.resume(server, "romeo", phone);
@@ -314,7 +314,7 @@ describe("hibernation", function ()
 	end);
 
 	for _, archive in ipairs({ "with", "without" }) do
-		it("that ends, "..archive.." an archive, keeps what was queued and wakes for it only who has not been", function ()
+		it("that ends, "..archive.." an archive, keeps the queued message and pushes each device only once", function ()
 			start({ smacks_hibernation_time = 2 }, { disable = archive == "without" and { "mam" } or nil });
 			local tablet = client.connect(server, "romeo", { resource = "tablet" });
 			tablet:enable_push({ jid = PUSH, node = "tablet" });
@@ -333,8 +333,8 @@ describe("hibernation", function ()
 	end
 end);
 
-describe("a client that is known by its user agent id", function ()
-	it("holds its registration when it comes with a new session", function ()
+describe("a client with a user agent id", function ()
+	it("holds its registration again with a new session", function ()
 		start({});
 		phone:close();
 		-- As SASL2 does before it binds.

@@ -1,4 +1,4 @@
--- Stores of registrations that fail, that take their time, and that other servers use too.
+-- Stores of registrations that fail, that are slow, or that other servers use, too.
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
@@ -33,7 +33,7 @@ describe("a store that fails", function ()
 	teardown(function () server:stop(); end);
 
 	for _, how in ipairs({ "the disk is full", "raise" }) do
-		it("on read makes nothing lost ("..how..")", function ()
+		it("on read loses no registration ("..how..")", function ()
 			faulty.store(server, "get", how);
 			assert.same({ "wait", "internal-server-error" }, err(phone:enable_push({ jid = "push2.example.test", node = "m" })));
 			assert.same({ "wait", "internal-server-error" }, err(phone:disable_push({ jid = PUSH })));
@@ -41,7 +41,7 @@ describe("a store that fails", function ()
 			assert.same({ PUSH.."<n" }, keys(server:stored("romeo")));
 		end);
 
-		it("on write changes nothing in memory either ("..how..")", function ()
+		it("on write changes nothing in memory, either ("..how..")", function ()
 			faulty.store(server, "set", how);
 			assert.same({ "wait", "internal-server-error" }, err(phone:enable_push({ jid = "push2.example.test", node = "m" })));
 			assert.same({ "wait", "internal-server-error" }, err(phone:disable_push({ jid = PUSH })));
@@ -55,7 +55,7 @@ describe("a store that fails", function ()
 		end);
 	end
 
-	it("costs nobody the message", function ()
+	it("loses no message", function ()
 		faulty.store(server, "get", "raise");
 		phone:close();
 		client.connect(server, "juliet"):message { to = "romeo@example.test", body = "Romeo?" };
@@ -66,7 +66,7 @@ describe("a store that fails", function ()
 	end);
 end);
 
-describe("a store that takes its time", function ()
+describe("a slow store", function ()
 	local server, app;
 	before_each(function ()
 		server = start { options = { push_max_errors = 1 } };
@@ -87,7 +87,7 @@ describe("a store that takes its time", function ()
 		assert.equal("result", session:expect(function (stanza) return stanza.attr.id == node; end, "the answer").attr.type);
 	end
 
-	it("keeps all of what is enabled at once", function ()
+	it("keeps all registrations that are enabled at the same time", function ()
 		local sessions = {};
 		for i = 1, 4 do sessions[i] = client.connect(server, "romeo", { resource = "r"..i }); end
 		for i = 1, 4 do sessions[i]:send(enabling("n"..i)); end
@@ -99,12 +99,12 @@ describe("a store that takes its time", function ()
 		assert.not_matches("A fault in", server:log());
 	end);
 
-	it("does not bring back in memory what was before", function ()
+	it("does not replace newer registrations in memory by older ones", function ()
 		local romeo, juliet = client.connect(server, "romeo"), client.connect(server, "juliet");
 		romeo:send(enabling("first"));
 		enabled(romeo, "first");
 		server:reload();
-		-- What is read for the message comes late.
+		-- The read for the message returns late.
 		pauses { 0.3 };
 		juliet:send(st.message({ to = "romeo@example.test", type = "chat", id = "m" }, "Romeo?"));
 		net.wait(function () return server:eval("return #prosody.pauses") == 0; end, "the reading for the message");
@@ -116,7 +116,7 @@ describe("a store that takes its time", function ()
 		assert.equal(before + 2, app:settled());
 	end);
 
-	it("loses nothing when an app server ends a registration meanwhile", function ()
+	it("loses no registration when an app server ends another one meanwhile", function ()
 		local romeo = client.connect(server, "romeo");
 		romeo:send(enabling("first"));
 		enabled(romeo, "first");
@@ -160,7 +160,7 @@ if os.getenv("STORAGE") == "postgresql" then
 	end);
 
 	describe("a database that goes away", function ()
-		it("and comes back has all that was acknowledged, and what was not is refused", function ()
+		it("and comes back has all acknowledged registrations, and requests meanwhile were refused", function ()
 			local server = start();
 			local app = appserver.connect(server, PUSH);
 			local romeo = client.connect(server, "romeo");

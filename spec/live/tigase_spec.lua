@@ -1,4 +1,4 @@
--- Tigase's extensions, as Siskin and Snikket iOS use them.
+-- Tigase's extensions as Siskin and Snikket iOS use them.
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
@@ -19,7 +19,7 @@ describe("cloud_notify_extensions", function ()
 	end);
 	teardown(function () server:stop(); end);
 
-	-- Enables for romeo, who goes away, what is in `fields`.
+	-- Enables push for romeo with `fields`. romeo goes away then.
 	local function away(fields)
 		server:store("romeo", nil);
 		server:reload();
@@ -50,7 +50,7 @@ describe("cloud_notify_extensions", function ()
 		romeo:close();
 	end);
 
-	it("encrypts what a device is to know, with a fresh IV each time", function ()
+	it("encrypts the content of a push, with a fresh IV each time", function ()
 		away { encrypt() };
 		local _, push = pushed { body = "Wherefore art thou?" };
 		assert.same({ unread = 1, sender = "juliet@example.test", type = "chat", message = "Wherefore art thou?" }, (read(push)));
@@ -62,7 +62,7 @@ describe("cloud_notify_extensions", function ()
 		assert.equal("high", notification(push):get_child_text("priority", xmlns_priority));
 	end);
 
-	it("says that a message is encrypted end to end, and never what it looks like", function ()
+	it("says that a message is end-to-end encrypted, and never sends its fallback body", function ()
 		away { encrypt() };
 		for _, part in ipairs({
 			st.stanza("encryption", { xmlns = "urn:xmpp:eme:0", namespace = "urn:xmpp:omemo:2" });
@@ -74,7 +74,7 @@ describe("cloud_notify_extensions", function ()
 		end
 	end);
 
-	it("hands on OMEMO's ciphertext for the device that wants it", function ()
+	it("passes OMEMO's ciphertext on to a device that asks for it", function ()
 		away { encrypt(), st.stanza("omemo", { xmlns = "tigase:push:encrypt:omemo:0", deviceId = "1325" }) };
 		local _, push = pushed { body = "OMEMO", st.stanza("encrypted", { xmlns = "eu.siacs.conversations.axolotl" })
 			:tag("header", { sid = "27183" }):text_tag("key", "b3RoZXI=", { rid = "31415" }):text_tag("key", "a2V5", { rid = "1325" })
@@ -82,7 +82,7 @@ describe("cloud_notify_extensions", function ()
 		assert.same({ keys = { "a2V5" }, sid = "27183", iv = "aXY=", data = "ZGF0YQ==" }, (read(push)).omemo);
 	end);
 
-	it("does without a part of OMEMO's that is not as it should be", function ()
+	it("leaves malformed OMEMO out", function ()
 		away { encrypt(), st.stanza("omemo", { xmlns = "tigase:push:encrypt:omemo:0", deviceId = "1325" }) };
 		for _, odd in ipairs({ { "key", { rid = "1325" } }, { "iv", {} } }) do
 			local n, push = pushed { body = "OMEMO", st.stanza("encrypted", { xmlns = "eu.siacs.conversations.axolotl" })
@@ -109,12 +109,12 @@ describe("cloud_notify_extensions", function ()
 		assert.equal("voip", element.attr.type);
 	end);
 
-	it("tells a client that sleeps of a request for a subscription", function ()
+	it("pushes a subscription request to a sleeping client", function ()
 		server:store("romeo", nil);
 		server:reload();
 		app.pushes = {};
 		local phone = client.connect(server, "romeo", { resource = "phone", smacks = true });
-		-- RFC 6121 §2.2: who has asked for the roster hears of requests.
+		-- RFC 6121 §2.2: only a client that has requested the roster gets subscription requests.
 		phone:iq(st.stanza("iq", { type = "get" }):tag("query", { xmlns = "jabber:iq:roster" }));
 		phone:enable_push({ jid = PUSH, node = "n", encrypt() });
 		phone:acked();
@@ -126,7 +126,7 @@ describe("cloud_notify_extensions", function ()
 		mercutio:close();
 	end);
 
-	it("keeps to the size that the client wants", function ()
+	it("keeps the payload within the client's maximum size", function ()
 		away { encrypt(nil, nil, "200") };
 		local _, push = pushed { body = ('"'):rep(300) };
 		local value, element = read(push);
@@ -136,7 +136,7 @@ describe("cloud_notify_extensions", function ()
 		assert.same({ unread = 1 }, (read(app:expect(1))));
 	end);
 
-	it("refuses what it cannot do, and stores nothing", function ()
+	it("refuses an encryption that it cannot do, and stores nothing", function ()
 		server:store("romeo", nil);
 		server:reload();
 		local romeo = client.connect(server, "romeo");
@@ -161,7 +161,7 @@ describe("cloud_notify_extensions", function ()
 		assert.is_not_nil(notification(push):get_child("x", "jabber:x:data"));
 	end);
 
-	it("filters", function ()
+	it("filters muted and unknown senders", function ()
 		away { muted("JULIET@example.test", "@") };
 		assert.equal(0, (pushed { body = "A" }));
 		away { muted("mercutio@example.test") };
@@ -181,7 +181,7 @@ describe("cloud_notify_extensions", function ()
 		server:wait_log("No push for romeo to push.example.test<n: the sender is not in the roster");
 	end);
 
-	it("has rules for rooms", function ()
+	it("filters rooms by their rules", function ()
 		away { tigase.rooms({ jid = "never@push.example.test", allow = "never" },
 			{ jid = "mentioned@push.example.test", allow = "mentioned", nick = "Monty" }) };
 		local function says(room, body, part)
@@ -200,7 +200,7 @@ describe("cloud_notify_extensions", function ()
 			st.stanza("reference", { xmlns = "urn:xmpp:reference:0", type = "data", uri = "xmpp:romeo@example.test" })));
 	end);
 
-	it("is stored as the community modules have it", function ()
+	it("is stored in the shape of the community's modules", function ()
 		away {
 			encrypt(nil, nil, "3000"), muted("a@b"), tigase.ignore_unknown(),
 			tigase.rooms({ jid = "r@b", allow = "mentioned", nick = "N" }),

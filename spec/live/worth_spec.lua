@@ -1,5 +1,5 @@
--- What each kind of stanza is worth (rules.md §1): for a user who is away, and for sessions that hibernate; by XEP-0357, and by
--- Push 2.0 for clients that ask for what is important, and for all.
+-- The importance of each kind of stanza (rules.md §1), for a user who is away and for sessions that hibernate: by XEP-0357, and by
+-- Push 2.0 for a client with the profile "important" and for one with the profile "all".
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
@@ -21,7 +21,7 @@ local function start(opts)
 	server = prosody.start(opts);
 	app, app2 = appserver.connect(server, PUSH), appserver.connect(server, PUSH2);
 	juliet = client.connect(server, "juliet", { resource = "balcony" });
-	-- What waits in a queue waits a second for more: here for a moment.
+	-- A queued stanza waits a second for others; here it waits only a moment.
 	server:eval([[
 		local timer = require "util.timer";
 		local add_task = timer.add_task;
@@ -29,13 +29,13 @@ local function start(opts)
 	]]);
 end
 
--- A timer that is set now rings after those that stanzas in queues wait for.
+-- Waits for the end of the current batches: a timer that is set now fires after theirs.
 local function batches_left()
 	server:eval("prosody.spec_left = false; module:add_timer(1, function () prosody.spec_left = true; end)");
 	net.wait(function () return server:eval("return prosody.spec_left"); end, "the end of a batch");
 end
 
--- A session that registers with both protocols.
+-- Connects a session that registers with one protocol or with both.
 local function registers(resource, profile, node, opts)
 	opts = opts or {};
 	opts.resource = resource;
@@ -51,7 +51,7 @@ local function registers(resource, profile, node, opts)
 	return session;
 end
 
--- What came: by XEP-0357, and by Push 2.0 to the client that asks for what is important, and to that for all.
+-- Returns the pushes that have come: by XEP-0357, and by Push 2.0 for the profiles "important" and "all".
 local function woken()
 	app:settled();
 	app2:settled();
@@ -72,7 +72,7 @@ local CALL = { xep = "text", important = "high!", all = "high!" };
 local SHOW = { xep = "text", important = "normal", all = "normal" };
 local SILENT = { xep = "silent", all = "low" };
 local NOTHING = { all = "low" };
--- Not even to a client that asks for all.
+-- No push, not even for the profile "all".
 local NEVER = {};
 
 local function tag(name, xmlns, attr)
@@ -125,9 +125,9 @@ local absent = tag("notification", "http://quobis.com/xmpp/muc#push", { jid = "v
 local notification = tag("notification", "urn:xmpp:push:0");
 local notification2 = tag("notification", "urn:xmpp:push2:0"):text_tag("client", "x");
 
--- Name, worth, children; `type` (chat unless it is given), `from` (an occupant of a room, or the room; juliet unless it is given).
--- `offline`: what it is worth to a user who is away, where that is not the same: for what Prosody takes to nobody then. `kind`: of a
--- stanza that is no message, and goes to a full JID.
+-- Name, expected pushes, children; `type` (default: chat), `from` (an occupant of a room, or the room; default: juliet). `offline`: the
+-- expected pushes for a user who is away, if they differ because Prosody then does not deliver the stanza. `kind`: the kind of a stanza
+-- that is no message; it goes to a full JID.
 local ROWS = {
 	{ "a call", CALL, tigase.call("w1", "audio") };
 	{ "a call invite", CALL, tag("invite", "urn:xmpp:call-invites:0")
@@ -135,13 +135,13 @@ local ROWS = {
 	{ "a Jingle session", CALL, jingle("session-initiate", "urn:xmpp:jingle:apps:rtp:1"), kind = "iq", type = "set", offline = NEVER };
 	{ "the end of a call that did not ring", NEVER, jmi("retract", "w0") };
 	{ "a finished call that did not ring", NEVER, jmi("finish", "w0") };
-	{ "the ringing of the other side", NEVER, jmi("ringing", "w2") };
-	{ "the other side's proceed", NEVER, jmi("proceed", "w2") };
+	{ "the other party's ringing", NEVER, jmi("ringing", "w2") };
+	{ "the other party's proceed", NEVER, jmi("proceed", "w2") };
 
 	{ "a text", SHOW, body "Romeo?" };
 	{ "a normal message", SHOW, body "Romeo?", type = "normal" };
 	{ "a room's text", SHOW, body "All: Romeo?", type = "groupchat", from = "verona@"..PUSH.."/Monty" };
-	{ "a private message of a room", SHOW, body "Psst", tag("x", xmlns_muc.."#user"), from = "verona@"..PUSH.."/Monty" };
+	{ "a private message in a room", SHOW, body "Psst", tag("x", xmlns_muc.."#user"), from = "verona@"..PUSH.."/Monty" };
 	{ "a text with a subject", SHOW, st.stanza("subject"):text("Love"), body "Romeo?", type = "normal" };
 	{ "a text with a chat state", SHOW, body "Romeo?", chat_state "active" };
 	{ "a text with a request for a receipt", SHOW, body "Romeo?", tag("request", "urn:xmpp:receipts") };
@@ -158,17 +158,17 @@ local ROWS = {
 	{ "an invitation with a body", SHOW, body "Come to Verona", conference };
 	{ "a mediated invitation", SHOW, invite, from = "verona@"..PUSH };
 	{ "a mediated invitation with a body", SHOW, body "Come", invite, conference, from = "verona@"..PUSH, type = "normal" };
-	{ "a room's word to an absent member", SHOW, st.stanza("body"), absent, no_store, from = "verona@"..PUSH };
-	{ "a room's word to an absent member, with a text", SHOW, body "Romeo?", absent, no_store, from = "verona@"..PUSH };
+	{ "a room's notification to an absent member", SHOW, st.stanza("body"), absent, no_store, from = "verona@"..PUSH };
+	{ "a room's notification to an absent member, with a text", SHOW, body "Romeo?", absent, no_store, from = "verona@"..PUSH };
 	{ "a text with no-store", SHOW, body "Romeo?", no_store };
 	{ "OMEMO with no-store", SHOW, omemo("urn:xmpp:omemo:2", true), no_store };
-	-- To Push 2.0 a correction is nothing to show.
+	-- In Push 2.0 a correction is not important.
 	{ "a correction", { xep = "text", all = "low" }, body "Romeo!", tag("replace", "urn:xmpp:message-correct:0", { id = "m" }) };
 
 	{ "a retraction", SILENT, retract };
 	{ "a retraction with a fallback", SILENT, retract, body "/me took a message back", fallback "urn:xmpp:message-retract:1" };
-	{ "a retraction of old", SILENT, retract_0 };
-	{ "a retraction of old with a fallback", SILENT, retract_0, body "took a message back", fallback "urn:xmpp:message-retract:0" };
+	{ "a retraction of version 0", SILENT, retract_0 };
+	{ "a retraction of version 0 with a fallback", SILENT, retract_0, body "took a message back", fallback "urn:xmpp:message-retract:0" };
 	{ "a reaction", SILENT, reactions };
 	{ "a reaction with a fallback", SILENT, reactions, body "👍", fallback "urn:xmpp:reactions:0" };
 	{ "a reaction with a fallback for all", SILENT, reactions, body "👍", fallback() };
@@ -177,17 +177,17 @@ local ROWS = {
 	{ "a receipt", SILENT, tag("received", "urn:xmpp:receipts", { id = "m" }) };
 	{ "an error", SILENT, body "Romeo?", tag("error"):tag("gone", { xmlns = "urn:ietf:params:xml:ns:xmpp-stanzas" }):reset(),
 		type = "error", kind = "message", offline = NEVER };
-	{ "OMEMO that moves keys", SILENT, omemo("eu.siacs.conversations.axolotl") };
-	{ "OMEMO 2 that moves keys", SILENT, omemo("urn:xmpp:omemo:2"), eme };
-	{ "an IQ that gets", SILENT, tag("query", "jabber:iq:version"), kind = "iq", type = "get", offline = NEVER };
-	{ "an IQ that sets", SILENT, tag("push", "urn:example:up"), kind = "iq", type = "set", offline = NEVER };
-	{ "a file that is offered", SILENT, jingle("session-initiate", "urn:xmpp:jingle:apps:file-transfer:5"), kind = "iq", type = "set",
+	{ "an OMEMO key transport", SILENT, omemo("eu.siacs.conversations.axolotl") };
+	{ "an OMEMO 2 key transport", SILENT, omemo("urn:xmpp:omemo:2"), eme };
+	{ "an IQ of type get", SILENT, tag("query", "jabber:iq:version"), kind = "iq", type = "get", offline = NEVER };
+	{ "an IQ of type set", SILENT, tag("push", "urn:example:up"), kind = "iq", type = "set", offline = NEVER };
+	{ "a file offer", SILENT, jingle("session-initiate", "urn:xmpp:jingle:apps:file-transfer:5"), kind = "iq", type = "set",
 		offline = NEVER };
 	{ "a headline with a body", SILENT, body "News", type = "headline", offline = NEVER };
 	{ "an event with a body", SILENT, event(), body "News", from = PUSH, type = "normal" };
 
 	{ "a presence", NOTHING, kind = "presence", offline = NEVER };
-	{ "a presence that is unavailable", NOTHING, kind = "presence", type = "unavailable", offline = NEVER };
+	{ "an unavailable presence", NOTHING, kind = "presence", type = "unavailable", offline = NEVER };
 	{ "composing", NOTHING, chat_state "composing" };
 	{ "gone", NOTHING, chat_state "gone" };
 	{ "a chat state with no-store", NOTHING, chat_state "paused", no_store };
@@ -202,12 +202,12 @@ local ROWS = {
 	{ "a push", NEVER, notification2, from = PUSH, type = "normal" };
 	{ "an event that is a push", NEVER, event(notification), from = PUSH, type = "normal" };
 	{ "an event that is a push with a body", NEVER, event(notification), body "New message", from = PUSH, type = "headline" };
-	{ "an event that is a push by Push 2.0", NEVER, event(notification2), from = PUSH, type = "normal" };
+	{ "an event that is a push of Push 2.0", NEVER, event(notification2), from = PUSH, type = "normal" };
 };
 
 local ids = 0;
 
--- To the bare JID, or to each of the full ones.
+-- Sends a row's stanza to the bare JID, or to each of the full JIDs.
 local function send(row, full)
 	ids = ids + 1;
 	for _, to in ipairs(row.kind and full or { BARE }) do
@@ -224,7 +224,7 @@ local function send(row, full)
 	app:settled();
 end
 
-describe("worth to a user who is away:", function ()
+describe("the importance for a user who is away:", function ()
 	setup(function ()
 		start();
 		registers("n", "important", "n"):close();
@@ -239,7 +239,7 @@ describe("worth to a user who is away:", function ()
 		end);
 	end
 
-	it("a message to oneself wakes nobody", function ()
+	it("a message to oneself wakes no device", function ()
 		local laptop = client.connect(server, "romeo", { resource = "laptop" });
 		laptop:message { to = BARE, body = "Note to self" };
 		assert.same(NEVER, woken());
@@ -247,7 +247,7 @@ describe("worth to a user who is away:", function ()
 	end);
 end);
 
-describe("worth to a session that hibernates:", function ()
+describe("the importance for a session that hibernates:", function ()
 	local phone, tablet;
 	local function sleeps()
 		app.pushes, app2.pushes = {}, {};
@@ -276,7 +276,7 @@ describe("worth to a session that hibernates:", function ()
 		end);
 	end
 
-	it("the carbon of what the user sent", function ()
+	it("the carbon of a message that the user sent", function ()
 		local laptop = client.connect(server, "romeo", { resource = "laptop", presence = false });
 		laptop:message { to = "juliet@example.test", body = "Juliet!" };
 		batches_left();
@@ -284,7 +284,7 @@ describe("worth to a session that hibernates:", function ()
 		laptop:close();
 	end);
 
-	it("the carbon of what another client of the user received", function ()
+	it("the carbon of a message that another client of the user received", function ()
 		local laptop = client.connect(server, "romeo", { resource = "laptop", presence = false });
 		juliet:message { to = laptop.jid, body = "Romeo?" };
 		batches_left();
@@ -292,7 +292,7 @@ describe("worth to a session that hibernates:", function ()
 		laptop:close();
 	end);
 
-	it("pages of the archive that the client asked for", function ()
+	it("pages of the archive that the client requested", function ()
 		for _, session in ipairs({ phone, tablet }) do
 			local back = client.resume(server, "romeo", session);
 			back:acked();
@@ -313,7 +313,7 @@ describe("worth to a session that hibernates:", function ()
 	end);
 end);
 
-describe("worth of a request for a subscription", function ()
+describe("the importance of a subscription request", function ()
 	setup(function () start(); end);
 	teardown(function () server:stop(); end);
 
@@ -324,24 +324,24 @@ describe("worth of a request for a subscription", function ()
 		return woken();
 	end
 
-	it("to a user without any session: text, once", function ()
+	it("to a user without a session: one push with a text", function ()
 		registers("n", "important", "n"):close();
 		registers("all", "all"):close();
 		assert.same(SHOW, asks(juliet));
-		assert.same(NEVER, asks(juliet), "it is pending");
+		assert.same(NEVER, asks(juliet), "the request is pending");
 		assert.same(SHOW, asks(client.connect(server, "benvolio")), "somebody else");
 	end);
 
-	it("to a user with another device connected: text, once", function ()
+	it("to a user with another device connected: one push with a text", function ()
 		local laptop = client.connect(server, "romeo", { resource = "laptop" });
 		local mercutio = client.connect(server, "mercutio");
 		assert.same(SHOW, asks(mercutio));
 		laptop:expect(function (stanza) return stanza.attr.type == "subscribe" and stanza.attr.from == mercutio.bare; end, "the request");
-		assert.same(NEVER, asks(mercutio), "it is pending");
+		assert.same(NEVER, asks(mercutio), "the request is pending");
 		laptop:close();
 	end);
 
-	it("to a user who has answered or granted it: nothing", function ()
+	it("to a user who has answered or granted it: no push", function ()
 		local laptop = client.connect(server, "romeo", { resource = "laptop" });
 		laptop:iq(st.stanza("iq", { type = "get" }):tag("query", { xmlns = "jabber:iq:roster" }));
 		laptop:send(st.presence { type = "subscribed", to = "mercutio@example.test" });
@@ -350,14 +350,14 @@ describe("worth of a request for a subscription", function ()
 		assert.same(NEVER, asks(client.connect(server, "mercutio")));
 	end);
 
-	it("and of other presences about subscriptions: nothing", function ()
+	it("and of other presences about subscriptions: no push", function ()
 		local benvolio = client.connect(server, "benvolio");
 		for _, kind in ipairs({ "unsubscribe", "subscribed", "unsubscribed", "probe" }) do
 			assert.same(NEVER, asks(benvolio, kind), kind);
 		end
 	end);
 
-	it("to sessions that hibernate: text, once", function ()
+	it("to sessions that hibernate: one push with a text", function ()
 		local phone, tablet = registers("phone", "important", "n", { smacks = true }), registers("tablet", "all", nil, { smacks = true });
 		for _, resource in ipairs({ "n", "all" }) do
 			client.connect(server, "romeo", { resource = resource }):iq(push2.disable());
@@ -370,11 +370,11 @@ describe("worth of a request for a subscription", function ()
 		woken();
 		local benvolio = client.connect(server, "benvolio");
 		assert.same(SHOW, asks(benvolio));
-		assert.same(NEVER, asks(benvolio), "it is pending");
+		assert.same(NEVER, asks(benvolio), "the request is pending");
 	end);
 end);
 
-describe("worth of what is said in a room", function ()
+describe("the importance of a message in a room", function ()
 	local ROOM = "verona@"..ROOMS;
 	setup(function () start(); end);
 	teardown(function () server:stop(); end);
@@ -384,7 +384,7 @@ describe("worth of what is said in a room", function ()
 		who:expect(function (stanza) return stanza.name == "presence" and stanza.attr.from == ROOM.."/"..nick; end, "the room");
 	end
 
-	it("by the user himself, under whatever nickname: nothing", function ()
+	it("from the user, under any nickname: no push", function ()
 		join(juliet, "Juliet");
 		juliet:iq(st.stanza("iq", { type = "set", to = ROOM }):tag("query", { xmlns = xmlns_muc.."#owner" })
 			:tag("x", { xmlns = "jabber:x:data", type = "submit" }));
@@ -432,7 +432,7 @@ describe("unknown senders", function ()
 		return woken().xep;
 	end
 
-	it("are those of a carbon's message, not of the carbon", function ()
+	it("are determined by the message in a carbon, not by the carbon", function ()
 		local phone = registers("phone", nil, "n", { smacks = true, tigase.ignore_unknown() });
 		phone:iq(st.stanza("iq", { type = "set" }):tag("enable", { xmlns = "urn:xmpp:carbons:2" }));
 		local laptop = client.connect(server, "romeo", { resource = "laptop", presence = false });
@@ -449,7 +449,7 @@ describe("unknown senders", function ()
 		client.resume(server, "romeo", phone):close();
 	end);
 
-	it("are not those whom a roster that cannot be read does not name", function ()
+	it("are not filtered if the roster cannot be read", function ()
 		registers("phone", nil, "n", { tigase.ignore_unknown() }):close();
 		woken();
 		local mercutio = client.connect(server, "mercutio");
@@ -469,7 +469,7 @@ describe("unknown senders", function ()
 		assert.is_nil(pushes(), "it can be read again");
 	end);
 
-	it("are not rooms, which send private messages and invitations", function ()
+	it("do not include rooms, which send private messages and invitations", function ()
 		registers("phone", nil, "n", { tigase.ignore_unknown() }):close();
 		woken();
 		server:eval([[
@@ -486,7 +486,7 @@ describe("unknown senders", function ()
 		assert.equal("text", pushes(), "a mediated invitation");
 	end);
 
-	it("are not rooms elsewhere that the user is in", function ()
+	it("do not include rooms on other servers that the user has joined", function ()
 		local phone = registers("phone", nil, "n", { smacks = true, tigase.ignore_unknown() });
 		phone:send(st.presence({ to = "mantua@"..PUSH2.."/Monty" }):tag("x", { xmlns = xmlns_muc }):up());
 		phone:sync();
