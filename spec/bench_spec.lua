@@ -1,4 +1,4 @@
--- The bench itself, in small: what it counts is what it says. Its figures are `make bench`'s.
+-- Tests the bench in a small version: it counts the right pushes. `make bench` measures the figures.
 local cases = require "spec.bench.cases";
 local day = require "spec.bench.day";
 local player = require "spec.bench.player";
@@ -35,13 +35,13 @@ describe("the bench", function ()
 		end
 	end);
 
-	it("has a first event, which is no stall", function ()
+	it("measures a first event that causes no stall", function ()
 		local first, second = cases.first({ version = VERSION }, "ours");
-		-- Without optimisation here; the bar of `make bench` is 1 ms.
+		-- This build has no optimisation; `make bench` allows 1 ms.
 		assert.is_true(second > 0 and first - second < 5000, ("%.0f, then %.0f µs"):format(first, second));
 	end);
 
-	it("refuses to count a push that is another's", function ()
+	it("refuses to count a wrong push", function ()
 		local case = { name = "wrong", kind = "offline", user = "romeo", node = "j1", important = true, pushes = { ours = 1 } };
 		assert.has_error(function () cases.run(servers, "ours", case, 1); end);
 		case.node, case.important = "r1", false;
@@ -70,7 +70,7 @@ describe("the bench", function ()
 		end);
 	end
 
-	it("knows the middle and the spread", function ()
+	it("computes the median and the spread", function ()
 		assert.same({ median = 3, low = 2, high = 4 }, stats.of({ 5, 1, 4, 2, 3 }));
 		assert.same({ median = 1.5, low = 1.25, high = 1.75 }, stats.of({ 2, 1 }));
 	end);
@@ -89,15 +89,15 @@ end);
 describe("a phone's day", function ()
 	local IMPORTANT, SILENT = { important = true }, { silent = true };
 
-	it("is as long as it is said to be", function ()
+	it("has the documented length", function ()
 		assert.same({ 40, 3, 60, 3, 32 }, { day.contacts, day.rooms, day.messages, day.calls, day.sleeps });
 	end);
 
-	it("is counted", function ()
+	it("is played and counted", function ()
 		local sides = player.start(VERSION);
 		-- The first two sleeps.
 		local counts = player.play(sides, table.move(day.moments, 1, 10, 1, {}));
-		-- What must wake nobody, as if somebody had to be woken for it.
+		-- A moment that must wake no device, with a wrong expectation.
 		local wrong = player.play(sides, day.moments_of({ { "24:00", awake = {}, { IMPORTANT, "3 is away", "4 types" } } }));
 		player.stop(sides);
 		local ours, reference = counts.ours, counts.reference;
@@ -109,7 +109,7 @@ describe("a phone's day", function ()
 		assert.same({ 1, 0, 1 }, { wrong.reference.missed, wrong.reference.needless, wrong.reference.silent });
 	end);
 
-	it("tells what is needless, missed, late and unheard", function ()
+	it("counts needless, missed, late and unheard pushes", function ()
 		local counts = player.new_counts();
 		local function come(leads, important, silent, ends)
 			player.count(counts, { time = "07:00", phone = "asleep", leads = leads, words = {} }, { important = important, silent = silent }, ends);

@@ -18,12 +18,12 @@ local function new(options, log, protocol)
 		function () return true; end);
 end
 
--- Of an event of a message: the stanzas, and the details of each.
+-- Returns the stanzas that an event's method returned, and the details of each.
 local function written(details, _, _, _, stanza, others)
 	return { stanza, table.unpack(others or {}) }, details;
 end
 
--- What a store may have of a user, with `record` among it, and a record that is nearly right.
+-- A random table of a store for a user, with `record` and with a record that is nearly right.
 local function random_records(record)
 	return {
 		[math.random(2) == 1 and "push.example.test<o" or math.random(3) == 1 and {} or math.random(9)] = record;
@@ -32,7 +32,7 @@ local function random_records(record)
 	};
 end
 
--- What a call gave that must not have raised: the number of stanzas, each with somebody to go to.
+-- Checks that a call raised no error and that each stanza has an address. Returns the number of stanzas.
 local function written_well(ok, pushes, where)
 	assert.is_true(ok, where..": "..tostring(pushes));
 	for _, push in ipairs(pushes) do assert.equal("string", type(push.attr.to), where); end
@@ -48,7 +48,7 @@ local function read_file(name)
 	return text;
 end
 
-describe("the stub", function ()
+describe("the meta file", function ()
 	local stub = read_file("lua/prosody_push.meta.lua");
 
 	it("names every method of the library and no other", function ()
@@ -90,7 +90,7 @@ describe("the version", function ()
 end);
 
 describe("the shim", function ()
-	it("is what this Lua can read", function ()
+	it("can be read by this Lua", function ()
 		local files = 0;
 		for file in io.popen("ls lua/*.lua lua/*/*.lua"):lines() do
 			files = files + 1;
@@ -101,7 +101,7 @@ describe("the shim", function ()
 end);
 
 describe("an engine", function ()
-	it("asks for registrations that it has not got", function ()
+	it("asks for registrations that it does not have in memory", function ()
 		local engine = new();
 		assert.is_false((engine:on_offline("romeo", 0, 0, false, nil, 1)));
 		assert.is_false((engine:on_addressed("romeo", 0, 0, false, nil, 1, nil, nil, nil, nil, nil, "romeo@example.test")));
@@ -137,7 +137,7 @@ describe("an engine", function ()
 		assert.equal("push.example", pushes[1].attr.to);
 	end);
 
-	it("writes the same whether others see a push or not", function ()
+	it("writes the same stanza whether other modules observe it or not", function ()
 		local engine = new({ push_notification_with_sender = true });
 		local form = { name = "x", attr = { xmlns = "jabber:x:data" }, { name = "field", attr = { var = "secret" }, "s" } };
 		for _, record in ipairs({ { jid = "push.example" }, { jid = "push.example", node = "n", options = form } }) do
@@ -152,7 +152,7 @@ describe("an engine", function ()
 		end
 	end);
 
-	it("shares nothing between pushes that are to be apart", function ()
+	it("shares nothing between observed pushes", function ()
 		local engine = new();
 		engine:load("romeo", { a = { jid = "a.example" }, b = { jid = "b.example" } });
 		local pushes, details = written(engine:on_offline("romeo", 0, 0, true, nil, 1, "juliet@example.test"));
@@ -173,7 +173,7 @@ describe("an engine", function ()
 		assert.equal(2, #pushes);
 	end);
 
-	it("is one of many, and none knows of another", function ()
+	it("is independent of other engines", function ()
 		local one, two = new(), new({ push_max_devices = 1 });
 		one:load("romeo", records);
 		assert.is_false((two:on_ping("romeo", 0, 0, false)));
@@ -189,7 +189,7 @@ describe("an engine", function ()
 		assert.equal(1, #pushes);
 	end);
 
-	it("reads whatever the store has without raising and without changing it", function ()
+	it("reads any data from the store without raising and without changing it", function ()
 		local cyclic = { jid = "push.example" };
 		cyclic.options = { name = "x", cyclic };
 		cyclic.options[1] = cyclic.options;
@@ -280,7 +280,7 @@ describe("an engine", function ()
 		assert.is_true(made > 1000, made.." pushes");
 	end);
 
-	it("keeps what has to survive a reload as text", function ()
+	it("saves its state for a reload as text", function ()
 		local engine = new();
 		engine:load("romeo", records);
 		local push = written(engine:on_ping("romeo", 0, 0, false))[1];
@@ -292,7 +292,7 @@ describe("an engine", function ()
 		assert.has_error(function () after:restore("no state"); end);
 	end);
 
-	it("knows nothing of text that no option lets out", function ()
+	it("does not read the body unless an option needs it", function ()
 		local function keeps(known)
 			return known.stanzas.message.children.body["jabber:client"].keep;
 		end
@@ -300,7 +300,7 @@ describe("an engine", function ()
 		assert.equal("body", keeps(new({ push_notification_with_body = true }):known()));
 	end);
 
-	it("keeps some users in memory, and asks for the others again", function ()
+	it("keeps a bounded number of users in memory, and asks for others again", function ()
 		for options, limit in pairs({ [{}] = 10000, [{ push_cached_users = 3 }] = 3 }) do
 			local engine = new(options);
 			for i = 0, limit do engine:load("user"..i, records); end
@@ -312,7 +312,7 @@ describe("an engine", function ()
 end);
 
 describe("debug lines", function ()
-	it("are made only when they are wanted", function ()
+	it("are made only when they are switched on", function ()
 		local lines = 0;
 		local engine = new(nil, function () lines = lines + 1; end);
 		engine:load("romeo", records);
@@ -325,7 +325,7 @@ describe("debug lines", function ()
 		library.log_debug(false);
 	end);
 
-	it("and all others are free of what a message says", function ()
+	it("and all others contain no text of a message", function ()
 		local text = {};
 		library.log_debug(true);
 		local engine = new({ push_notification_with_body = true }, function (level, format, line)

@@ -1,4 +1,4 @@
--- The Debian package and the rock in clean Debians: what an administrator does, then a push. `make debian` has made all of them.
+-- Installs the Debian package and the rock in clean Debians as an administrator does, and sends a push. `make debian` builds them.
 local root = require "spec.support.root";
 local net = require "spec.support.net";
 local appserver = require "spec.support.appserver";
@@ -7,11 +7,11 @@ local push2 = require "spec.support.push2";
 
 local PACKAGE = assert(os.getenv("PACKAGE"), "PACKAGE is the package to install");
 local ARCH = assert(os.getenv("ARCH"), "ARCH is its architecture");
--- Only with the machine's own architecture: the package of the last release, and the rock.
+-- The package of the last release, and the rock; only for the machine's own architecture.
 local BEFORE, ROCK = os.getenv("BEFORE"), os.getenv("ROCK");
 
--- Each suite with its Prosody. Debian 12's init script cannot restart Prosody; systemd can. In qemu everything takes ten times as
--- long: one suite will do.
+-- Each suite with its version of Prosody. Debian 12's init script cannot restart Prosody; systemd can. In qemu everything takes ten
+-- times as long, so one suite has to do.
 local SUITES = {
 	{ "bookworm", "0.12", next = "trixie", no_restart = true };
 	{ "bookworm-backports", "13.0" };
@@ -22,7 +22,7 @@ local SUITES = {
 local LOG = "/var/log/prosody/prosody.log";
 local OURS = "Push notifications by prosody%-push";
 
--- In front of what Debian's configuration says: loopback only, on ports that are free.
+-- Put before Debian's configuration: loopback only, on free ports.
 local SETTINGS = [[
 interfaces = { "127.0.0.1" }
 c2s_ports = { %d }
@@ -35,7 +35,7 @@ Component "push.localhost"
 	component_secret = "secret"
 ]];
 
--- For these commands the root has services, which end with them. `pid` prints that of Prosody.
+-- During these commands the root may run services, which end with the commands. `pid` prints Prosody's process id.
 local SERVICES = [[
 	sed -i "s/exit 101/exit 0/" /usr/sbin/policy-rc.d
 	trap "sed -i s/exit.0/exit\ 101/ /usr/sbin/policy-rc.d; rm -rf /run/systemd" EXIT
@@ -53,19 +53,19 @@ end
 local function configure(debian, server)
 	local path = "/etc/prosody/prosody.cfg.lua";
 	local config = debian:read(path);
-	-- The one thing that an administrator of 0.12 has to write; 13.0 has it.
+	-- An administrator of 0.12 has to add this line; 13.0 has it.
 	if not config:find('\n%s*"cloud_notify"') then
 		config = config:gsub("\nmodules_enabled = {", '%0\n\t"cloud_notify";', 1);
 	end
 	config = config:gsub("\nmodules_enabled = {", '%0\n\t"push2";', 1);
 	debian:write(path, SETTINGS:format(server.c2s_port, server.component_port)..config);
 	debian:write("/etc/prosody/conf.d/push.cfg.lua", COMPONENT);
-	-- systemd's to make.
+	-- systemd would create this folder.
 	debian:run("install -d -o prosody -g prosody /run/prosody");
 	for _, user in ipairs({ "romeo", "juliet" }) do debian:run("prosodyctl register "..user.." localhost secret"); end
 end
 
--- Starts Prosody, sees a message for a phone that is away wake it, by Push 2.0 too if that is there, and gives what was logged.
+-- Starts Prosody and checks that a message wakes a phone that is away, with `has_push2` also by Push 2.0. Returns the new log.
 local function log_of_a_push(debian, server, has_push2)
 	local before = #debian:read(LOG);
 	debian:start("prosody", "prosody -F");
@@ -119,7 +119,7 @@ local function describe_suite(suite, prosody, traits)
 			return debian:run("dpkg-query -W -f '${Version}' "..package);
 		end
 
-		it("the package brings Prosody along, and no toolchain", function ()
+		it("the package installs Prosody, and no toolchain", function ()
 			install(debian:add(PACKAGE));
 			assert.equal(prosody, version("prosody"):match("^%d+%.%d+"));
 			assert.equal(version_of(PACKAGE), version("prosody-push"));
@@ -133,21 +133,21 @@ local function describe_suite(suite, prosody, traits)
 			assert.not_matches("\terror\t", log);
 		end);
 
-		it("the package has no file in common with prosody-modules, and comes before it", function ()
+		it("the package shares no file with prosody-modules, and takes precedence over it", function ()
 			install("prosody-modules");
-			-- But for the configuration, which is changed.
+			-- Only the configuration may differ.
 			assert.equal("", debian:run("dpkg --verify prosody prosody-modules prosody-push | grep -v ' c /etc/' || true"));
 			assert.matches(OURS, log_of_a_push(debian, server, true));
 		end);
 
-		it("the package leaves nothing behind but the module that it stood in for", function ()
+		it("the package leaves nothing behind, and the module that it replaced works again", function ()
 			debian:run("apt-get purge -y prosody-push");
 			assert.equal("", debian:run("find / -xdev '(' -name '*prosody*push*' -o -name 'mod_push*' ')' ! -name '*.deb'"));
 			assert.not_matches(OURS, log_of_a_push(debian, server));
 		end);
 
 		if BEFORE then
-			it("the package takes the place of the last release's, whose registrations it keeps", function ()
+			it("the package replaces the last release, and keeps its registrations", function ()
 				install(debian:add(BEFORE));
 				assert.matches(OURS.." "..version_of(BEFORE):gsub("%p", "%%%0"), log_of_a_push(debian, server, true));
 				local registrations = debian:run("cat /var/lib/prosody/localhost/cloud_notify/romeo.dat");
@@ -158,7 +158,7 @@ local function describe_suite(suite, prosody, traits)
 			end);
 		end
 
-		it("the package restarts a Prosody that runs, when it comes and when it goes", function ()
+		it("the package restarts a running Prosody when it is installed and when it is removed", function ()
 			local file = debian:add(PACKAGE);
 			local output = debian:run(SERVICES..([[
 				quietly invoke-rc.d prosody start; pid
@@ -177,8 +177,8 @@ local function describe_suite(suite, prosody, traits)
 			end
 		end);
 
-		it("the package asks systemd for a restart, of a Prosody that runs", function ()
-			-- systemd does not run here. In its place: what it is told.
+		it("the package asks systemd to restart a running Prosody", function ()
+			-- systemd does not run here. This script notes the commands for it.
 			debian:write("/usr/local/bin/systemctl", "#!/bin/sh\necho \"$@\" >>/told\n");
 			debian:run(SERVICES..[[
 				chmod 755 /usr/local/bin/systemctl
@@ -190,7 +190,7 @@ local function describe_suite(suite, prosody, traits)
 		end);
 
 		if ROCK then
-			it("the rock makes pushes work, installed by prosodyctl", function ()
+			it("the rock makes pushes work when prosodyctl installs it", function ()
 				debian:run("apt-get purge -y prosody-push");
 				install("luarocks");
 				debian:run("prosodyctl install "..debian:add(ROCK));
@@ -201,7 +201,7 @@ local function describe_suite(suite, prosody, traits)
 		end
 
 		if traits.next and BEFORE then
-			it("the package stays, and works, when Debian becomes "..traits.next, function ()
+			it("the package stays and works after an upgrade to "..traits.next, function ()
 				install(PACKAGE:match("/[^/]+$"));
 				debian:run(("sed -i s/%s/%s/ /etc/apt/sources.list && apt-get update -qq"):format(suite, traits.next));
 				debian:run("apt-get -y -o Dpkg::Options::=--force-confold dist-upgrade");
@@ -217,7 +217,7 @@ for _, each in ipairs(SUITES) do
 	if each.foreign or BEFORE then describe_suite(each[1], each[2], each); end
 end
 
--- No builder of containers is needed: the lines that matter are run in clean Debians.
+-- Without a container builder: the spec runs the Containerfile's commands in clean Debians.
 if BEFORE then
 	describe("the Containerfile", function ()
 		local stages, debian, folder, user, command = {}, nil, nil, nil, nil;
@@ -228,7 +228,7 @@ if BEFORE then
 				assert.matches("^debian:13", image);
 				debian = root.bootstrap("trixie");
 				stages[image:match(" AS (%S+)$") or "last"] = debian;
-				-- The image has its sources in this form.
+				-- The image of debian:13 has its apt sources in this form.
 				debian:run([[
 					awk "{ print \"Types: deb\\nURIs: \" \$2 \"\\nSuites: \" \$3 \"\\nComponents: main\\n\" }" /etc/apt/sources.list \
 						>/etc/apt/sources.list.d/debian.sources

@@ -1,6 +1,6 @@
 -- Checks the documents against the code: loads each block of configuration, looks for each file that they name, compares their
--- tables with the options, reasons, causes and warnings of the code, and runs each command of the server and the demo. Of other
--- commands it knows the spec that runs them.
+-- tables with the options, reasons, causes and warnings in the code, and runs each command of the server and the demo. For each other
+-- command, ELSEWHERE names the spec that runs it.
 local paths = require "spec.support.paths";
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
@@ -27,7 +27,7 @@ local function read(name)
 	return text;
 end
 
--- The blocks of a language in all documents: name of the document, text.
+-- Returns the blocks of a language in all documents, each with the name of its document.
 local function blocks(language)
 	local found = {};
 	for _, name in ipairs(DOCUMENTS) do
@@ -37,7 +37,7 @@ local function blocks(language)
 end
 
 describe("the documents", function ()
-	it("name files that are there", function ()
+	it("name only files that exist", function ()
 		local n = 0;
 		for _, name in ipairs(DOCUMENTS) do
 			local folder = name:match("^.*/") or "";
@@ -54,16 +54,16 @@ describe("the documents", function ()
 	it("have every option in the README's table, and no other", function ()
 		local options, shown = {}, {};
 		for option in read("src/config.rs"):match("pub fn read(.-)\n    }\n"):gmatch('"([%w_]+)"') do options[option] = true; end
-		-- mod_smacks's own.
+		-- An option of mod_smacks.
 		options.smacks_max_queue_size = nil;
 		for option in read("README.md"):gmatch("\n| `([%w_]+)` | [^|]+ | ") do shown[option] = true; end
 		assert.same(options, shown);
 		assert.is_true(options.push_explain and options.contact_uri);
 	end);
 
-	it("show which reference has which fault", function ()
+	it("show which version of the reference has which fault", function ()
 		local shown = read("docs/differences.md"):match("\n(| here |.-\n)\n");
-		-- Debian's newest may be newer than the one that was read.
+		-- Debian's newest version may be newer than the version in the document.
 		local newest = shown:match("| (13%.0%.%d+) |\n");
 		local table_of_faults = {
 			("| here | %s | %s | %s |"):format(paths.package_version("0.12"), paths.package_version("13.0"), newest); "|---|---|---|---|";
@@ -113,7 +113,7 @@ describe("the documents", function ()
 			n = n + 1;
 			assert.is_truthy(operators:find(("\n| `mod_%s is not loaded` | "):format(name), 1, true), name);
 		end
-		-- By their first two words; values that a warning fills in are dots in the table.
+		-- Warnings are found by their first two words. In the table "…" stands for a value.
 		for sentence in check:gmatch('say%("([^"]+)"') do
 			n = n + 1;
 			local beginning = sentence:gsub("%(?%%[%d.]*%a[^)]*%)", "…"):gsub("%%%a", "…"):match("^%S+ %S+");
@@ -122,7 +122,7 @@ describe("the documents", function ()
 		assert.is_true(n > 9);
 	end);
 
-	it("show commands of make that there are", function ()
+	it("show only targets of make that exist", function ()
 		local n = 0;
 		for _, block in ipairs(blocks("sh")) do
 			for line in block[2]:gmatch("[^\n]+") do
@@ -178,7 +178,7 @@ describe("the documents", function ()
 		for _, block in ipairs(blocks("lua")) do
 			local options = {};
 			local chunk = assert(load(block[2], "="..block[1], "t", setmetatable(options, { __index = { module = false } })));
-			-- A module's code is run in a server.
+			-- The next spec runs the code for modules in a server.
 			if not block[2]:find("module:", 1, true) then
 				n = n + 1;
 				chunk();
@@ -218,7 +218,7 @@ describe("the documents", function ()
 		phone:close();
 		local juliet = client.connect(server, "juliet");
 		server:eval([[module:fire_event("cloud-notify-ping", { user = "romeo" })]]);
-		assert.equal(0, app:settled(), "what is not important is stopped");
+		assert.equal(0, app:settled(), "an unimportant push is stopped");
 		juliet:message { to = "romeo@example.test", body = "Romeo?" };
 		app:expect(1);
 		server:wait_log("No push for romeo to push.example.test<n: romeo sleeps");

@@ -1,5 +1,5 @@
--- A property: of random stanzas that have all the elements that the rules know, and others, the shim's walk and an oracle on
--- minidom (spec/support/oracle.rs) see the same. And what the walk keeps is bounded.
+-- A property: for random stanzas, with the elements that the rules know and with others, the shim's walk and an oracle on minidom
+-- (spec/support/oracle.rs) find the same facts. The facts are bounded.
 local paths = require "spec.support.paths";
 package.cpath = paths.library..";"..package.cpath;
 local library = require "prosody_push";
@@ -11,7 +11,7 @@ local random = math.random;
 
 local HOST, ACCOUNT = "example.test", "romeo@example.test";
 
--- The shim's walk, with no more of Prosody around it than it asks for.
+-- Makes the shim's walk, with only the parts of Prosody that it uses.
 local function new_walk(protocol)
 	local engine = library.new(HOST, protocol, function () end, {}, jid.prep, function () end, function () end);
 	if protocol == "push" then engine:extend("filters", true); end
@@ -29,7 +29,7 @@ local function one_of(list)
 	return list[random(#list)];
 end
 
--- What attributes may say: what means something to a rule, and what does not. No more escapes than the oracle knows.
+-- Values for attributes: some that a rule knows, and some that no rule knows. They need no escapes that the oracle does not know.
 local VALUES = {
 	type = { "chat", "groupchat", "headline", "error", "normal", "mention", "subscribe", "get", "set", "result", "data" };
 	id = { "c1", "c2", ("i"):rep(300) }; sid = { "s1", "27183" };
@@ -55,7 +55,7 @@ local function attributes()
 	return attr;
 end
 
--- All children that a rule knows: { name, namespace, rule }.
+-- Returns all children that a rule knows: { name, namespace, rule }.
 local function children_of(rule)
 	local list = {};
 	for name, namespaces in pairs(rule.children or {}) do
@@ -65,7 +65,7 @@ local function children_of(rule)
 	return list;
 end
 
--- Fills an element with children that its rule knows, and some that it does not.
+-- Fills an element with children that its rule knows, and with others.
 local function fill(element, rule, depth)
 	local known = children_of(rule);
 	for _ = 1, random(0, depth == 0 and 7 or 3) do
@@ -97,14 +97,14 @@ local function random_stanza(known)
 	return stanza:reset();
 end
 
--- As a stream brings it: every element has its namespace; on one line.
+-- Returns a stanza as in a stream, where every element has its namespace, on one line.
 local function to_xml(stanza)
 	local copy = st.clone(stanza);
 	copy.attr.xmlns = "jabber:client";
 	return (tostring(copy):gsub("\n", " "));
 end
 
--- The facts of all stanzas, as the oracle reads them.
+-- Returns the facts that the oracle finds in each stanza.
 local function ask_oracle(protocol, stanzas)
 	local input, output = os.tmpname(), os.tmpname();
 	local file = assert(io.open(input, "w"));
@@ -128,7 +128,7 @@ for _, protocol in ipairs({ "push", "push2" }) do
 	describe("the walk over a stanza, "..protocol..",", function ()
 		local walk, known = new_walk(protocol);
 
-		it("sees what an oracle sees, in 4,000 random stanzas", function ()
+		it("finds the same facts as an oracle in 4,000 random stanzas", function ()
 			local seed = os.time();
 			math.randomseed(seed);
 			local stanzas, bits = {}, 0;
@@ -137,19 +137,19 @@ for _, protocol in ipairs({ "push", "push2" }) do
 			assert.equal(#stanzas, #answers);
 			for i, stanza in ipairs(stanzas) do
 				local word, from, body, name, call, extracts = walk.of("romeo", stanza);
-				-- Set by what Prosody knows besides.
+				-- The shim sets this bit from the archive id.
 				if known.archived and name then word = word - known.archived; end
 				local seen = { word = word, from = from, body = body, name = name, call = call, extracts = entries(extracts) };
 				assert.same(answers[i], seen, ("stanza %d of seed %d: %s"):format(i, seed, stanza));
 				bits = bits | word;
 			end
-			-- All that there are, but the few that are not the walk's.
+			-- Nearly all kinds of facts occurred; a few do not come from the walk.
 			local count = 0;
 			for bit = 0, 40 do count = count + (bits >> bit & 1); end
 			assert.is_true(count >= 30, count.." kinds of facts were seen");
 		end);
 
-		it("keeps 100 of a kind, of no more than 4 kB", function ()
+		it("keeps at most 100 entries of a kind, of at most 4 kB each", function ()
 			local stanza = st.message({ from = "juliet@example.test", type = "chat" });
 			for i = 1, 1000 do
 				stanza:tag("reference", { xmlns = "urn:xmpp:reference:0", type = "mention", uri = "xmpp:a"..i.."@example.test" }):up();
@@ -160,7 +160,7 @@ for _, protocol in ipairs({ "push", "push2" }) do
 			assert.is_nil((select(6, walk.of("romeo", long))));
 		end);
 
-		it("takes no longer the more children a stanza has", function ()
+		it("takes a bounded time for a stanza with many children", function ()
 			local function time(n)
 				local stanza = st.message({ from = "juliet@example.test", type = "chat" }, "text");
 				for _ = 1, n do
@@ -178,7 +178,7 @@ for _, protocol in ipairs({ "push", "push2" }) do
 			assert.is_true(large < 3 * small, ("%.1f ms for 1,000 and %.1f ms for 10,000"):format(small * 200, large * 200));
 		end);
 
-		it("finds the archive's id behind any number of children", function ()
+		it("finds the archive id behind any number of children", function ()
 			local stanza = st.message({ from = "juliet@example.test", type = "chat" }, "text");
 			for _ = 1, 10000 do stanza:tag("x", { xmlns = "urn:example" }):up(); end
 			stanza:tag("stanza-id", { xmlns = "urn:xmpp:sid:0", by = ACCOUNT, id = "a1" }):up();

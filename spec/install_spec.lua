@@ -1,4 +1,4 @@
--- What `make install` leaves behind is all that a server needs.
+-- `make install` installs everything that a server needs.
 local prosody = require "spec.support.prosody";
 local wakes = require "spec.support.wakes";
 
@@ -10,7 +10,7 @@ describe("make install", function ()
 	end);
 	teardown(function () os.execute("rm -rf "..dest.." "..dest..".log"); end);
 
-	it("takes what was built when root's cargo is another, or none", function ()
+	it("installs the built library when root has another cargo or none", function ()
 		local bin = os.tmpname();
 		os.remove(bin);
 		assert(os.execute(("mkdir %s && printf '#!/bin/sh\\nexit 1\\n' >%s/cargo && chmod 755 %s/cargo"):format(bin, bin, bin)));

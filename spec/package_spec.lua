@@ -1,4 +1,4 @@
--- The package's version, by packaging/version in a repository of its own, and what make release wants.
+-- The package's version, which packaging/version computes in a repository of its own, and the conditions of make release.
 local paths = require "spec.support.paths";
 
 describe("the package's version", function ()
@@ -16,7 +16,7 @@ describe("the package's version", function ()
 		return (run("packaging/version"));
 	end
 
-	-- A commit at that time of 2026-11-25.
+	-- Makes a commit with this time on 2026-11-25.
 	local function commit(time)
 		assert(select(2, run(("export GIT_COMMITTER_DATE='2026-11-25T%sZ'; %s commit -q --allow-empty -m c"):format(time, QUIET_GIT))));
 	end
@@ -31,7 +31,7 @@ describe("the package's version", function ()
 	end);
 	teardown(function () os.execute("rm -rf "..dir); end);
 
-	it("is the release's where no git is", function ()
+	it("is the release's version without git", function ()
 		assert.equal("0.2.0", version());
 	end);
 
@@ -51,11 +51,11 @@ describe("the package's version", function ()
 		for i = 2, #versions do assert.is_true(is_newer(versions[i], versions[i - 1]), versions[i].." after "..versions[i - 1]); end
 	end);
 
-	it("grows with what is not committed", function ()
+	it("grows with uncommitted changes", function ()
 		local before = version();
 		run("echo '# changed' >>Makefile");
 		assert.is_true(is_newer(version(), before), version());
-		-- This may run in a make that has told its own.
+		-- An outer make may have set DEB_VERSION.
 		local output, ok = run("env -u DEB_VERSION make release");
 		assert.is_nil(ok);
 		assert.matches("make release wants the tag v0%.2%.0, with nothing changed%. This is 0%.2%.0%+git", output);

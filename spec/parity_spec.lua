@@ -1,5 +1,5 @@
--- The same traffic through the reference and through us, each in a server of its own; every push is compared, element
--- by element. Where the two differ is said here, and any other difference fails.
+-- Sends the same traffic through the reference and through our module, each on its own server, and compares the pushes element by
+-- element. DIFFERENCES lists where the two differ; any other difference fails.
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
@@ -8,11 +8,11 @@ local st = require "util.stanza";
 
 local version = os.getenv("PROSODY");
 
--- In every push of the reference, seen through before comparing:
+-- Differences in every push of the reference, which are removed before comparing:
 --   the summary form is of type `form` and types its fields (MongooseIM refuses it),
---   and it has fields with nothing in them.
+--   and it has empty fields.
 
--- Of a push made plain (see below): app server and node, and the fields of the summary.
+-- These take a push in the form that plain() returns. device() returns its app server and node, fields() the fields of its summary.
 local function device(push)
 	return push[2].to..(push[3][1][3][1][2].node or "");
 end
@@ -38,9 +38,9 @@ local function with_stand_in(pushes)
 	return pushes;
 end
 
--- In single steps, by name: what the reference sends, made into what we send, and why.
+-- Differences in single steps, by name. Each function turns the reference's pushes into ours; the comment says why.
 local DIFFERENCES = {
-	["own message"] = nothing; -- what the user sent wakes no device of the user
+	["own message"] = nothing; -- a message that the user sent wakes none of the user's devices
 	["once"] = function (pushes) -- from the archive, then as offline
 		local seen, once = {}, {};
 		for _, push in ipairs(pushes) do
@@ -50,13 +50,13 @@ local DIFFERENCES = {
 		return once;
 	end;
 	["key transport"] = without_text; -- OMEMO without a payload has nothing to show
-	["no-store"] = nothing; -- nobody keeps it, there is nothing to wake up for
-	["nothing to see"] = nothing; -- chat states, subjects of rooms, headlines without a body: nor is there anything to take away
+	["no-store"] = nothing; -- the message is not stored, so a client that wakes up would not find it
+	["nothing to see"] = nothing; -- chat states, room subjects and headlines without a body show nothing and remove nothing
 	["rang nobody"] = nothing; -- the end of a call for which no device rang stops nothing
-	["no text"] = without_text; -- a body that is not to be shown is not told, push_notification_with_body or not
-	["fallback"] = without_text; -- the body of a retraction or a reaction stands for it, in clients that do not know it
-	["invitation"] = with_stand_in; -- who is invited to a room wants to know (mod_csi_simple, too, lets it through)
-	["encrypted"] = with_stand_in; -- marked as encrypted (XEP-0380): something to read, in whatever encryption
+	["no text"] = without_text; -- a body that must not be shown is not sent, even with push_notification_with_body
+	["fallback"] = without_text; -- the body of a retraction or a reaction is only a fallback for older clients
+	["invitation"] = with_stand_in; -- an invitation to a room is important (mod_csi_simple treats it so, too)
+	["encrypted"] = with_stand_in; -- a message marked as encrypted (XEP-0380) has something to read
 	["omemo:1"] = with_stand_in; -- OMEMO of 2020 counts as encrypted
 	["omemo:2"] = with_stand_in; -- OMEMO of today counts as encrypted
 	["stand-in"] = with_stand_in; -- with push_notification_with_body a call has no text, but has to ring
@@ -74,7 +74,7 @@ local function jmi(name)
 	return st.stanza(name, { xmlns = "urn:xmpp:jingle-message:0", id = "call"..calls });
 end
 
--- The body stands for something that is not shown (XEP-0428).
+-- Marks the body as a fallback, which must not be shown (XEP-0428).
 local function fallback(xmlns)
 	return st.stanza("fallback", { xmlns = "urn:xmpp:fallback:0", ["for"] = xmlns });
 end
@@ -87,11 +87,11 @@ local function write(message)
 	end;
 end
 
--- A room's message for a user, straight to the account.
+-- A room's message to a user's bare JID.
 local function from_room(...)
 	local children = table.pack(...);
 	return function (world)
-		-- Two messages of one id and one text are one.
+		-- Two messages with the same id and text would count as one.
 		world.said_in_room = (world.said_in_room or 0) + 1;
 		local message = st.message({
 			from = "push2.example.test/nick", to = "romeo@example.test", type = "groupchat", id = "g"..world.said_in_room;
@@ -102,7 +102,7 @@ local function from_room(...)
 	end;
 end
 
--- What a service sends by itself, of type chat.
+-- A message that a service sends itself, of type chat.
 local function from_service(...)
 	local children = table.pack(...);
 	return function (world)
@@ -215,7 +215,7 @@ local presence = {
 	end };
 };
 
--- The device `a` sleeps; a batch of what waits for it ends soon.
+-- Runs the action while the device `a` sleeps, and waits for its batch. A batch is short here.
 local function asleep(action)
 	return function (world)
 		if not world.sleeper then
@@ -230,7 +230,7 @@ local function asleep(action)
 			world.sleeper:sleep();
 		end
 		action(world);
-		-- A timer that rings after that of the batch.
+		-- Waits for a timer that fires after the batch's.
 		world.server:eval("prosody.spec_left = false; module:add_timer(1, function () prosody.spec_left = true; end)");
 		net.wait(function () return world.server:eval("return prosody.spec_left"); end, "the end of a batch");
 	end;
@@ -240,7 +240,7 @@ local sleep = {
 	{ "a message, while one device sleeps", asleep(write { body = "Romeo?" }) };
 	{ "a chat state, while one device sleeps", asleep(write { composing }), sleeping = "nothing to see" };
 	{ "many messages, while one device sleeps", asleep(function (world)
-		-- In one breath: a batch is short here.
+		-- Sends all messages without a pause, because a batch is short here.
 		local juliet = world.juliet;
 		for i = 1, 5 do juliet:send(st.message({ to = "romeo@example.test", type = "chat", id = "many"..i }, "Romeo "..i)); end
 		juliet:sync();
@@ -252,7 +252,7 @@ local sleep = {
 		sleeping_with_body = "no text" };
 };
 
--- Element, attributes, children; no ids, and no namespace where it is the parent's.
+-- Returns name, attributes and children of an element; without ids, and without a namespace that is the parent's.
 local function plain(element, xmlns)
 	local attr, children = {}, {};
 	for name, value in pairs(element.attr) do attr[name] = value; end
@@ -264,7 +264,7 @@ local function plain(element, xmlns)
 	return { element.name, attr, children };
 end
 
--- Takes out of a push of the reference what is said at the top.
+-- Removes the differences in every push, which are listed at the top, from a push of the reference.
 local function seen_through(push)
 	push = st.clone(push);
 	local form = push.tags[1].tags[1].tags[1].tags[1]:get_child("x", "jabber:x:data");
@@ -337,7 +337,7 @@ for _, run in ipairs({
 end
 
 describe("parity", function ()
-	it("was seen in many pushes, and every difference too", function ()
+	it("was compared in many pushes, and every listed difference occurred", function ()
 		assert.is_true(compared > 150, compared.." pushes were compared");
 		for name in pairs(DIFFERENCES) do assert.is_true(used[name], name); end
 	end);
@@ -360,7 +360,7 @@ describe("the store", function ()
 				secrets[read.node] = read.options.secret or read.options.pushModule;
 			end
 			assert.same({ a = "s", b = "m" }, secrets);
-			-- Written again, with one more: the others are as they were.
+			-- Adding a registration leaves the others unchanged.
 			local phone = client.connect(world.server, "romeo");
 			phone:enable_push({ jid = "push.example.test", node = "c" });
 			local after = world.server:stored("romeo");

@@ -1,4 +1,4 @@
--- Faults, load and hostile input, in small; `make soak` has the whole and the reference beside it.
+-- Faults, load and hostile input, in a small version. `make soak` runs the full version, and the reference beside it.
 local cases = require "spec.reliability.cases";
 
 for _, group in ipairs(cases.groups) do

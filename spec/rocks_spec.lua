@@ -1,5 +1,5 @@
--- Rocks of `make rock`, and Debian's LuaRocks: into the tree where `prosodyctl install` puts things, which Prosody knows
--- without being told.
+-- Installs the rocks of `make rock` with Debian's LuaRocks, into the tree of `prosodyctl install`. Prosody knows this tree without
+-- any configuration.
 local prosody = require "spec.support.prosody";
 local wakes = require "spec.support.wakes";
 local net = require "spec.support.net";
@@ -15,7 +15,7 @@ local function run(command)
 	return output;
 end
 
--- `install` gets a server that knows nothing of us. What it leaves, and says, is all that the server needs.
+-- Starts a server without our modules, calls `install`, and checks that pushes work after a restart, without anything else.
 local function pushes_after(version, install)
 	local server = prosody.start { version = version, module = "ours", modules = false, library = false };
 	assert.not_matches(OURS, server:log());
@@ -29,7 +29,7 @@ local function pushes_after(version, install)
 end
 
 describe("luarocks make", function ()
-	-- As good as no network, and needs no rights.
+	-- Works like a missing network, and needs no privileges.
 	local OFFLINE = "CARGO_NET_OFFLINE=true all_proxy=http://127.0.0.1:1 http_proxy=http://127.0.0.1:1 https_proxy=http://127.0.0.1:1";
 
 	for _, version in ipairs(VERSIONS) do
@@ -51,13 +51,13 @@ describe("prosodyctl install", function ()
 			local dir, port = server.dir.."/rocks", net.free_port();
 			run(("mkdir %s && cp %s/rock/*.%s.rock %s"):format(dir, paths.target, kind, dir));
 			run("luarocks-admin --lua-version=5.4 make_manifest "..dir);
-			-- In the place of luarocks.org, which nobody is to ask.
+			-- Replaces luarocks.org, which the spec must not use.
 			run(("echo 'rocks_servers = { \"http://127.0.0.1:%d\" }' >%s/config.lua"):format(port, dir));
-			-- Ends with this process.
+			-- The HTTP server ends with this process.
 			local http = io.popen(("python3 -m http.server --bind 127.0.0.1 --directory %s %d >/dev/null 2>&1 & read -r _; kill $!")
 				:format(dir, port), "w");
 			net.connect(port):close();
-			-- From source, it builds the library.
+			-- A rock of sources builds the library here.
 			local output, succeeded = server:prosodyctl({
 				environment = ("LUAROCKS_CONFIG=%s/config.lua %s"):format(dir, environment), timeout = 1200,
 			}, "install", "--server=http://127.0.0.1:"..port, "prosody-push");
@@ -68,13 +68,13 @@ describe("prosodyctl install", function ()
 	end
 
 	for _, version in ipairs(VERSIONS) do
-		it("takes what is built from a LuaRocks server, without cargo, for Prosody "..version, function ()
+		it("installs a built rock from a LuaRocks server, without cargo, for Prosody "..version, function ()
 			pushes_after(version, from_server("linux-*", "PATH=/usr/bin:/bin"));
 		end);
 	end
 
-	it("builds from source, for who has cargo", function ()
-		-- prosodyctl has another HOME: Prosody's.
+	it("builds a rock of sources if cargo is installed", function ()
+		-- prosodyctl runs with Prosody's HOME.
 		local home = os.getenv("HOME");
 		pushes_after("13.0", from_server("src", ("CARGO_TARGET_DIR=%s CARGO_HOME=%s RUSTUP_HOME=%s"):format(
 			paths.target, os.getenv("CARGO_HOME") or home.."/.cargo", os.getenv("RUSTUP_HOME") or home.."/.rustup")));

@@ -1,4 +1,4 @@
--- The cases of spec/reliability in full, of both modules on both versions. Prints a line for each and writes
+-- Runs the cases of spec/reliability in full, with both modules on both versions. Prints a line for each and writes
 -- docs/reliability.md. `make soak` builds what it needs first.
 --
 --   lua5.4 spec/soak.lua PROPERTIES        PROPERTIES: the output of the long run of the properties in tests/
@@ -25,7 +25,7 @@ local function progress(...)
 	io.stderr:write(("    "..(...)):format(select(2, ...)), "\n");
 end
 
--- What a table's cell can hold.
+-- Returns the text as a table's cell can hold it.
 local function cell(text)
 	return (text:gsub("^.-:%d+: ", ""):match("^[^\n]*"):gsub("|", "/"));
 end

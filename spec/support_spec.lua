@@ -1,4 +1,4 @@
--- The tools of the specs, proved against the reference: on both versions, or on that which PROSODY names.
+-- Tests the tools of the specs with the reference, on both versions or on the version in PROSODY.
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
@@ -32,7 +32,7 @@ for _, version in ipairs(versions) do
 			app:disconnect();
 		end);
 
-		it("let an app server refuse, keep silent, or answer as it likes", function ()
+		it("let an app server accept, refuse, not answer, or answer by a function", function ()
 			local app = appserver.connect(server, "push.example.test");
 			local phone = client.connect(server, "romeo");
 			local juliet = client.connect(server, "juliet");
@@ -59,7 +59,7 @@ for _, version in ipairs(versions) do
 			app:disconnect();
 		end);
 
-		it("resume a session that was cut, with what was sent meanwhile", function ()
+		it("resume a session that was cut, with the stanzas sent meanwhile", function ()
 			local phone = client.connect(server, "mercutio", { smacks = true });
 			phone:cut();
 			net.wait(function ()
@@ -73,7 +73,7 @@ for _, version in ipairs(versions) do
 			juliet:close();
 		end);
 
-		it("start again a server that was killed", function ()
+		it("restart a killed server", function ()
 			server:store("tybalt", { key = { value = 2 } });
 			server:kill();
 			server:restart();
@@ -98,7 +98,7 @@ for _, version in ipairs(versions) do
 			dying:close();
 		end);
 
-		it("raise what fails in the server", function ()
+		it("raise an error that the server raises", function ()
 			assert.has_error(function () server:eval("error('boo', 0)"); end);
 		end);
 	end);

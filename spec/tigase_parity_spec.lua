@@ -1,5 +1,5 @@
--- Tigase's extensions beside the community's modules: on the reference, and on our mod_cloud_notify through its events.
--- Where ours differ is said here, and any other difference fails. The community's encryption wants Prosody 13.0.
+-- Compares Tigase's extensions with the community's modules, which run on the reference and on our mod_cloud_notify through its
+-- events. `ours` lists where our extensions differ; any other difference fails. The community's encryption needs Prosody 13.0.
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
@@ -21,13 +21,13 @@ local omemo = st.stanza("encrypted", { xmlns = "eu.siacs.conversations.axolotl" 
 local eme = st.stanza("encryption", { xmlns = "urn:xmpp:eme:0", namespace = "urn:xmpp:omemo:2" });
 local mentioned = { tigase.rooms({ jid = ROOM, allow = "mentioned", nick = "Monty" }) };
 
--- asks: children of <enable>; then what comes, and how ours differ from the community's.
+-- asks: children of <enable>; says: the message; room: it comes from a room; ours: how our result differs from the community's.
 local cases = {
 	{ name = "a chat", says = { body = "Wherefore?" } };
 	{ name = "a chat, encrypted", asks = { tigase.encrypt() }, says = { body = "Wherefore?" } };
 	{ name = "a long chat, encrypted", asks = { tigase.encrypt() }, says = { body = ("é"):rep(300) } };
 	{ name = "a chat with all that JSON escapes, encrypted", asks = { tigase.encrypt() }, says = { body = "\"\\/\n\t\u{7f}\u{1F602}" } };
-	-- The community has a text of its own that cannot be configured.
+	-- The community's module has its own fixed text.
 	{ name = "OMEMO, encrypted", asks = { tigase.encrypt() }, says = { body = "fallback", omemo }, ours = { message = "Encrypted message" } };
 	{ name = "EME, encrypted", asks = { tigase.encrypt() }, says = { body = "fallback", eme }, ours = { message = "Encrypted message" } };
 	{ name = "a call", says = { tigase.call("call1", "audio") } };
@@ -35,20 +35,20 @@ local cases = {
 	{ name = "a room, encrypted", asks = { tigase.encrypt() }, room = true, says = { body = "All!" } };
 	{ name = "a receipt, encrypted", asks = { tigase.encrypt() },
 		says = { st.stanza("received", { xmlns = "urn:xmpp:receipts", id = "r" }) } };
-	{ name = "who is muted", asks = { tigase.muted("juliet@example.test") }, says = { body = "A" } };
-	{ name = "who is muted, calling", asks = { tigase.muted("juliet@example.test") }, says = { tigase.call("call3") } };
-	{ name = "who is not muted", asks = { tigase.muted("mercutio@example.test") }, says = { body = "A" } };
-	{ name = "who is unknown", asks = { tigase.ignore_unknown() }, says = { body = "A" } };
-	{ name = "who is unknown, calling", asks = { tigase.ignore_unknown() }, says = { tigase.call("call4") } };
-	-- Groupchats are never unknown.
-	{ name = "a room that is unknown", asks = { tigase.ignore_unknown() }, room = true, says = { body = "A" }, ours = { pushes = 1 } };
-	{ name = "a room that is never heard", asks = { tigase.rooms({ jid = ROOM, allow = "never" }) }, room = true, says = { body = "A" } };
-	{ name = "a room that is always heard", asks = { tigase.rooms({ jid = ROOM, allow = "always" }) }, room = true, says = { body = "A" } };
+	{ name = "a muted sender", asks = { tigase.muted("juliet@example.test") }, says = { body = "A" } };
+	{ name = "a muted caller", asks = { tigase.muted("juliet@example.test") }, says = { tigase.call("call3") } };
+	{ name = "a sender who is not muted", asks = { tigase.muted("mercutio@example.test") }, says = { body = "A" } };
+	{ name = "an unknown sender", asks = { tigase.ignore_unknown() }, says = { body = "A" } };
+	{ name = "an unknown caller", asks = { tigase.ignore_unknown() }, says = { tigase.call("call4") } };
+	-- For us a room is never unknown.
+	{ name = "an unknown room", asks = { tigase.ignore_unknown() }, room = true, says = { body = "A" }, ours = { pushes = 1 } };
+	{ name = "a room with the rule never", asks = { tigase.rooms({ jid = ROOM, allow = "never" }) }, room = true, says = { body = "A" } };
+	{ name = "a room with the rule always", asks = { tigase.rooms({ jid = ROOM, allow = "always" }) }, room = true, says = { body = "A" } };
 	{ name = "a room that is not listed", asks = { tigase.rooms({ jid = "x@y", allow = "never" }) }, room = true, says = { body = "A" } };
 	{ name = "a room without a mention", asks = mentioned, room = true, says = { body = "A" } };
 	{ name = "a room with a mention of the user", asks = mentioned, room = true, says = { body = "A", mention("xmpp:romeo@example.test") } };
 	{ name = "a room with a mention of the nickname", asks = mentioned, room = true, says = { body = "A", mention("xmpp:"..ROOM.."/Monty") } };
-	-- The nickname as a word of the text counts.
+	-- For us the nickname as a word of the text is a mention.
 	{ name = "a room with the nickname", asks = mentioned, room = true, says = { body = "Monty: hi" }, ours = { pushes = 1 } };
 };
 
@@ -59,7 +59,7 @@ local function start(module, community)
 	return { server = server, app = appserver.connect(server, PUSH), juliet = client.connect(server, "juliet") };
 end
 
--- What comes of a case: number of pushes, and what the last says.
+-- Runs a case. Returns the number of pushes, and the content of the last one.
 local function run(world, case, i)
 	world.server:store("romeo", nil);
 	world.server:reload();
@@ -117,7 +117,7 @@ describe("Tigase's extensions", function ()
 			end
 			to.juliet:message { to = "romeo@example.test", body = "unknown", id = "unknown"..i };
 			assert.equal(0, says("hi"));
-			-- To the community's module, a room is unknown too.
+			-- For the community's module, a room is unknown, too.
 			assert.equal(to == ours and 1 or 0, says("hi again", mention("xmpp:"..ROOM.."/Monty")));
 			local record = to.server:stored("romeo")[PUSH.."<n"];
 			record.filter_unknown = nil;
@@ -137,7 +137,7 @@ describe("Tigase's extensions", function ()
 	for i, case in ipairs(cases) do
 		local is_encrypted = case.asks and case.asks[1].name == "encrypt";
 		if version ~= "0.12" or not is_encrypted then
-			it("do the same for "..case.name, function ()
+			it("have the same result for "..case.name, function ()
 				local theirs = run(reference, case, i);
 				assert.same(theirs, run(mixed, case, i), "the community's modules on ours");
 				local own = run(ours, case, i);

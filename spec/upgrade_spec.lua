@@ -1,4 +1,4 @@
--- From the reference to ours and back, on a copy of the data that the other has left.
+-- Moves from the reference to our module and back, each time on a copy of the other's data.
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
@@ -6,10 +6,10 @@ local registered = require "spec.support.registered";
 
 local VERSION = os.getenv("PROSODY") or "0.12";
 
-describe("an administrator who comes from the reference, and goes back,", function ()
+describe("an administrator who moves between the reference and our module", function ()
 	local server, app;
 
-	-- A server with that module, on a copy of what the last one has in its folder.
+	-- Starts a server with this module, on a copy of the last server's data.
 	local function move(module)
 		local before = server;
 		server = prosody.start { version = VERSION, module = module, storage = "internal", data = before and before.dir.."/data" };
@@ -23,7 +23,7 @@ describe("an administrator who comes from the reference, and goes back,", functi
 		phone:close();
 	end
 
-	-- Which devices a message wakes, each once, and with what the client has registered.
+	-- Returns the devices that a message wakes. Checks that each push has the form that the client registered.
 	local function wakes(user)
 		local juliet, nodes = client.connect(server, "juliet"), {};
 		juliet:message { to = user.."@example.test", body = "Hello" };
@@ -40,7 +40,7 @@ describe("an administrator who comes from the reference, and goes back,", functi
 
 	teardown(function () server:stop(); end);
 
-	it("keeps every registration on the way there", function ()
+	it("keeps every registration on the way to ours", function ()
 		move("reference");
 		for _, node in ipairs({ "r1", "r2" }) do enable("romeo", node); end
 		enable("mercutio", "m1");
@@ -52,7 +52,7 @@ describe("an administrator who comes from the reference, and goes back,", functi
 		assert.same({ "m1" }, wakes("mercutio"));
 	end);
 
-	it("keeps what was registered and disabled here on the way back", function ()
+	it("keeps the changes that were made with ours on the way back", function ()
 		enable("romeo", "r3");
 		enable("benvolio", "b1");
 		local phone = client.connect(server, "romeo");
@@ -65,7 +65,7 @@ describe("an administrator who comes from the reference, and goes back,", functi
 		assert.same({ "m1" }, wakes("mercutio"));
 	end);
 
-	it("and comes again", function ()
+	it("keeps every registration on the second way to ours", function ()
 		enable("romeo", "r4");
 		move("ours");
 		assert.same({ "r2", "r3", "r4" }, wakes("romeo"));

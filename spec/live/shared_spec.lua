@@ -4,7 +4,7 @@ local client = require "spec.support.client";
 
 local HERE, ELSEWHERE = "push.example.test", "push.elsewhere.test";
 
-describe("pushes share what is below <iq>", function ()
+describe("pushes share everything below <iq>", function ()
 	local server;
 	before_each(function ()
 		server = prosody.start { version = os.getenv("PROSODY"), module = "ours", s2s = true };

@@ -1,6 +1,6 @@
--- The known faults of the reference, each as a user meets it: absent here, present there. `because` is what the same steps come
--- to when they are run against the reference, and `versions` are those that have the fault, if not all have it; without
--- `because` the reference does well, too. docs/differences.md shows this table (spec/docs_spec.lua).
+-- The known faults of the reference, as a user meets them. Each test passes here. `because` is the error of the same test against the
+-- reference, and `versions` are the versions that have the fault, if not all have it. Without `because` the reference passes, too.
+-- docs/differences.md shows this table (spec/docs_spec.lua).
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
 local faulty = require "spec.support.faulty";
@@ -19,7 +19,7 @@ local function enable(server, user, fields)
 	return session;
 end
 
--- romeo's phone, with stream management.
+-- Connects romeo's phone, with stream management.
 local function connect_phone(server)
 	local phone = client.connect(server, "romeo", { resource = "phone", smacks = true });
 	phone:enable_push({ jid = PUSH, node = "n" });
@@ -27,7 +27,7 @@ local function connect_phone(server)
 	return phone;
 end
 
--- The reference of 0.12 and 13.0.1 counts what app servers answer, the newest one does not.
+-- The reference of 0.12 and 13.0.1 counts app servers' errors, the newest one does not.
 local COUNT = { "0.12", "13.0" };
 
 local function has_pushes(app, n)
@@ -47,7 +47,7 @@ end
 -- Each `run` raises an error when the fault shows.
 faults.list = {
 	{
-		name = "a push that was answered leaves nothing behind";
+		name = "an answered push leaves no handler behind";
 		because = "100 handlers are left"; versions = COUNT;
 		run = function (server)
 			local app = appserver.connect(server, PUSH);
@@ -66,7 +66,7 @@ faults.list = {
 		end;
 	};
 	{
-		name = "after a restart the sixth device takes the place of the oldest";
+		name = "after a restart a sixth device replaces the oldest one";
 		because = "the oldest stayed";
 		run = function (server)
 			for round = 1, 20 do
@@ -105,7 +105,7 @@ faults.list = {
 		end;
 	};
 	{
-		name = "a message pushed for a late ack, then met in a hibernating session and given back when it ends, is pushed once";
+		name = "a message that is pushed for a late ack, then queued, then handed back by mod_smacks is pushed once";
 		options = { smacks_max_ack_delay = 1, smacks_hibernation_time = 1 };
 		disable = { "mam" };
 		because = "it was pushed 2 times";
@@ -137,7 +137,7 @@ faults.list = {
 		end;
 	};
 	{
-		name = "an error for a registration that went and came again harms nobody";
+		name = "an error for an earlier registration has no effect on its successor";
 		options = { push_max_errors = 1 };
 		because = "it raised an error"; versions = COUNT;
 		run = function (server)
@@ -157,7 +157,7 @@ faults.list = {
 		end;
 	};
 	{
-		name = "registrations of users nobody writes to do not stay in memory for ever";
+		name = "registrations of idle users do not stay in memory for ever";
 		because = "they stayed";
 		run = function (server)
 			local app = appserver.connect(server, PUSH);
@@ -171,7 +171,7 @@ faults.list = {
 		end;
 	};
 	{
-		name = "a module that fails in cloud_notify/push costs nobody the message";
+		name = "a module that fails in cloud_notify/push loses no message";
 		because = "the message is lost";
 		run = function (server)
 			appserver.connect(server, PUSH);
@@ -190,7 +190,7 @@ faults.list = {
 		end;
 	};
 	{
-		name = "an answer of a stranger does not count";
+		name = "a stranger's answer does not count";
 		options = { push_max_errors = 1 };
 		run = function (server)
 			local app, stranger = appserver.connect(server, PUSH), appserver.connect(server, "push2.example.test");
@@ -205,7 +205,7 @@ faults.list = {
 		end;
 	};
 	{
-		name = "a registration that its app server refuses push_max_errors times in a row ends";
+		name = "push_max_errors refusals in a row end a registration";
 		options = { push_max_errors = 3 };
 		because = "the registration stayed"; versions = { "newest" };
 		run = function (server)
@@ -221,7 +221,7 @@ faults.list = {
 		end;
 	};
 	{
-		name = "an app server that cannot be reached costs nobody a registration";
+		name = "an app server that cannot be reached ends no registration";
 		options = { push_max_errors = 3 };
 		because = "the registration went"; versions = COUNT;
 		run = function (server)
@@ -234,7 +234,7 @@ faults.list = {
 		end;
 	};
 	{
-		name = "a pubsub component on the same server takes the publish";
+		name = "a pubsub component on the same server accepts the publish";
 		components = { ["pubsub.example.test"] = "pubsub" };
 		because = "it answered bad-request";
 		run = function (server)
@@ -254,7 +254,7 @@ faults.list = {
 		end;
 	};
 	{
-		name = "what one client disables no other session of the user holds";
+		name = "after a client disables a registration no other session holds it";
 		because = "the other session holds it";
 		run = function (server)
 			local one, other = enable(server, "romeo", { jid = PUSH, node = "n" }), enable(server, "romeo", { jid = PUSH, node = "n" });
@@ -265,7 +265,7 @@ faults.list = {
 		end;
 	};
 	{
-		name = "the next owner of a deleted account inherits nothing";
+		name = "the next owner of a deleted account inherits no registration";
 		because = "the old owner's phone was woken";
 		run = function (server)
 			local app = appserver.connect(server, PUSH);
@@ -280,7 +280,7 @@ faults.list = {
 		end;
 	};
 	{
-		name = "a JID that is none is refused";
+		name = "an invalid JID is refused";
 		because = "it was stored";
 		run = function (server)
 			local romeo = client.connect(server, "romeo");
@@ -291,7 +291,7 @@ faults.list = {
 		end;
 	};
 	{
-		name = "failures of one user's registration do not count for another's";
+		name = "failures of one user's registration do not count for another user's";
 		options = { push_max_errors = 2 };
 		because = "a registration went"; versions = COUNT;
 		run = function (server)
@@ -308,7 +308,7 @@ faults.list = {
 		end;
 	};
 	{
-		name = "each message that comes while the ack of a session is overdue is pushed";
+		name = "each message that comes while an ack is overdue is pushed";
 		options = { smacks_max_ack_delay = 1 };
 		because = "only one was pushed";
 		run = function (server)
@@ -323,7 +323,7 @@ faults.list = {
 		end;
 	};
 	{
-		name = "a chat state wakes no phone that hibernates";
+		name = "a chat state wakes no hibernating phone";
 		because = "the phone was woken";
 		run = function (server)
 			local app = appserver.connect(server, PUSH);
@@ -331,14 +331,14 @@ faults.list = {
 			phone:sleep();
 			local juliet = client.connect(server, "juliet");
 			juliet:message { to = "romeo@example.test", st.stanza("composing", { xmlns = "http://jabber.org/protocol/chatstates" }) };
-			-- What waits for the phone is looked at within a second.
+			-- A queued stanza is pushed within a second.
 			server:eval("module:add_timer(2, function () prosody.spec_over = true; end)");
 			net.wait(function () return server:eval("return prosody.spec_over"); end, "the end of the two seconds");
 			assert(app:settled() == 0, "the phone was woken");
 		end;
 	};
 	{
-		name = "a push that failed on its way is sent again";
+		name = "a push is sent again after a transport failure";
 		because = "it was sent once";
 		run = function (server)
 			local app = appserver.connect(server, PUSH);
@@ -359,7 +359,7 @@ faults.list = {
 		end;
 	};
 	{
-		name = "both registrations are kept when two clients of a user register at once over a store that waits";
+		name = "with a slow store, two clients of a user that enable at the same time both get a registration";
 		because = "one was lost";
 		run = function (server)
 			faulty.slow_store(server);
@@ -375,7 +375,7 @@ faults.list = {
 		end;
 	};
 	{
-		name = "500 messages within a second are a few pushes";
+		name = "500 messages within a second cause a few pushes";
 		options = { push_coalesce = true };
 		because = "there were 500 pushes";
 		run = function (server)
