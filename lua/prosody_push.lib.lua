@@ -144,6 +144,10 @@ end
 -- Handlers by event name. We read util.events' private map, because its public lookup rebuilds the index on every miss.
 local handlers = prosody.hosts[host].events._event_map;
 
+local function is_hooked(name)
+	return handlers[name] ~= nil;
+end
+
 -- In a protocol whose pushes carry their stanza, other modules do not see pushes.
 local carries_stanzas = protocol.carries_stanzas;
 local fires_events = not carries_stanzas;
@@ -373,6 +377,7 @@ return {
 	guarded = guarded;
 	failure = failure;
 	refusal = refusal;
+	is_hooked = is_hooked;
 	registrations = registrations;
 	smacks = smacks;
 	rooms = rooms;

@@ -150,12 +150,37 @@ function Engine:of_client(user, records, client_id, resource) end
 ---@return string[]
 function Engine:features(extension) end
 
----Forgets the earlier failures of a registration that has just been stored.
+---Forgets the earlier failures of a registration that was enabled.
 ---@param now number                seconds since 1970
 ---@param mono number               seconds of the monotonic clock
 ---@param user string
 ---@param identifier string
 function Engine:enabled(now, mono, user, identifier) end
+
+---Returns the registration that a request has made, if the store need be neither read nor written when the request comes again: the
+---store was seen to have the registration in the last hour, and its new time would change no order.
+---@param now number                seconds since 1970
+---@param mono number               seconds of the monotonic clock
+---@param user string
+---@param enable table              <enable>, a stanza
+---@param client_id string?
+---@param resource string?
+---@param language string?
+---@param grant_id string?          of mod_tokenauth
+---@return string? identifier
+function Engine:seen(now, mono, user, enable, client_id, resource, language, grant_id) end
+
+---The store has the registration that a request has made: it was read or written just now.
+---@param now number                seconds since 1970
+---@param mono number               seconds of the monotonic clock
+---@param user string
+---@param identifier string
+---@param enable table              <enable>, a stanza
+---@param client_id string?
+---@param resource string?
+---@param language string?
+---@param grant_id string?          of mod_tokenauth
+function Engine:saw(now, mono, user, identifier, enable, client_id, resource, language, grant_id) end
 
 ---Returns the timestamp to store for `newest`, a record made now and one of `records`, and the registrations to remove: the same
 ---device under another identifier, and the oldest ones beyond the number that a user may have.
@@ -167,13 +192,14 @@ function Engine:enabled(now, mono, user, identifier) end
 ---@return string[] identifiers
 function Engine:admit(user, records, newest, now) end
 
----Returns whether a stored registration that the client enables again without a change need not be written.
+---Returns the stored time of a registration that is enabled again, if the store need not be written: it has all that `record` has
+---but its time, and the new time would change no order.
 ---@param user string
 ---@param records prosody_push.Records
 ---@param identifier string
----@param now integer                seconds since 1970
----@return boolean
-function Engine:is_current(user, records, identifier, now) end
+---@param record table
+---@return integer? timestamp
+function Engine:stored_at(user, records, identifier, record) end
 
 ---Reads a <disable/>. Returns its JID and its node, or nil, nil and the <error/> for the client.
 ---@param disable table

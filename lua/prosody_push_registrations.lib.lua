@@ -10,20 +10,9 @@ local now, monotonic = time.now, time.monotonic;
 local protocol = module:require "prosody_push_protocol";
 local identifier_field, record_field = protocol.identifier, protocol.record;
 
-local function is_same(one, other)
-	if type(one) ~= "table" or type(other) ~= "table" then return one == other; end
-	for key, value in next, one do
-		if not is_same(value, other[key]) then return false; end
-	end
-	for key in next, other do
-		if one[key] == nil then return false; end
-	end
-	return true;
-end
-
 -- engine; store, sessions, watchdog: the tables that the libraries of these names return
 return function (engine, store, sessions, watchdog)
-	-- Complete records, by user, for modules that observe pushes. Such modules add keys that the engine does not keep.
+	-- Complete records, by user, for sessions and for modules that observe pushes. The engine does not keep all of their keys.
 	local complete = cache.new(1000);
 
 	local function fetch_complete(user)
@@ -158,21 +147,18 @@ return function (engine, store, sessions, watchdog)
 		end, why);
 	end
 
-	-- Returns whether the stored record differs only in its time, and the new time need not be written.
-	local function is_stored(user, records, identifier, record)
-		local stored, made = records[identifier], record.timestamp;
-		if type(stored) ~= "table" then return false; end
-		record.timestamp = stored.timestamp;
-		if is_same(record, stored) and engine:is_current(user, records, identifier, made) then return true; end
-		record.timestamp = made;
-		return false;
+	local function enabled(user, identifier)
+		engine:enabled(now(), monotonic(), user, identifier);
+		refused(identifier, 0);
 	end
 
-	-- Stores a registration and removes the registrations that it replaces. Most clients enable at each start, without a change. Returns
-	-- nil and an error if the registration cannot be stored.
-	local function enable(user, identifier, record)
-		local ok, err = update(user, function (records)
-			if is_stored(user, records, identifier, record) then
+	local function enable_alone(user, session, request, identifier, record)
+		local all;
+		local ok, err = change_table(user, function (records)
+			all = records;
+			local stored_at = engine:stored_at(user, records, identifier, record);
+			if stored_at then
+				record.timestamp = stored_at;
 				if engine:is_disabled(user) == nil then take(user, records, is_disabled(user)); end
 				return nil;
 			end
@@ -181,11 +167,35 @@ return function (engine, store, sessions, watchdog)
 			record.timestamp, superseded = engine:admit(user, records, identifier, record.timestamp);
 			return take_out(records, superseded);
 		end, "the same device has registered anew, or the user has too many registrations");
-		if ok ~= nil then
-			engine:enabled(now(), monotonic(), user, identifier);
-			refused(identifier, 0);
+		if ok == nil then return nil, err; end
+		complete:set(user, all);
+		if request then
+			engine:saw(now(), monotonic(), user, identifier, request, session.client_id, session.resource, record.language, record.grant_id);
 		end
-		return ok, err;
+		enabled(user, identifier);
+		return true;
+	end
+
+	-- Stores a registration and removes those that it replaces. `request` is the <enable/> that it comes of, or nil where another module
+	-- may have changed what comes of it. Returns nil and an error if the registration is not stored.
+	local function enable(session, request, identifier, record)
+		return store.alone(enable_alone, session.username, session, request, identifier, record);
+	end
+
+	local function enable_again(user, session, request, language)
+		local records = complete:get(user);
+		local identifier = records and engine:seen(now(), monotonic(), user, request, session.client_id, session.resource, language,
+			session.push_grant_id);
+		local record = identifier and records[identifier];
+		if not record then return nil; end
+		enabled(user, identifier);
+		return identifier, record;
+	end
+
+	-- Makes a registration again without the store. Clients enable at each start, mostly just what is stored. Returns its identifier
+	-- and its record, or nil if the store has to be asked.
+	local function again(session, request, language)
+		return store.alone(enable_again, session.username, session, request, language);
 	end
 
 	-- Handles a <disable>.
@@ -245,6 +255,7 @@ return function (engine, store, sessions, watchdog)
 		read_complete = read_complete;
 		forget = forget;
 		enable = enable;
+		again = again;
 		remove = remove;
 		disable = disable;
 		disable_client = disable_client;

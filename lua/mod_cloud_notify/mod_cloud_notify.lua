@@ -24,21 +24,33 @@ end
 
 push.announce(module);
 
-hook_iq("enable", function (event)
-	local origin, stanza = event.origin, event.stanza;
-	local user = origin.username;
+-- Makes the registration that a client asks for. Returns its identifier and its record; nil, nil and an error; or false where another
+-- module has answered.
+local function make(origin, stanza, request)
 	-- The record has the reference's shape, because each module reads the other's store.
 	local record = { timestamp = os.time(); language = stanza.attr["xml:lang"]; grant_id = origin.push_grant_id };
-	local identifier, err = engine:enable(user, origin.client_id, origin.resource, stanza.tags[1], record);
-	if not identifier then return refuse(event, err); end
-
-	record.options = record.options and st.preserialize(record.options);
+	local identifier, err = engine:enable(origin.username, origin.client_id, origin.resource, stanza.tags[1], record);
+	if not identifier then return nil, nil, err; end
 	local allowed = module:fire_event("cloud_notify/registration", { origin = origin, stanza = stanza, push_info = record });
-	if allowed == false then return true; end -- the handler has answered
-	if push.registrations.enable(user, identifier, record) == nil then return refuse(event); end
+	if allowed == false then return false; end
+	if push.registrations.enable(origin, request, identifier, record) then return identifier, record; end
+	return nil;
+end
 
+hook_iq("enable", function (event)
+	local origin, stanza = event.origin, event.stanza;
+	-- Where another module has a say in registrations, it sees each.
+	local request = not push.is_hooked("cloud_notify/registration") and stanza.tags[1] or nil;
+	local identifier, record;
+	if request then identifier, record = push.registrations.again(origin, request, stanza.attr["xml:lang"]); end
+	if not identifier then
+		local err;
+		identifier, record, err = make(origin, stanza, request);
+		if identifier == nil then return refuse(event, err); end
+		if not identifier then return true; end
+	end
 	push.registrations.bind(origin, identifier, record);
-	origin.log("info", "Push notifications enabled: %s, %s", user, identifier);
+	origin.log("info", "Push notifications enabled: %s, %s", origin.username, identifier);
 	origin.send(st.reply(stanza));
 	return true;
 end);

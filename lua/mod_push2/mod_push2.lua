@@ -17,10 +17,14 @@ push.announce(module);
 -- Makes the registration that <enable/> asks for. Returns true, or nil and an error.
 local function enable(session, tag)
 	local user = session.username;
-	local record = { timestamp = os.time(); grant_id = session.push_grant_id };
-	local identifier, err = engine:enable(user, session.client_id, session.resource, tag, record);
-	if not identifier then return nil, err; end
-	if push.registrations.enable(user, identifier, record) == nil then return nil; end
+	local identifier, record = push.registrations.again(session, tag);
+	if not identifier then
+		local err;
+		record = { timestamp = os.time(); grant_id = session.push_grant_id };
+		identifier, err = engine:enable(user, session.client_id, session.resource, tag, record);
+		if not identifier then return nil, err; end
+		if not push.registrations.enable(session, tag, identifier, record) then return nil; end
+	end
 	push.registrations.bind(session, identifier, record);
 	session.log("info", "Push notifications enabled: %s, %s at %s", user, identifier, record.service);
 	return true;

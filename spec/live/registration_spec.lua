@@ -2,7 +2,10 @@
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
+local faulty = require "spec.support.faulty";
+local net = require "spec.support.net";
 local registered = require "spec.support.registered";
+local tigase = require "spec.support.tigase";
 local st = require "util.stanza";
 
 local keys, bound = registered.identifiers, registered.bound;
@@ -63,6 +66,7 @@ describe("push registration", function ()
 			for identifier, record in pairs(others or {}) do records[identifier] = record; end
 			records[IDENTIFIER].timestamp = os.time() - age;
 			server:store("romeo", records);
+			server:reload();
 			fields = fields or { jid = "push.example.test", node = "n", options = { secret = "s" } };
 			assert.equal("result", phone:enable_push(fields).attr.type);
 			return (os.time() - server:stored("romeo")[IDENTIFIER].timestamp) // HOUR;
@@ -73,6 +77,124 @@ describe("push registration", function ()
 		assert.equal(0, age_after(5 * HOUR, { jid = "push.example.test", node = "n" }), "no form");
 		assert.is_true(age_after(5 * HOUR, nil, { ["push.example.test<o"] = { jid = "push.example.test", node = "o",
 			timestamp = os.time() - 4 * HOUR, client_id = "another's" } }) <= 0, "it was not the newest");
+	end);
+
+	describe("made again", function ()
+		local FIELDS = { jid = "push.example.test", node = "n", options = { secret = "s" } };
+
+		-- What the module does with its store from now on, in order: "get", "set".
+		local function watch()
+			server:eval([[
+				prosody.done = {};
+				local storagemanager = require "core.storagemanager";
+				prosody.sound_open = prosody.sound_open or storagemanager.open;
+				storagemanager.open = function (host, name, kind)
+					local store = prosody.sound_open(host, name, kind);
+					if name ~= "cloud_notify" then return store; end
+					return setmetatable({}, { __index = function (_, method)
+						return function (_, ...)
+							table.insert(prosody.done, method);
+							return store[method](store, ...);
+						end
+					end });
+				end
+			]]);
+			faulty.clock(server);
+		end
+
+		-- What enabling does with the store.
+		local function enabling(fields, session)
+			server:eval("prosody.done = {}");
+			assert.equal("result", (session or phone):enable_push(fields or FIELDS).attr.type);
+			return table.concat(server:eval("return prosody.done"), " ");
+		end
+
+		before_each(watch);
+
+		it("neither reads nor writes the store for an hour", function ()
+			assert.equal("get set", enabling());
+			assert.equal("", enabling());
+			assert.same({ phone = "push.example.test<n" }, bound(server, "romeo"));
+			local record = server:eval("return prosody.hosts[module.host].sessions.romeo.sessions.phone.push_settings");
+			assert.same(server:stored("romeo")["push.example.test<n"], record);
+			faulty.ahead(server, 3599);
+			assert.equal("", enabling());
+			faulty.ahead(server, 3601);
+			assert.equal("get", enabling());
+			assert.equal("", enabling());
+		end);
+
+		it("in another session holds there, and is what pushes go to", function ()
+			enabling();
+			phone:close();
+			local app = appserver.connect(server, "push.example.test");
+			local again = client.connect(server, "romeo", { resource = "phone" });
+			assert.equal("", enabling(nil, again));
+			assert.same({ phone = "push.example.test<n" }, bound(server, "romeo"));
+			server:ping("romeo");
+			assert.equal("s", appserver.read(app:expect(1)).options.secret);
+		end);
+
+		it("with a difference is stored", function ()
+			local other = { jid = "push.example.test", node = "n", options = { secret = "t" } };
+			enabling();
+			assert.equal("get set", enabling(other));
+			assert.equal("get set", enabling());
+			assert.equal("get set", enabling({ jid = "push.example.test", node = "n" }));
+			assert.equal("get set", enabling(FIELDS, client.connect(server, "romeo", { resource = "tablet" })), "another client");
+			assert.equal("get set", enabling(), "and back");
+			local reply = phone:iq(st.stanza("iq", { type = "set", ["xml:lang"] = "it" })
+				:tag("enable", { xmlns = "urn:xmpp:push:0", jid = "push.example.test", node = "n" }));
+			assert.equal("result", reply.attr.type);
+			assert.equal("it", server:stored("romeo")["push.example.test<n"].language);
+		end);
+
+		it("is stored where it has been ended, replaced or refused since", function ()
+			enabling();
+			phone:disable_push({ jid = "push.example.test" });
+			assert.equal("get set", enabling());
+			enabling({ jid = "push.example.test", node = "another" });
+			assert.equal("get set", enabling(), "it is not the newest");
+			local app = appserver.connect(server, "push.example.test");
+			app.answer = { "cancel", "item-not-found" };
+			server:reload();
+			enabling();
+			for _ = 1, 16 do server:ping("romeo"); end
+			net.wait(function () return not (server:stored("romeo") or {})["push.example.test<n"]; end, "the end of a registration that is refused");
+			assert.equal("get set", enabling());
+			assert.is_table(server:stored("romeo")["push.example.test<n"]);
+			server:eval("assert(require 'core.usermanager'.delete_user('mercutio', module.host))");
+			assert.equal("", enabling(), "another user's account");
+			server:reload();
+			assert.equal("get", enabling(), "after a reload");
+		end);
+
+		it("is seen by a module that has a say in registrations", function ()
+			enabling();
+			server:eval([[
+				prosody.say = function (event)
+					prosody.seen = (prosody.seen or 0) + 1;
+					event.push_info.my_key = "my value";
+				end
+				module:hook("cloud_notify/registration", prosody.say);
+			]]);
+			enabling();
+			enabling();
+			assert.equal(2, server:eval("return prosody.seen"));
+			assert.equal("my value", server:stored("romeo")["push.example.test<n"].my_key);
+			server:eval("module:unhook('cloud_notify/registration', prosody.say)");
+			assert.equal("get set", enabling());
+			assert.is_nil(server:stored("romeo")["push.example.test<n"].my_key);
+		end);
+
+		it("is read anew where it means something else, by an extension that was switched on", function ()
+			local fields = { jid = "push.example.test", node = "n", tigase.ignore_unknown() };
+			enabling(fields);
+			assert.equal("", enabling(fields));
+			server:load("cloud_notify_filters");
+			assert.equal("get set", enabling(fields));
+			assert.is_true(server:stored("romeo")["push.example.test<n"].filter_unknown);
+		end);
 	end);
 
 	it("needs no node and no form", function ()

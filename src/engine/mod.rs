@@ -20,11 +20,11 @@ use crate::memory::journal::{Cause, Journal};
 use crate::memory::stats::Stats;
 use crate::protocol::Protocol;
 use crate::reason::Reason;
-use crate::registration::Registration;
 use crate::registration::devices::Devices;
+use crate::registration::{Registration, Seen};
 use crate::rules::facts::{Message, RECEIVED, SENT, Word};
 use crate::rules::importance::{Importance, Kind};
-use crate::time::{Millis, Moment};
+use crate::time::{HOUR, Millis, Moment, SECOND, Seconds};
 
 mod admin;
 mod answers;
@@ -145,11 +145,23 @@ impl<P: Protocol> Engine<P> {
         }
         let known = self.users.peek(&user).cloned().unwrap_or_default();
         let devices = devices.keeping(&known);
+        devices.iter().for_each(|device| device.seen.set(None));
         for device in devices.iter().filter(|device| known.get(&device.identifier).is_none()) {
             let last = self.successes.remove(&(user.clone(), device.identifier.clone()));
             device.last_success.set(last.unwrap_or(0));
         }
         self.users.put(user, devices);
+    }
+
+    /// Returns the registration that a request with that `fingerprint` made, if the store need not be touched when it comes again: the
+    /// store was seen to have the registration in the last hour, so that what somebody else does to the store is noticed in time, and
+    /// its new time need not be written.
+    pub fn seen(&self, now: Moment, user: &str, fingerprint: u64) -> Option<&Rc<str>> {
+        let devices = self.users.peek(user)?;
+        let is_known = |seen: Seen| seen.fingerprint == fingerprint && now.mono.saturating_sub(seen.at) < HOUR;
+        let device = devices.iter().find(|device| device.seen.get().is_some_and(is_known))?;
+        let now = (now.wall / SECOND) as Seconds;
+        devices.current(&device.identifier, now, self.max_devices()).map(|device| &device.identifier)
     }
 
     /// Notes that `identifier` was enabled, anew or again: its failures are forgotten, and its client is there.
@@ -160,6 +172,13 @@ impl<P: Protocol> Engine<P> {
         self.on_resumed(user, identifier);
         if let Some(device) = self.users.peek(user).and_then(|devices| devices.get(identifier)) {
             device.made.set(now.mono);
+        }
+    }
+
+    /// Notes that the store has the registration that a request with that `fingerprint` made: it was read or written just now.
+    pub fn saw(&mut self, now: Moment, user: &str, identifier: &str, fingerprint: u64) {
+        if let Some(device) = self.users.peek(user).and_then(|devices| devices.get(identifier)) {
+            device.seen.set(Some(Seen { fingerprint, at: now.mono }));
         }
     }
 

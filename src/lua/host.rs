@@ -1,5 +1,6 @@
 //! One host: its engine, and what is needed to speak to its Prosody.
 
+use std::hash::RandomState;
 use std::rc::Rc;
 
 use mlua::prelude::*;
@@ -22,6 +23,8 @@ pub struct Host<P: LuaProtocol> {
     pub stanza_metatable: LuaTable,
     pub normal: Normal,
     pub log: LuaFunction,
+    /// The key of the fingerprints of requests: with another, none is known any more.
+    pub fingerprints: RandomState,
 }
 
 impl<P: LuaProtocol> Host<P> {

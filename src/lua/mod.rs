@@ -19,6 +19,8 @@ mod value;
 mod written;
 mod xep0357;
 
+use std::hash::RandomState;
+
 use mlua::prelude::*;
 
 use crate::VERSION;
@@ -93,7 +95,14 @@ where
     log::drain(&log)?;
     let shared = P::shared(lua, &name, &stanza_metatable, is_observed)?;
     let engine = Engine::<P>::new(name, config, crypto::random);
-    lua.create_userdata(Host { engine, shared, stanza_metatable, normal: Normal::new(prep), log })
+    lua.create_userdata(Host {
+        engine,
+        shared,
+        stanza_metatable,
+        normal: Normal::new(prep),
+        log,
+        fingerprints: RandomState::new(),
+    })
 }
 
 fn option_value(value: LuaValue) -> Value {

@@ -4,8 +4,9 @@ use mlua::prelude::*;
 
 use super::host::{Host, identifiers, method, moment};
 use super::protocol::LuaProtocol;
-use super::value::Text;
-use crate::registration::devices::{admit, is_current};
+use super::stanza;
+use super::value::{Text, is_same, timestamp};
+use crate::registration::devices::admit;
 
 /// Why a registration is never woken.
 const UNREADABLE: &str = "its record in the store cannot be read";
@@ -30,6 +31,26 @@ pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) 
         host.engine.enabled(moment(wall, mono), &user, &identifier);
         Ok(())
     });
+    type Asked = (f64, f64, Text, LuaTable, Option<Text>, Option<Text>, Option<Text>, Option<Text>);
+    method(methods, "seen", |_, host, (wall, mono, user, enable, client_id, resource, language, grant): Asked| {
+        let client = client(client_id, resource, language, grant);
+        let seen = |fingerprint| {
+            host.engine.seen(moment(wall, mono), &user, fingerprint).map(|identifier| identifier.to_string())
+        };
+        Ok(stanza::fingerprint(&enable, &client, &host.fingerprints).and_then(seen))
+    });
+    type Made = (f64, f64, Text, Text, LuaTable, Option<Text>, Option<Text>, Option<Text>, Option<Text>);
+    method(
+        methods,
+        "saw",
+        |_, host, (wall, mono, user, identifier, enable, client_id, resource, language, grant): Made| {
+            let client = client(client_id, resource, language, grant);
+            if let Some(fingerprint) = stanza::fingerprint(&enable, &client, &host.fingerprints) {
+                host.engine.saw(moment(wall, mono), &user, &identifier, fingerprint);
+            }
+            Ok(())
+        },
+    );
     type Client = (Text, Option<LuaTable>, Option<Text>, Text);
     method(methods, "of_client", |_, host, (user, stored, client_id, resource): Client| {
         let devices = host.stored_devices(&user, stored);
@@ -40,8 +61,18 @@ pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) 
         let (timestamp, superseded) = admit(registrations, &newest, now, host.engine.max_devices());
         Ok((timestamp, identifiers(lua, superseded.iter())?))
     });
-    method(methods, "is_current", |_, host, (user, stored, identifier, now): (Text, LuaTable, Text, i64)| {
-        Ok(is_current(host.registrations(&user, Some(stored)), &identifier, now, host.engine.max_devices()))
+    type Renewal = (Text, LuaTable, Text, LuaTable);
+    method(methods, "stored_at", |_, host, (user, stored, identifier, record): Renewal| {
+        let is_same = match stored.raw_get::<LuaValue>(&*identifier)? {
+            LuaValue::Table(stored) => is_same(&stored, &record, "timestamp"),
+            _ => false,
+        };
+        if !is_same {
+            return Ok(None);
+        }
+        let devices = host.stored_devices(&user, Some(stored));
+        let current = devices.current(&identifier, timestamp(&record), host.engine.max_devices());
+        Ok(current.map(|current| current.timestamp))
     });
     method(methods, "never_woken", |lua, host, (user, stored): (Text, Option<LuaTable>)| {
         let reasons = lua.create_table()?;
@@ -58,4 +89,15 @@ pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) 
         }
         Ok(reasons)
     });
+}
+
+/// What a registration has beside its request: a client with a user agent id may have another resource each time.
+fn client(
+    client_id: Option<Text>,
+    resource: Option<Text>,
+    language: Option<Text>,
+    grant: Option<Text>,
+) -> [Option<Text>; 4] {
+    let resource = resource.filter(|_| client_id.is_none());
+    [client_id, resource, language, grant]
 }

@@ -1,5 +1,7 @@
 //! Reads and writes stanzas as Prosody's `util.stanza` has them.
 
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+
 use minidom::Element;
 use mlua::prelude::*;
 use xmpp_parsers::stanza_error::StanzaError;
@@ -48,6 +50,42 @@ pub fn error(lua: &Lua, metatable: &LuaTable, error: StanzaError) -> LuaResult<L
     // In a stanza of Prosody's, children of the stanza's own namespace name none.
     error.raw_get::<LuaTable>("attr")?.raw_set("xmlns", LuaNil)?;
     Ok(error)
+}
+
+/// Returns a hash of a request of a client and of what else is known of the `client`; `None` if the request is larger than any of use.
+pub fn fingerprint(element: &LuaTable, client: &[Option<String>], state: &RandomState) -> Option<u64> {
+    let mut hasher = state.build_hasher();
+    client.hash(&mut hasher);
+    hash(element, &mut hasher, state, MAX_REQUEST_DEPTH, &mut { MAX_REQUEST_NODES })?;
+    Some(hasher.finish())
+}
+
+fn hash(
+    element: &LuaTable,
+    hasher: &mut impl Hasher,
+    state: &RandomState,
+    depth: usize,
+    budget: &mut usize,
+) -> Option<()> {
+    element.raw_get::<LuaString>("name").ok()?.as_bytes().hash(hasher);
+    // Attributes have no order.
+    let mut attrs = 0_u64;
+    let attr: Option<LuaTable> = element.raw_get("attr").ok()?;
+    for pair in attr.iter().flat_map(|attr| attr.pairs::<LuaString, LuaString>()) {
+        let (name, value) = pair.ok()?;
+        attrs = attrs.wrapping_add(state.hash_one((&*name.as_bytes(), &*value.as_bytes())));
+    }
+    let children = element.raw_len();
+    (attrs, children).hash(hasher);
+    for i in 1..=children {
+        *budget = budget.checked_sub(1)?;
+        match element.raw_get(i).ok()? {
+            LuaValue::Table(child) => hash(&child, hasher, state, depth.checked_sub(1)?, budget)?,
+            LuaValue::String(text) => text.as_bytes().hash(hasher),
+            _ => return None,
+        }
+    }
+    Some(())
 }
 
 /// The places of the children of an element that are looked at.
@@ -102,7 +140,7 @@ fn is(element: &LuaTable, name: &str) -> bool {
 /// An element that is being written.
 struct Open {
     element: LuaTable,
-    tags: LuaTable,
+    tags: Option<LuaTable>,
     children: usize,
     elements: usize,
 }
@@ -110,7 +148,7 @@ struct Open {
 /// Builds one element after the other.
 pub struct Writer<'l> {
     lua: &'l Lua,
-    metatable: &'l LuaTable,
+    metatable: Option<&'l LuaTable>,
     open: Vec<Open>,
     done: Option<LuaTable>,
 }
@@ -118,7 +156,12 @@ pub struct Writer<'l> {
 impl<'l> Writer<'l> {
     /// `metatable` is the one that makes a table a stanza.
     pub fn new(lua: &'l Lua, metatable: &'l LuaTable) -> Self {
-        Writer { lua, metatable, open: Vec::new(), done: None }
+        Writer { lua, metatable: Some(metatable), open: Vec::new(), done: None }
+    }
+
+    /// Builds elements as `st.preserialize` leaves them, for a store.
+    pub fn preserialized(lua: &'l Lua) -> Self {
+        Writer { lua, metatable: None, open: Vec::new(), done: None }
     }
 
     pub fn lua(&self) -> &'l Lua {
@@ -139,7 +182,7 @@ impl<'l> Writer<'l> {
         parent.children += 1;
         parent.elements += 1;
         parent.element.raw_seti(parent.children, element)?;
-        parent.tags.raw_seti(parent.elements, element)
+        parent.tags.iter().try_for_each(|tags| tags.raw_seti(parent.elements, element))
     }
 }
 
@@ -151,12 +194,18 @@ impl Sink for Writer<'_> {
         for (name, value) in attrs {
             attr.raw_set(*name, *value)?;
         }
-        let tags = self.lua.create_table()?;
-        let element = self.lua.create_table_with_capacity(1, 3)?;
+        let element = self.lua.create_table_with_capacity(1, if self.metatable.is_some() { 3 } else { 2 })?;
         element.raw_set("name", name)?;
         element.raw_set("attr", attr)?;
-        element.raw_set("tags", &tags)?;
-        element.set_metatable(Some(self.metatable.clone()))?;
+        let tags = match self.metatable {
+            Some(metatable) => {
+                let tags = self.lua.create_table()?;
+                element.raw_set("tags", &tags)?;
+                element.set_metatable(Some(metatable.clone()))?;
+                Some(tags)
+            }
+            None => None,
+        };
         self.open.push(Open { element, tags, children: 0, elements: 0 });
         Ok(())
     }

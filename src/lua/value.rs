@@ -4,6 +4,9 @@ use mlua::prelude::*;
 
 use crate::time::Seconds;
 
+/// Levels of a table whose content is compared.
+const MAX_DEPTH: usize = 64;
+
 /// A string argument. One that is not UTF-8 is refused. To copy it is cheaper than to hold on to Lua's own.
 pub type Text = String;
 
@@ -43,4 +46,26 @@ pub fn timestamp(record: &LuaTable) -> Seconds {
 pub fn text_size(table: &LuaTable) -> usize {
     let fields = table.pairs::<LuaValue, LuaValue>().flatten();
     fields.map(|(_, value)| value.as_string().map_or(0, |text| text.as_bytes().len())).sum()
+}
+
+/// Whether two tables have the same content, their field `except` left out.
+pub fn is_same(one: &LuaTable, other: &LuaTable, except: &str) -> bool {
+    has_all(one, other, Some(except), MAX_DEPTH) && has_all(other, one, Some(except), MAX_DEPTH)
+}
+
+fn has_all(one: &LuaTable, other: &LuaTable, except: Option<&str>, depth: usize) -> bool {
+    one.pairs::<LuaValue, LuaValue>().all(|pair| {
+        let Ok((key, value)) = pair else { return false };
+        if except.is_some_and(|except| key.as_string().is_some_and(|key| key == except)) {
+            return true;
+        }
+        match (value, other.raw_get(key)) {
+            (LuaValue::Table(one), Ok(LuaValue::Table(other))) => {
+                let Some(depth) = depth.checked_sub(1) else { return false };
+                has_all(&one, &other, None, depth) && has_all(&other, &one, None, depth)
+            }
+            (value, Ok(other)) => value == other,
+            (_, Err(_)) => false,
+        }
+    })
 }

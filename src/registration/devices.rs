@@ -85,15 +85,15 @@ impl<A: Asked> Devices<A> {
         let surplus = others.len().saturating_sub(limit);
         same.into_iter().chain(others.into_iter().take(surplus)).collect()
     }
-}
 
-/// Whether a stored registration that is enabled again just as it is need not be written: it is the newest of the user's, was enabled
-/// in the last day, and replaces none. Its new time would change no order.
-pub fn is_current<A: Asked>(registrations: Vec<Registration<A>>, identifier: &str, now: Seconds, limit: usize) -> bool {
-    let devices = Devices::new(registrations, usize::MAX);
-    let is_fresh = |at| at <= now && now.saturating_sub(at) < (DAY / SECOND) as Seconds;
-    devices.all.last().is_some_and(|newest| *newest.identifier == *identifier && is_fresh(newest.timestamp))
-        && devices.superseded(identifier, limit).is_empty()
+    /// Returns the registration if it is enabled again and its new time need not be written: it is the newest of the user's, was
+    /// written in the last day, and replaces none. The new time would change no order.
+    pub fn current(&self, identifier: &str, now: Seconds, limit: usize) -> Option<&Rc<Registration<A>>> {
+        let is_fresh = |at| at <= now && now.saturating_sub(at) < (DAY / SECOND) as Seconds;
+        let newest =
+            self.all.last().filter(|newest| *newest.identifier == *identifier && is_fresh(newest.timestamp))?;
+        self.superseded(identifier, limit).is_empty().then_some(newest)
+    }
 }
 
 /// Returns the timestamp to store for `newest`, which is among the `registrations` of a user, and the registrations that it
@@ -128,7 +128,7 @@ mod tests {
     }
 
     fn is_current(times: &[(&str, Seconds)], limit: usize) -> bool {
-        super::is_current(enabled(times), "push.example<phone", NOW, limit)
+        Devices::new(enabled(times), usize::MAX).current("push.example<phone", NOW, limit).is_some()
     }
 
     #[test]

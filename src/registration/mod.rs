@@ -19,10 +19,21 @@ pub struct Registration<A> {
     pub asked: A,
     /// When the client enabled it last; orders a user's registrations.
     pub timestamp: Seconds,
-    /// When a push arrived last, by the wall clock.
-    pub last_success: When,
+    /// When a push arrived last, by the wall clock; 0 if that is not known.
+    pub last_success: Note<Millis>,
     /// When it was made, by the monotonic clock; 0 once no push in flight can be older.
-    pub made: When,
+    pub made: Note<Millis>,
+    /// The request that made it, if the store was seen to have what the request asks for.
+    pub seen: Note<Option<Seen>>,
+}
+
+/// A look at the store.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    /// A hash of the client's request.
+    pub fingerprint: u64,
+    /// When the record was read or written, by the monotonic clock.
+    pub at: Millis,
 }
 
 /// What a client asked for in `<enable/>`, as one protocol knows it.
@@ -39,23 +50,28 @@ pub trait Asked: Debug + Default + PartialEq + Sized {
     fn is_of_client(registration: &Registration<Self>, client_id: Option<&str>, resource: &str) -> bool;
 }
 
-/// A time that changes while the registration stays the same: all times compare equal.
-#[derive(Debug, Default)]
-pub struct When(Cell<Millis>);
+/// A note that changes while the registration stays the same: all notes compare equal.
+#[derive(Default)]
+pub struct Note<T>(Cell<T>);
 
-impl When {
-    /// Returns 0 if the time is not known.
-    pub fn get(&self) -> Millis {
+impl<T: Copy> Note<T> {
+    pub fn get(&self) -> T {
         self.0.get()
     }
 
-    pub fn set(&self, at: Millis) {
-        self.0.set(at);
+    pub fn set(&self, value: T) {
+        self.0.set(value);
     }
 }
 
-impl PartialEq for When {
-    fn eq(&self, _: &When) -> bool {
+impl<T: Copy + Debug> Debug for Note<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
+impl<T> PartialEq for Note<T> {
+    fn eq(&self, _: &Note<T>) -> bool {
         true
     }
 }
@@ -77,8 +93,9 @@ impl<A> Registration<A> {
             jid: if is_prefix { Address::InIdentifier(jid.len()) } else { Address::Apart(jid.into()) },
             asked,
             timestamp,
-            last_success: When::default(),
-            made: When::default(),
+            last_success: Note::default(),
+            made: Note::default(),
+            seen: Note::default(),
         }
     }
 
