@@ -216,8 +216,9 @@ end
 local function offline(user, stanza)
 	local word, from, text, key, call, extracts = facts(user, stanza);
 	-- Without an archive, mod_smacks hands back a copy for each session that ends.
-	if not key and stanza.attr.id then key = facts_about.dedup_key(stanza); end
-	push(engine.on_offline, user, stanza, nil, word, from, text, key, call, extracts);
+	local sender, id, body;
+	if not key then sender, id, body = stanza.attr.from, stanza.attr.id, stanza:get_child_text("body"); end
+	push(engine.on_offline, user, stanza, nil, word, from, text, key, call, extracts, sender, id, body);
 end
 
 -- Handles a message from `origin` for a user who may be connected. `id` is the archive id, if the message is archived.

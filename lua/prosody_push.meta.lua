@@ -254,12 +254,15 @@ function PushEngine:revoked(user, records, from, node, jid, affiliation) end
 ---@param dedup_key string?         the same in every event of the message
 ---@param call string?              the call that the message is about: the other party's bare JID, a space, and the call's id
 ---@param extracts string?              repeatable values, see known(): a one-letter kind and a text for each, separated by "\0"
+---@param sender string?            where there is no key: the message's `from`, id and whole text make one
+---@param id string?
+---@param text string?
 ---@return prosody_push.Details|false|nil details
 ---@return number? wait
 ---@return nil, nil
 ---@return table? stanza
 ---@return table[]? others
-function Engine:on_offline(user, now, mono, observed, stanza, word, from, body, dedup_key, call, extracts) end
+function Engine:on_offline(user, now, mono, observed, stanza, word, from, body, dedup_key, call, extracts, sender, id, text) end
 
 ---Handles a stanza to `to`: a message that was archived for the user, a message about a call to or from the user, or a subscription
 ---request to the user. `held` has the state of each of the user's sessions that holds a registration: the letter of session_states

@@ -45,7 +45,15 @@ macro_rules! message_method {
 }
 
 pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) {
-    message_method!(methods, "on_offline", |host, lua, event, message| {
+    message_method!(methods, "on_offline", |host,
+                                            lua,
+                                            event,
+                                            message,
+                                            sender: Option<Text>,
+                                            id: Option<Text>,
+                                            text: Option<Text>| {
+        let own_key = id.map(|id| host.engine.dedup_key(sender.as_deref(), &id, text.as_deref()));
+        let message = &Message { dedup_key: message.dedup_key.or(own_key.as_deref()), ..*message };
         let pushes = host.engine.on_offline(event, message);
         host.write(lua, event, pushes, Some(message))
     });
