@@ -8,7 +8,7 @@ use crate::reason::Reason;
 use crate::registration::{Asked, Registration};
 use crate::rules::facts::Word;
 use crate::rules::importance::{Importance, Kind, judge};
-use crate::time::Millis;
+use crate::time::{Millis, Moment};
 
 /// What differs between protocols and can be said in numbers and switches.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ pub trait Protocol: Clone + Debug + Default + 'static {
     type Asked: Asked;
     /// How a device is to be told of a stanza.
     type Plan<'d>;
+    /// What a push will carry, without what takes long.
+    type Draft;
     /// What a push carries.
     type Payload: Clone + Debug + PartialEq;
     /// What is made once for an event and shared by its pushes.
@@ -63,8 +65,16 @@ pub trait Protocol: Clone + Debug + Default + 'static {
     /// Whether a push says only that there is something: then one may stand for several.
     fn is_plain(&self, server: &Server, context: &Context, plan: &Self::Plan<'_>) -> bool;
 
+    /// Drafts what the push carries.
+    fn draft(&self, server: &Server, context: &Context, plan: Self::Plan<'_>, once: &Self::Once) -> Self::Draft;
+
+    /// Whether to [`compose`](Protocol::compose) takes so long that only a few pushes are composed in one turn of the event loop.
+    fn takes_long(_draft: &Self::Draft) -> bool {
+        false
+    }
+
     /// Composes what the push carries.
-    fn compose(&self, server: &Server, context: &Context, plan: Self::Plan<'_>, once: &Self::Once) -> Self::Payload;
+    fn compose(&self, server: &Server, now: Moment, draft: Self::Draft) -> Self::Payload;
 
     /// Composes a push that says only that there is something, as the registration wants it.
     fn plain(&self, server: &Server, registration: &Registration<Self::Asked>, kind: Kind) -> Self::Payload;

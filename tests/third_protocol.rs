@@ -7,7 +7,7 @@ use prosody_push::protocol::{Policy, Protocol};
 use prosody_push::reason::Reason;
 use prosody_push::registration::{Asked, Registration};
 use prosody_push::rules::importance::Kind;
-use prosody_push::time::{DAY, SECOND};
+use prosody_push::time::{DAY, Moment, SECOND};
 use support::{CHAT, Host, SECOND as LATER, assert_stays, one_by_one};
 
 /// A protocol that rings bells. Its app server answers each push, and the payload says how loud the bell rings.
@@ -43,6 +43,7 @@ impl Protocol for Bell {
 
     type Asked = Number;
     type Plan<'d> = Kind;
+    type Draft = Kind;
     type Payload = Kind;
     type Once = ();
 
@@ -54,8 +55,12 @@ impl Protocol for Bell {
         true
     }
 
-    fn compose(&self, _: &Server, _: &Context, kind: Kind, (): &()) -> Kind {
+    fn draft(&self, _: &Server, _: &Context, kind: Kind, (): &()) -> Kind {
         kind
+    }
+
+    fn compose(&self, _: &Server, _: Moment, draft: Kind) -> Kind {
+        draft
     }
 
     fn plain(&self, _: &Server, _: &Registration<Number>, kind: Kind) -> Kind {

@@ -766,3 +766,81 @@ describe("push2 in a room", function ()
 		end
 	end);
 end);
+
+describe("twenty encrypted clients of a user", function ()
+	before_each(function ()
+		start();
+		local records = {};
+		for i = 1, 20 do
+			local name = ("client%02d"):format(i);
+			records[name] = push2.record { client = name, service = PUSHER, timestamp = i };
+		end
+		server:store("mercutio", records, STORE);
+		server:reload("push2");
+	end);
+	after_each(function () server:stop(); end);
+
+	-- Only our handler: the server goes on.
+	local STOPPING = [[
+		for handler, priority in pairs(prosody.events._event_map["server-stopping"]) do
+			if priority == 100 then handler({ reason = "a test" }); end
+		end
+	]];
+
+	-- Has a message come for mercutio and then runs `code`, in one turn of the server's loop. Gives how many pushes left in it.
+	local function in_one_turn(code)
+		return server:eval([[
+			local st = require "util.stanza";
+			local sent = 0;
+			local handler = prosody.hosts["push2.example.test"].events;
+			local function count() sent = sent + 1; end
+			handler.add_handler("message/bare", count, 1000);
+			local id, from = tostring(os.clock()), "juliet@example.test/balcony";
+			module:fire_event("message/offline/handle", { username = "mercutio", origin = prosody.hosts[module.host];
+				stanza = st.message({ to = "mercutio@"..module.host, from = from, type = "chat", id = id }, "O calm, dishonourable") });
+			]]..(code or "")..[[
+			handler.remove_handler("message/bare", count);
+			return sent;
+		]]);
+	end
+
+	-- The clients that were told, in that order.
+	local function told()
+		local clients = {};
+		for i = 1, app:settled() do
+			local push = push2.read(app.pushes[i]);
+			if i % 10 == 0 then assert.equal("O calm, dishonourable", push2.decrypt(push.payload):get_child_text("body")); end
+			clients[i] = push.client;
+		end
+		return clients;
+	end
+
+	local function all()
+		local clients = {};
+		for i = 1, 20 do clients[i] = ("client%02d"):format(i); end
+		return clients;
+	end
+
+	it("are told of a message in turns, four in each, in their order", function ()
+		assert.equal(4, in_one_turn());
+		app:expect(20);
+		assert.same(all(), told());
+	end);
+
+	it("are told when the module is unloaded, or reloaded, or the server stops meanwhile", function ()
+		for _, what in ipairs({
+			"require 'core.modulemanager'.reload(module.host, 'push2');", STOPPING,
+			"require 'core.modulemanager'.unload(module.host, 'push2');",
+		}) do
+			app.pushes = {};
+			assert.equal(20, in_one_turn(what), what);
+			assert.same(all(), told(), what);
+		end
+	end);
+
+	it("are told no more when their user is deleted meanwhile", function ()
+		assert.equal(4, in_one_turn("assert(require 'core.usermanager'.delete_user('mercutio', module.host));"));
+		assert.equal(4, app:settled());
+		assert.not_matches("A fault in", server:log());
+	end);
+end);

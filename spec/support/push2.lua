@@ -53,6 +53,16 @@ function push2.enable(fields)
 	return enable;
 end
 
+-- What the store has of a client that wants what is important, encrypted; fields: client, service, timestamp, jwt (algorithm).
+function push2.record(fields)
+	local match = {
+		match = PREFIX.match.."important"; send = push2.encrypted; chats = {};
+		ua_public = push2.ua_public; auth_secret = push2.auth_secret;
+		jwt_alg = fields.jwt; jwt_key = fields.jwt and push2.jwt_key; jwt_claims = { aud = "https://push.example.test" };
+	};
+	return { client = fields.client, service = fields.service, timestamp = fields.timestamp, matches = { match } };
+end
+
 function push2.iq(child)
 	return st.stanza("iq", { type = "set" }):add_child(child);
 end

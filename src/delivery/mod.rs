@@ -18,6 +18,7 @@ pub mod bursts;
 pub mod failures;
 pub mod outages;
 pub mod owed;
+pub mod turns;
 
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;

@@ -12,6 +12,7 @@ use crate::delivery::bursts::{Lane, Released};
 use crate::delivery::failures::Gone;
 use crate::delivery::outages::News;
 use crate::delivery::owed::Debt;
+use crate::delivery::turns::Waiting;
 use crate::delivery::{InFlight, Settled};
 use crate::ids::{Id, parse};
 use crate::memory::journal::{Answer, Cause, Decision, Outcome};
@@ -193,6 +194,8 @@ impl<P: Protocol> Engine<P> {
     /// Returns the pushes that were held or owed and may leave now.
     pub fn release(&mut self, now: Moment) -> Vec<Leaving<P>> {
         let mut leaving = self.release_held(now, now.mono);
+        let waiting = self.turns.take();
+        self.release_waiting(now, waiting, &mut leaving);
         for debt in self.owed.due(now.mono) {
             // The first push that is due may find out that the app server is away.
             if self.is_away(now, debt.registration.jid()) {
@@ -219,9 +222,33 @@ impl<P: Protocol> Engine<P> {
         leaving
     }
 
-    /// Returns all held pushes.
+    /// Returns all pushes that are held or wait to be composed.
     pub fn release_all(&mut self, now: Moment) -> Vec<Leaving<P>> {
-        self.release_held(now, Millis::MAX)
+        let mut leaving = self.release_held(now, Millis::MAX);
+        let waiting = self.turns.take_all();
+        self.release_waiting(now, waiting, &mut leaving);
+        leaving
+    }
+
+    /// Composes pushes that have waited for it.
+    fn release_waiting(&mut self, now: Moment, all: Vec<Waiting<P>>, leaving: &mut Vec<Leaving<P>>) {
+        for Waiting { in_flight, draft, importance, cause, word } in all {
+            let InFlight { user, registration, kind, messages, .. } = in_flight;
+            let Some(registration) = current(&self.users, &user, registration) else { continue };
+            if self.is_away(now, registration.jid()) {
+                self.owes(now, &user, &registration, kind, &messages);
+                continue;
+            }
+            let payload = self.protocol.compose(&self.server, now, draft);
+            let device = registration.identifier.clone();
+            let call = in_flight.call;
+            let in_flight = InFlight { call, messages, ..InFlight::new(user.clone(), registration, now, kind) };
+            let push = self.send(in_flight, None, payload);
+            self.stats.sent(importance);
+            let outcome = Outcome::Sent(push.id, None);
+            self.journal.add(&user, Decision { at: now.wall, cause, word, device, outcome });
+            leaving.push(Leaving { user, push, important: importance.is_important() });
+        }
     }
 
     fn release_held(&mut self, now: Moment, until: Millis) -> Vec<Leaving<P>> {
@@ -292,7 +319,8 @@ impl<P: Protocol> Engine<P> {
     pub fn next_release(&self, now: Moment) -> Option<Millis> {
         let probe = self.outages.next_due(|app_server| self.owed.parked_at(app_server) > 0);
         let write = (!self.unwritten.is_empty()).then_some(now.mono + DELAY);
-        let next = [self.lanes.next_due(), self.owed.next_due(), probe, write];
+        let compose = (!self.turns.is_empty()).then_some(now.mono);
+        let next = [self.lanes.next_due(), self.owed.next_due(), probe, write, compose];
         next.into_iter().flatten().min().map(|next| next.saturating_sub(now.mono))
     }
 

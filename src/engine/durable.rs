@@ -49,6 +49,9 @@ impl<P: Protocol> Engine<P> {
     /// Returns the users whose state has changed, with the state to write; an empty one if nothing is left to store.
     pub fn unwritten(&mut self) -> Vec<(Rc<str>, Records)> {
         let users = std::mem::take(&mut self.unwritten);
+        if users.is_empty() {
+            return Vec::new();
+        }
         // A push that is sent again is owed until the app server takes it, if it answers; and so is a push in flight to an app
         // server that is away.
         let is_told_of = P::POLICY.answers;

@@ -13,6 +13,7 @@ use crate::delivery::Delivery;
 use crate::delivery::bursts::Lanes;
 use crate::delivery::outages::Outages;
 use crate::delivery::owed::Owed;
+use crate::delivery::turns::Turns;
 use crate::ids::Ids;
 use crate::memory::calls::Calls;
 use crate::memory::dedup::Pushed;
@@ -45,6 +46,7 @@ pub struct Engine<P: Protocol> {
     lanes: Lanes<P>,
     delivery: Delivery<P>,
     owed: Owed<P>,
+    turns: Turns<P>,
     outages: Outages,
     /// Users whose durable state has changed since it was written.
     unwritten: HashSet<Rc<str>>,
@@ -71,6 +73,7 @@ impl<P: Protocol> Engine<P> {
             lanes: Lanes::default(),
             delivery: Delivery::new(config.max_errors),
             owed: Owed::default(),
+            turns: Turns::default(),
             outages: Outages::new(P::POLICY),
             unwritten: HashSet::new(),
             journal: Journal::new(config.explain),
@@ -142,6 +145,7 @@ impl<P: Protocol> Engine<P> {
         }
         if is_disabled {
             self.lanes.drop_user(&user);
+            self.turns.drop_user(&user);
         }
         let known = self.users.peek(&user).cloned().unwrap_or_default();
         let devices = devices.keeping(&known);
@@ -186,6 +190,7 @@ impl<P: Protocol> Engine<P> {
     pub fn forget(&mut self, user: &str) {
         self.users.pop(user);
         self.lanes.drop_user(user);
+        self.turns.drop_user(user);
         self.owed.retain(user, |_| false);
         self.delivery.forget(user);
         self.changed(&user.into());

@@ -10,6 +10,7 @@ use crate::context::{Context, Event};
 use crate::delivery::InFlight;
 use crate::delivery::bursts::Lane;
 use crate::delivery::owed::{Debt, Tries};
+use crate::delivery::turns::Waiting;
 use crate::memory::journal::{Cause, Decision, Outcome};
 use crate::protocol::Protocol;
 use crate::reason::Reason;
@@ -32,6 +33,7 @@ impl<P: Protocol> Engine<P> {
         let kind = Kind::new(importance);
         let may_wait = self.server.config.coalesce && !observed && !importance.is_call() && cause != Cause::Test;
         let once = P::Once::default();
+        let mut at_once = None;
         let (mut list, mut held) = (Vec::new(), false);
         for registration in devices {
             let device = &registration.identifier;
@@ -70,7 +72,7 @@ impl<P: Protocol> Engine<P> {
                 held = true;
                 continue;
             }
-            let payload = self.protocol.compose(&self.server, context, plan, &once);
+            let draft = self.protocol.draft(&self.server, context, plan, &once);
             let call = message.and_then(|message| message.call).filter(|_| importance == Importance::Urgent);
             let call = call.map(|call| self.calls.key(&call));
             let in_flight = InFlight {
@@ -78,6 +80,16 @@ impl<P: Protocol> Engine<P> {
                 messages: key.into_iter().collect(),
                 ..InFlight::new(user.clone(), registration.clone(), now, kind)
             };
+            if P::takes_long(&draft) {
+                let at_once = at_once.get_or_insert_with(|| self.turns.at_once(&user));
+                if *at_once == 0 {
+                    let word = context.word;
+                    self.turns.put(Waiting { in_flight, draft, importance, cause, word });
+                    continue;
+                }
+                *at_once -= 1;
+            }
+            let payload = self.protocol.compose(&self.server, now, draft);
             let push = self.send(in_flight, lane, payload);
             self.stats.sent(importance);
             self.decided(context, &user, device, Outcome::Sent(push.id, None));

@@ -1,6 +1,7 @@
 //! The keys that a client gave for its pushes, parsed when they are first used.
 
 use std::cell::OnceCell;
+use std::rc::Rc;
 
 use thiserror::Error;
 
@@ -15,7 +16,7 @@ pub struct Keys {
     pub ua_public: Box<str>,
     pub auth_secret: Box<str>,
     pub signing: Option<Signing>,
-    parsed: OnceCell<Result<WebPush, InvalidKeys>>,
+    parsed: OnceCell<Result<Rc<WebPush>, InvalidKeys>>,
 }
 
 /// How a client wants its pushes signed (RFC 8292).
@@ -70,8 +71,8 @@ impl Keys {
     }
 
     /// Returns the parsed keys, or the error, as for keys that another module stored.
-    pub fn parsed(&self) -> Result<&WebPush, InvalidKeys> {
-        self.parsed.get_or_init(|| self.parse()).as_ref().map_err(|invalid| *invalid)
+    pub fn parsed(&self) -> Result<&Rc<WebPush>, InvalidKeys> {
+        self.parsed.get_or_init(|| self.parse().map(Rc::new)).as_ref().map_err(|invalid| *invalid)
     }
 
     /// Returns the bytes of the keys, without the claims.

@@ -1,5 +1,7 @@
 //! Whether a client wants to be woken for a stanza, and with what.
 
+use std::rc::Rc;
+
 use crate::address::bare;
 use crate::push2::asked::{Asked, Chat, Match, Profile, Send};
 use crate::push2::keys::WebPush;
@@ -33,7 +35,7 @@ pub struct Case<'a> {
 
 /// Returns the keys to encrypt with, `None` for a push without content, or the reason not to push. If several rules match, there is
 /// one push, with content if one of them asks for it.
-pub fn matched<'s>(asked: &'s Asked, case: &Case) -> Result<Option<&'s WebPush>, Reason> {
+pub fn matched<'s>(asked: &'s Asked, case: &Case) -> Result<Option<&'s Rc<WebPush>>, Reason> {
     let mut matched = Err(Reason::NothingAsked);
     for rule in &asked.matches {
         match (rule.objection(case), &rule.send) {

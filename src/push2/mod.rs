@@ -22,7 +22,7 @@ use crate::reason::Reason;
 use crate::registration::Registration;
 use crate::rules::facts::{ARCHIVED, RECEIVED, Word};
 use crate::rules::importance::{Importance, Kind};
-use crate::time::{HOUR, SECOND, Seconds};
+use crate::time::{HOUR, Moment, SECOND, Seconds};
 use asked::Asked;
 use envelope::{envelope, in_carbon};
 use keys::WebPush;
@@ -37,7 +37,14 @@ pub struct Push2;
 pub struct Plan<'d> {
     priority: Priority,
     /// The keys that the stanza is encrypted with; without them a push says only that there is something.
-    keys: Option<&'d WebPush>,
+    keys: Option<&'d Rc<WebPush>>,
+}
+
+/// A push that is not encrypted yet.
+pub struct Draft {
+    priority: Priority,
+    /// The keys, and the stanza in its envelope if it can be read.
+    content: Option<(Rc<WebPush>, Option<Rc<str>>)>,
 }
 
 impl Protocol for Push2 {
@@ -58,9 +65,10 @@ impl Protocol for Push2 {
 
     type Asked = Asked;
     type Plan<'d> = Plan<'d>;
+    type Draft = Draft;
     type Payload = Rc<Payload>;
     /// The envelope of the stanza; `None` inside if the stanza cannot be read.
-    type Once = OnceCell<Option<String>>;
+    type Once = OnceCell<Option<Rc<str>>>;
 
     fn worth(&self, word: Word) -> Result<Importance, Reason> {
         matching::importance(word)
@@ -91,16 +99,24 @@ impl Protocol for Push2 {
         plan.keys.is_none()
     }
 
-    fn compose(&self, server: &Server, context: &Context, plan: Plan, once: &Self::Once) -> Rc<Payload> {
-        let Plan { priority, keys: Some(keys) } = plan else { return Payload::empty(plan.priority).into() };
+    fn draft(&self, server: &Server, context: &Context, plan: Plan, once: &Self::Once) -> Draft {
+        let envelope = || once.get_or_init(|| enveloped(server, context).map(Into::into)).clone();
+        Draft { priority: plan.priority, content: plan.keys.map(|keys| (keys.clone(), envelope())) }
+    }
+
+    fn takes_long(draft: &Draft) -> bool {
+        draft.content.is_some()
+    }
+
+    fn compose(&self, server: &Server, now: Moment, draft: Draft) -> Rc<Payload> {
+        let Draft { priority, content: Some((keys, envelope)) } = draft else {
+            return Payload::empty(draft.priority).into();
+        };
         let contact = || server.config.contact_uri.clone().unwrap_or_else(|| format!("xmpp:{}", server.host));
-        let now = (context.event.now.wall / 1000) as Seconds;
+        let now = (now.wall / SECOND) as Seconds;
         let token = keys.identity.as_ref().and_then(|identity| identity.token(now, &contact()));
-        let envelope = once.get_or_init(|| enveloped(server, context));
-        let encrypted = envelope
-            .as_ref()
-            .map(|envelope| webpush::seal(envelope.as_bytes(), &keys.client, &keys.auth, server.random));
-        Payload { encrypted, token, ..Payload::empty(priority) }.into()
+        let seal = |envelope: Rc<str>| webpush::seal(envelope.as_bytes(), &keys.client, &keys.auth, server.random);
+        Payload { encrypted: envelope.map(seal), token, ..Payload::empty(priority) }.into()
     }
 
     fn plain(&self, _: &Server, _: &Registration<Asked>, kind: Kind) -> Rc<Payload> {

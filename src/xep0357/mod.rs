@@ -14,7 +14,7 @@ use crate::rules::facts::Message;
 use crate::rules::importance::{Importance, Kind, why_none};
 use crate::tigase::Extensions;
 use crate::tigase::encrypt::{Aes128Gcm, Encrypted, Encryption};
-use crate::time::{DAY, SECOND};
+use crate::time::{DAY, Moment, SECOND};
 use asked::Asked;
 use summary::Summary;
 
@@ -54,6 +54,7 @@ impl Protocol for Xep0357 {
 
     type Asked = Asked;
     type Plan<'d> = Plan<'d>;
+    type Draft = Payload;
     type Payload = Payload;
     type Once = ();
 
@@ -89,11 +90,15 @@ impl Protocol for Xep0357 {
         }
     }
 
-    fn compose(&self, server: &Server, context: &Context, plan: Plan, (): &()) -> Payload {
+    fn draft(&self, server: &Server, context: &Context, plan: Plan, (): &()) -> Payload {
         match plan {
             Plan::Summary => Payload::Summary,
             Plan::Encrypted(keys) => encrypted(server, keys, context.message, context.importance().is_important()),
         }
+    }
+
+    fn compose(&self, _: &Server, _: Moment, draft: Payload) -> Payload {
+        draft
     }
 
     fn plain(&self, server: &Server, registration: &Registration<Asked>, kind: Kind) -> Payload {

@@ -10,6 +10,7 @@ mod registrations;
 mod support;
 mod tokens;
 mod trimming;
+mod turns;
 
 use minidom::{Element, Node};
 use prosody_push::config::Config;
