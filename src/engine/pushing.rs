@@ -85,6 +85,7 @@ impl<P: Protocol> Engine<P> {
                 if *at_once == 0 {
                     let word = context.word;
                     self.turns.put(Waiting { in_flight, draft, importance, cause, word });
+                    held = true;
                     continue;
                 }
                 *at_once -= 1;
