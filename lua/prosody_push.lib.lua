@@ -84,6 +84,7 @@ local load, read_complete = registrations.load, registrations.read_complete;
 
 local durable = module:require "prosody_push_durable"(engine, store.users_of, function (user) return store.alone(load, user); end);
 local write_durable = guarded("writing what devices are owed", durable.write);
+local write_durable_in_slices = background("writing what devices are owed", durable.write_in_slices);
 local write_durable_last = guarded("writing what devices are owed", durable.write_last);
 
 
@@ -182,7 +183,7 @@ function tick()
 		if details then perform(details[i].username, nil, nil, { details[i] }, iq); else send(iq); end
 	end
 	for _, failing in ipairs(gone) do remove_failing(failing); end
-	write_durable();
+	write_durable_in_slices();
 	return delay;
 end
 

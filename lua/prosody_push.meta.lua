@@ -453,8 +453,14 @@ function Engine:app_servers() end
 ---@alias prosody_push.Durable { [string]: prosody_push.DurableRecord }
 
 ---Returns the tables to store for the users with changes since the last call; an empty table if nothing is left for a user.
+---@param limit integer?            users, at most
 ---@return { [string]: prosody_push.Durable }
-function Engine:unwritten() end
+function Engine:unwritten(limit) end
+
+---Returns the table to store for a user.
+---@param user string
+---@return prosody_push.Durable
+function Engine:durable(user) end
 
 ---Returns the last changes before the server stops: pushes without an answer in time are owed as well.
 ---@param now number                seconds since 1970

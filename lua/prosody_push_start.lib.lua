@@ -1,20 +1,29 @@
 -- push_wake_on_start: after a restart of the server every phone has lost its session and its rooms, and does not know it. All phones
 -- are woken, spread over a minute.
 
-local SPREAD = 60;
+local slices = module:require "prosody_push_slices";
+
+-- Seconds, and times at which some are woken, at most.
+local SPREAD, TIMES = 60, 6000;
 
 -- push: the table that prosody_push.lib.lua returns.
 return function (push)
 	if not push.engine:wake_on_start() or prosody.start_time then return; end
 
 	local function wake_all()
-		local users = {};
-		for user in push.users() do users[#users + 1] = user; end
+		local pause, users, woken = slices.new(), {}, 0;
+		for user in push.users() do
+			users[#users + 1] = user;
+			pause();
+		end
 		module:log("info", "Waking the devices of up to %d users, who lost their sessions when the server stopped", #users);
 		local wake = push.background("waking devices after the start", push.wake_after_start);
-		for i, user in ipairs(users) do
-			module:add_timer(SPREAD * (i - 1) / #users, function () wake(user); end);
-		end
+		local at_a_time = math.ceil(#users / TIMES);
+		module:add_timer(0, function ()
+			for i = woken + 1, math.min(woken + at_a_time, #users) do wake(users[i]); end
+			woken = woken + at_a_time;
+			return woken < #users and SPREAD * at_a_time / #users or nil;
+		end);
 	end
 
 	module:hook_global("server-started", push.background("waking devices after the start", wake_all));

@@ -35,9 +35,16 @@ local function write(user, records)
 end
 
 -- Returns the iterator, or an empty one: some stores cannot list their users.
-local function iterate(iterator, ...)
+local function iterate(iterator, state, first)
 	if not iterator then return function () end; end
-	return iterator, ...;
+	if iterator ~= next then return iterator, state, first; end
+	-- The memory store's own table, which may change before the loop ends.
+	local users, i = {}, 0;
+	for user in next, state do users[#users + 1] = user; end
+	return function ()
+		i = i + 1;
+		return users[i];
+	end
 end
 
 -- Iterates over the users with a table in a store.

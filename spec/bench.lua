@@ -8,6 +8,7 @@ local report = require "spec.bench.report";
 local player = require "spec.bench.player";
 local prosody = require "spec.support.prosody";
 local stats = require "spec.bench.stats";
+local users = require "spec.bench.users";
 
 local ROUNDS = 7;
 local SIDES = { "reference", "ours" };
@@ -232,6 +233,43 @@ local function push2(version)
 	return { openssl = stats.of(samples.openssl), signing = stats.of(samples.signing), ours = stats.of(samples.ours) };
 end
 
+-- Push 2.0: a user's twenty encrypted clients.
+local function many_clients(version)
+	if version.version ~= "13.0" or version.is_extra then return nil; end
+	local server = cases.start_many();
+	local each, held = {}, {};
+	for i = 1, 2 * ROUNDS do each[i], held[i] = cases.run_many(server, 20); end
+	server:stop();
+	progress("%s: a user's many clients", version.name);
+	return { each = stats.of(each), held = stats.of(held) };
+end
+
+-- Enabling again what is enabled, on each storage.
+local function enabling(version)
+	if version.is_extra then return nil; end
+	local case, rows = cases.enable, {};
+	for _, storage in ipairs({ "memory", "internal", "sqlite" }) do
+		with_servers({ storage = storage }, version, function (servers)
+			local samples = alternate(ROUNDS, function (side) return cases.run(servers, side, case, 300); end);
+			local row = { storage = storage };
+			for _, side in ipairs(SIDES) do row[side] = field(samples[side], "total", 300); end
+			table.insert(rows, row);
+		end);
+	end
+	progress("%s: enabling on each storage", version.name);
+	return rows;
+end
+
+local function many_users(version)
+	if version.version ~= "13.0" or version.is_extra then return nil; end
+	local rows = {};
+	for i, n in ipairs({ 1000, 10000, 100000 }) do
+		rows[i] = users.measure(version.version, "internal", n);
+		progress("%s: %d users", version.name, n);
+	end
+	return rows;
+end
+
 local function queued(version)
 	return with_servers({ asleep = true }, version, function (servers)
 		local case = { name = "queued stanza", kind = "queued", user = "benvolio", node = "b1", important = true };
@@ -343,6 +381,7 @@ for _, version in ipairs(versions) do
 		growth = growth(version); ordinary = ordinary(version); devices = devices(version); nothing = nothing(version); queued = queued(version);
 		whole = whole(version); first = first_event(version);
 		encrypted = encrypted(version); push2 = push2(version); burst = burst(version);
+		many_clients = many_clients(version); enabling = enabling(version); many_users = many_users(version);
 		in_flight = in_flight(version); registered = registered(version);
 		resident = resident(version); day = phones_day(version);
 	});

@@ -1,9 +1,11 @@
 -- Tests the bench in a small version: it counts the right pushes. `make bench` measures the figures.
 local cases = require "spec.bench.cases";
 local day = require "spec.bench.day";
+local paths = require "spec.support.paths";
 local player = require "spec.bench.player";
 local report = require "spec.bench.report";
 local stats = require "spec.bench.stats";
+local users = require "spec.bench.users";
 
 local VERSION = os.getenv("PROSODY") or "0.12";
 
@@ -70,6 +72,23 @@ describe("the bench", function ()
 		end);
 	end
 
+	if VERSION == "13.0" then
+		it("counts a message for a user's many clients", function ()
+			local server = cases.start_many();
+			local each, held = cases.run_many(server, 2);
+			server:stop();
+			assert.is_true(each > 0 and held > 0);
+		end);
+	end
+
+	it("measures many users", function ()
+		local row = users.measure(VERSION, "internal", 60);
+		for _, name in ipairs({ "start", "start_owed", "recall", "list", "list_seconds", "stats", "outage", "drain", "drain_each" }) do
+			local value = row[name];
+			assert.is_true((type(value) == "table" and value.work or value) > 0, name);
+		end
+	end);
+
 	it("computes the median and the spread", function ()
 		assert.same({ median = 3, low = 2, high = 4 }, stats.of({ 5, 1, 4, 2, 3 }));
 		assert.same({ median = 1.5, low = 1.25, high = 1.75 }, stats.of({ 2, 1 }));
@@ -77,6 +96,24 @@ describe("the bench", function ()
 end);
 
 describe("the report", function ()
+	it("gives the README its rows, a missed bar in bold", function ()
+		local function read(name)
+			local file = assert(io.open(paths.root.."/"..name));
+			local text = file:read("a");
+			file:close();
+			return text;
+		end
+		local readme, bench = read("README.md"), read("docs/bench.md");
+		assert.equal(readme, report.update_readme(readme, bench));
+		local text = "\n| a bar | 1/2 | 1/3 |\n| an option | 5 |\n";
+		assert.equal("\n| a bar | 1/2 | **1** |\n| an option | 5 |\n", report.update_readme(text, "\n| a bar | 1/2 | **1** |\n| other | 1 |\n"));
+		local rows = 0;
+		for name in readme:gmatch("\n| ([^|\n]+) |[^\n]*") do
+			if bench:find("\n| "..name.." |", 1, true) then rows = rows + 1; end
+		end
+		assert.equal(5, rows);
+	end);
+
 	it("has a row for each whole process", function ()
 		local out, stat = {}, stats.of({ 3, 4, 5 });
 		local side = { total = stat, own = stat };

@@ -244,7 +244,7 @@ fn nothing_is_owed_after_the_client_is_back_or_its_registration_has_ended<P: Tes
             change(&mut host);
             assert_eq!(owed(&host), 0, "{name}");
             assert!(host.after(DAY).leaving().is_empty(), "{name}");
-            let records: BTreeMap<_, Records> = host.engine.unwritten().into_iter().collect();
+            let records: BTreeMap<_, Records> = host.engine.unwritten(usize::MAX).into_iter().collect();
             let is_owed = |records: &Records| records.values().any(|record| record.owed.is_some());
             assert!(!records.get("romeo").is_some_and(is_owed), "{name}");
         }
@@ -664,8 +664,8 @@ fn owed_pushes_survive_a_restart<P: Tested>() {
     for user in 0..USERS {
         assert!(message_for(&mut host, user, if user == 50 { &CHAT } else { &SILENT }).is_empty());
     }
-    let mut written: BTreeMap<_, Records> = host.engine.unwritten().into_iter().collect();
-    assert!(host.engine.unwritten().is_empty(), "changes are written once");
+    let mut written: BTreeMap<_, Records> = host.engine.unwritten(usize::MAX).into_iter().collect();
+    assert!(host.engine.unwritten(usize::MAX).is_empty(), "changes are written once");
     written.extend(host.engine.last_unwritten(host.now));
 
     host.engine = engine::<P>();
@@ -684,7 +684,7 @@ fn owed_pushes_survive_a_restart<P: Tested>() {
     assert_eq!((left.len(), owed(&host)), (USERS - 1, 0));
     let nothing_left = |(_, records): &(_, Records)| records.values().all(|record| record.owed.is_none());
     leave_within(&mut host, ERROR_TIMEOUT, |_, _| ());
-    assert!(host.engine.unwritten().iter().all(nothing_left));
+    assert!(host.engine.unwritten(usize::MAX).iter().all(nothing_left));
 }
 
 fn a_repeated_push_in_flight_when_the_server_stops_is_still_owed<P: Tested>() {
@@ -692,7 +692,7 @@ fn a_repeated_push_in_flight_when_the_server_stops_is_still_owed<P: Tested>() {
     let push = host.offline(&CHAT).remove(0);
     fails(&mut host, &push);
     assert_eq!(host.after(4 * SECOND).leaving().len(), 1);
-    let written = host.engine.unwritten();
+    let written = host.engine.unwritten(usize::MAX);
     let is_owed = written[0].1.values().any(|record| record.owed.is_some());
     assert_eq!(is_owed, P::POLICY.answers, "a Push 2.0 service never confirms a push");
 }
@@ -715,19 +715,19 @@ fn a_push_without_an_answer_for_a_second_is_stored_as_owed() {
         let mut host = phone::<Xep0357>();
         let push = host.offline(&CHAT).remove(0);
         assert_eq!(host.engine.timer(host.now), Some(LATE));
-        assert!(host.engine.unwritten().is_empty(), "the push has only just left");
+        assert!(host.engine.unwritten(usize::MAX).is_empty(), "the push has only just left");
         if is_answered {
             assert_stays(host.answer(&push, JID, None));
         }
         assert!(host.after(LATE).timer().is_empty());
-        let written = host.engine.unwritten();
+        let written = host.engine.unwritten(usize::MAX);
         if is_answered {
             assert!(written.is_empty(), "an app server that answers in time causes no writes");
             continue;
         }
         assert_eq!(written[0].1["push.example<phone"].owed, Some(Kind::Important));
         assert_stays(host.answer(&push, JID, None));
-        assert!(host.engine.unwritten()[0].1.is_empty(), "the app server accepted the push, though late");
+        assert!(host.engine.unwritten(usize::MAX)[0].1.is_empty(), "the app server accepted the push, though late");
     }
 }
 
@@ -736,7 +736,7 @@ fn a_push_in_flight_during_a_reload_is_not_sent_twice() {
     let mut old = phone::<Xep0357>();
     let push = old.offline(&CHAT).remove(0);
     assert!(old.after(LATE).timer().is_empty());
-    let written = old.engine.unwritten();
+    let written = old.engine.unwritten(usize::MAX);
     let state = old.engine.save();
     let mut new = phone::<Xep0357>();
     new.now = old.now;
@@ -761,7 +761,7 @@ fn failures_survive_a_restart() {
         }
         assert_stays(verdict);
         host.engine.on_resumed("romeo", "push.example<phone");
-        let written = host.engine.unwritten();
+        let written = host.engine.unwritten(usize::MAX);
         host.engine = engine();
         host.after(DAY).engine.load("romeo", vec![Xep0357::device(JID, "phone")], false);
         for (user, records) in written {
@@ -774,7 +774,7 @@ fn nothing_is_recalled_for_an_ended_registration_or_a_disabled_account<P: Tested
     let mut host = phone::<P>();
     let push = host.offline(&CHAT).remove(0);
     fails(&mut host, &push);
-    let written = host.engine.unwritten();
+    let written = host.engine.unwritten(usize::MAX);
     for (devices, is_disabled) in [(vec![], false), (vec![P::device(JID, "phone")], true)] {
         host.engine = engine::<P>();
         host.engine.load("romeo", devices, is_disabled);

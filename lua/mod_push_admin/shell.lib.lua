@@ -1,11 +1,13 @@
 -- Commands for Prosody's shell: `prosodyctl shell push …`, or push:… in the shell itself.
 
+local jid_prep = require "util.jid".prep;
 local jid_prepped_split = require "util.jid".prepped_split;
 local now = require "util.time".now;
 local promise = require "util.promise";
 
 local check = module:require "check";
 local protocols = module:require "protocols";
+local slices = module:require "prosody_push_slices";
 
 local NONE = "No client of this user has asked to be woken: there are no registrations";
 
@@ -47,44 +49,69 @@ local function count(n, what)
 	return ("%d %s%s"):format(n, what, n == 1 and "" or "s");
 end
 
--- Prints the lines of `list`. Returns the number of devices, or nil and an error.
-local function show(print, host, user)
+-- Prints the devices of a user, or those at one app server. Returns their number, or nil and an error.
+local function show(print, host, user, app_server)
 	local list, err = protocols.devices(host, user);
 	if not list then return nil, err; end
-	if list[1] then print(user.."@"..host); end
+	local n = 0;
 	for i, device in ipairs(list) do
-		print(("  %d  %s"):format(i, device.identifier));
-		print("     "..protocols.describe(device, now()));
+		if not app_server or device.service == app_server then
+			n = n + 1;
+			if n == 1 then print(user.."@"..host); end
+			print(("  %d  %s"):format(i, device.identifier));
+			print("     "..protocols.describe(device, now()));
+		end
 	end
-	return #list;
+	return n;
+end
+
+-- The users of a host who have registrations, by name.
+local function users_of(host, pause)
+	local seen, users = {}, {};
+	for _, protocol in ipairs(protocols.of_host(host)) do
+		for user in protocol.users() do
+			if not seen[user] then
+				seen[user] = true;
+				users[#users + 1] = user;
+			end
+			pause();
+		end
+	end
+	return slices.sorted(users, pause);
 end
 
 local commands = {};
 
-function commands.list(self, jid)
-	local print, total = printer(self), 0;
-	if jid then
-		local user, host = user_of(jid);
-		if not user then return nil, host; end
-		local n, err = show(print, host, user);
-		if not n then return nil, err; end
-		return true, count(n, "device");
-	end
+-- There may be many users: the server does its other work meanwhile.
+local function list_all(print, app_server)
+	local pause, total = slices.new(), 0;
 	for _, host in ipairs(protocols.hosts()) do
-		local seen = {};
-		for _, protocol in ipairs(protocols.of_host(host)) do
-			for user in protocol.users() do seen[user] = true; end
-		end
-		local users = {};
-		for user in pairs(seen) do users[#users + 1] = user; end
-		table.sort(users);
-		for _, user in ipairs(users) do
-			local n, err = show(print, host, user);
+		for _, user in ipairs(users_of(host, pause)) do
+			local n, err = show(print, host, user, app_server);
 			if not n then return nil, err; end
 			total = total + n;
+			pause();
 		end
 	end
-	return true, count(total, "device");
+	return total;
+end
+
+-- The argument is a user, or an app server, or nothing for all devices.
+function commands.list(self, jid)
+	local print, n, err = printer(self), nil, nil;
+	local user, host = user_of(jid);
+	if user then
+		n, err = show(print, host, user);
+	elseif jid == nil then
+		n, err = list_all(print);
+	else
+		local app_server = type(jid) == "string" and jid_prep(jid);
+		if app_server then n, err = list_all(print, app_server); end
+		-- Nobody has registered there: perhaps it was to be a user.
+		if n == 0 or not app_server then n, err = nil, host; end
+	end
+	if not n then return nil, err; end
+	return true, count(n, "device");
 end
 
 function commands.explain(self, jid)
@@ -174,7 +201,7 @@ function commands.check(self)
 end
 
 local DESCRIPTIONS = {
-	{ "list", "Devices that a user's clients have registered, or all", { "jid" } };
+	{ "list", "Devices that a user's clients have registered, or all, or those at an app server", { "jid" } };
 	{ "explain", "Why a user's devices were woken, or not: the last decisions", { "jid" } };
 	{ "test", "Wake a user's devices, or one, and say what the app servers answer", { "jid", "device" } };
 	{ "remove", "End the registration of a device, by its number in the list or its name", { "jid", "device" } };

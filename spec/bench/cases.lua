@@ -53,6 +53,8 @@ function cases.stop(servers)
 	servers.ours:stop();
 end
 
+cases.enable = { name = "enable again", kind = "enable", user = "tybalt", n = 1000, pushes = { reference = 0, ours = 0 } };
+
 -- node: of whom a push is to be; important: whether it says so; pushes: by what `n` events lead to, of each side; nil where
 -- one comes later for all of them. again: the event can be measured alone, since it leads to nothing.
 cases.list = {
@@ -66,7 +68,7 @@ cases.list = {
 		important = true, pushes = { reference = 1, ours = 1 } };
 	{ name = "ping", kind = "ping", user = "romeo", n = 1000, node = "r1", important = false,
 		pushes = { reference = 1, ours = 1 } };
-	{ name = "enable", kind = "enable", user = "tybalt", n = 1000, pushes = { reference = 0, ours = 0 } };
+	cases.enable;
 	{ name = "chat state, nobody keeps it", kind = "chat_state", user = "romeo", n = 1000, node = "r1", important = false,
 		pushes = { reference = 1, ours = 0 } };
 	{ name = "message that was pushed before", kind = "pushed_before", user = "romeo", n = 1000, node = "r1", important = true,
@@ -103,6 +105,29 @@ function cases.run_push2(server, side, n, sign)
 		assert(push2.verify(push.jwt, "ES256", push.key).aud == "https://push.example.test", text);
 	end
 	return spent / n * 1e6;
+end
+
+-- The clients of a user that cases.start_many() gives romeo.
+cases.clients = 20;
+
+-- The same server, where romeo has many such clients.
+function cases.start_many()
+	local server = cases.start_push2();
+	local records = {};
+	for i = 1, cases.clients do
+		local record = push2.record { client = "client"..i, service = "pusher@push2.example.test", timestamp = i, jwt = "ES256" };
+		records["client"..i] = record;
+	end
+	server:store("romeo", records, "push2_registrations");
+	server:reload("push2");
+	return server;
+end
+
+-- CPU microseconds of a client's share of a message, and the longest time in milliseconds that the server was held, of `n` messages.
+function cases.run_many(server, n)
+	local result = server:eval("return prosody.spec_webpush.many(...)", n, cases.clients);
+	assert(push2.decrypt(push2.read(assert(xml.parse(result.last))).payload):get_child_text("body"):find("But soft", 1, true), result.last);
+	return result.spent / n / cases.clients * 1e6, result.slowest * 1000;
 end
 
 -- Raises unless the pushes of a run are those of the case.

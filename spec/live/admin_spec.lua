@@ -72,6 +72,20 @@ describe("prosodyctl shell push", function ()
 		client.resume(server, "romeo", phone):close();
 	end);
 
+	it("list shows the devices at an app server, in the order of their users", function ()
+		for _, user in ipairs({ "mercutio", "benvolio" }) do
+			server:store(user, {
+				["push.example.test<there"] = { jid = "push.example.test", node = "there", timestamp = 1 };
+				["elsewhere.example.test<"..user] = { jid = "elsewhere.example.test", node = user, timestamp = 2 };
+			});
+		end
+		local text = shell("list", "Elsewhere.example.test");
+		for _, user in ipairs({ "mercutio", "benvolio" }) do server:store(user, nil); end
+		assert.is_nil(text:find("there", 1, true) and text:find("push.example.test", 1, true));
+		assert.matches("benvolio@.*elsewhere.example.test<benvolio.*mercutio@.*elsewhere.example.test<mercutio.*2 devices", text);
+		assert.matches("nobody.example.test is not a user's address", shell("list", "nobody.example.test"), 1, true);
+	end);
+
 	it("list shows a device's failures", function ()
 		app.answer = { "cancel", "item-not-found" };
 		write("Romeo?");

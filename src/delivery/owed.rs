@@ -100,10 +100,14 @@ impl<P: Protocol> Owed<P> {
         due.map(|due| due.saturating_sub(now))
     }
 
-    /// Takes out the pushes that are due by `until`, the most important first. Each is sent, and put again if it fails.
+    /// Takes out pushes that are due by `until`, a few at a time and the most important of these first. Each is sent, and put again
+    /// if it fails.
     pub fn due(&mut self, until: Millis) -> Vec<Debt<P>> {
+        /// Pushes that leave in one turn of the server's event loop.
+        const AT_ONCE: usize = 10;
         let mut due = Vec::new();
-        while let Some((at, key)) = self.due.first().cloned()
+        while due.len() < AT_ONCE
+            && let Some((at, key)) = self.due.first().cloned()
             && at <= until
         {
             due.extend(self.remove(&key).map(|(debt, _)| debt));

@@ -35,14 +35,14 @@ impl<P: Protocol> Engine<P> {
     /// Returns the app servers that have failed since their last answer, or where pushes are owed: JID, state, and how many pushes are
     /// owed there.
     pub fn app_servers(&self) -> Vec<(String, AppServer, usize)> {
-        let mut servers: BTreeMap<String, (AppServer, usize)> = BTreeMap::new();
+        let mut servers: BTreeMap<&str, (AppServer, usize)> = BTreeMap::new();
         for (jid, server) in self.outages.failing() {
-            servers.insert(jid.to_owned(), (server.clone(), 0));
+            servers.insert(jid, (server.clone(), 0));
         }
         for debt in self.owed.iter() {
-            servers.entry(debt.registration.jid().to_owned()).or_default().1 += 1;
+            servers.entry(debt.registration.jid()).or_default().1 += 1;
         }
-        servers.into_iter().map(|(jid, (server, owed))| (jid, server, owed)).collect()
+        servers.into_iter().map(|(jid, (server, owed))| (jid.to_owned(), server, owed)).collect()
     }
 
     /// Returns the answer times since the last call.

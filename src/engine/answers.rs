@@ -279,7 +279,10 @@ impl<P: Protocol> Engine<P> {
         debug!("A push for {user} to {} is owed and sent again", registration.identifier);
         let in_flight = InFlight { call, tries: Some(tries), ..InFlight::new(user, registration, now, kind) };
         self.stats.sent_again();
-        self.changed(&in_flight.user);
+        // Where app servers answer, the push stays owed until then.
+        if !P::POLICY.answers {
+            self.changed(&in_flight.user);
+        }
         Some(self.send_plain(in_flight, None, Cause::Again, payload))
     }
 

@@ -1,6 +1,6 @@
 //! The state that survives the server, however it ends: owed pushes and failures. The shim keeps it in a store of its own.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 use super::Engine;
@@ -43,12 +43,20 @@ impl<P: Protocol> Engine<P> {
     /// Returns the last changes before the server stops: late pushes are owed as well.
     pub fn last_unwritten(&mut self, now: Moment) -> Vec<(Rc<str>, Records)> {
         self.look_for_late(now);
-        self.unwritten()
+        self.unwritten(usize::MAX)
     }
 
-    /// Returns the users whose state has changed, with the state to write; an empty one if nothing is left to store.
-    pub fn unwritten(&mut self) -> Vec<(Rc<str>, Records)> {
-        let users = std::mem::take(&mut self.unwritten);
+    /// Returns users whose state has changed, at most `limit`, with the state to write; an empty one if nothing is left to store.
+    pub fn unwritten(&mut self, limit: usize) -> Vec<(Rc<str>, Records)> {
+        let users: HashSet<_> = self.unwritten.iter().take(limit).cloned().collect();
+        users.iter().for_each(|user| {
+            self.unwritten.remove(user);
+        });
+        self.durable(users)
+    }
+
+    /// Returns the state of users, to write.
+    pub fn durable(&self, users: HashSet<Rc<str>>) -> Vec<(Rc<str>, Records)> {
         if users.is_empty() {
             return Vec::new();
         }
@@ -100,6 +108,9 @@ impl<P: Protocol> Engine<P> {
                 self.owed.put(now.mono, Debt { user, registration, kind, payload: None, call: None, tries }, true);
             }
         }
-        self.delivery.failures.set(user, histories);
+        // What has failed since is newer.
+        if self.delivery.failures.of_user(&user).is_none() {
+            self.delivery.failures.set(user, histories);
+        }
     }
 }

@@ -14,7 +14,13 @@ use crate::time::Millis;
 const KINDS: [(&str, Kind); 2] = [("silent", Kind::Silent), ("important", Kind::Important)];
 
 pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) {
-    method(methods, "unwritten", |lua, host, ()| tables(lua, host.engine.unwritten()));
+    method(methods, "unwritten", |lua, host, limit: Option<usize>| {
+        tables(lua, host.engine.unwritten(limit.unwrap_or(usize::MAX)))
+    });
+    method(methods, "durable", |lua, host, user: Text| -> LuaResult<LuaTable> {
+        let records = host.engine.durable([user.as_str().into()].into());
+        tables(lua, records)?.raw_get(user)
+    });
     method(methods, "last_unwritten", |lua, host, (wall, mono): (f64, f64)| {
         tables(lua, host.engine.last_unwritten(moment(wall, mono)))
     });

@@ -168,7 +168,7 @@ impl<P: Protocol> Host<P> {
 
     /// Returns the time until the next timer, after every change has been written.
     pub fn next(&mut self) -> Option<Millis> {
-        self.engine.unwritten();
+        self.engine.unwritten(usize::MAX);
         self.engine.timer(self.now)
     }
 

@@ -1,8 +1,8 @@
--- An app server in the process, for benches: takes every push, answers it at once unless it is told to keep the answers,
+-- An app server in the process, for benches: takes every push, answers it at once unless it is told to keep the answers or is away,
 -- and has the pushes checked by what it keeps: how many came, the first and the last.
 local st = require "util.stanza";
 
-local app = { count = 0, silent = false, unanswered = {} };
+local app = { count = 0, silent = false, is_away = false, unanswered = {} };
 prosody.spec_app = app;
 
 function app.reset()
@@ -17,7 +17,9 @@ local function take(iq, send)
 	app.count = app.count + 1;
 	app.first, app.last = app.first or iq, iq;
 	if app.on_push then app.on_push(); end
-	if app.silent then
+	if app.is_away then
+		send(st.error_reply(iq, "wait", "remote-server-timeout"));
+	elseif app.silent then
 		table.insert(app.unanswered, iq);
 	else
 		send(st.reply(iq));

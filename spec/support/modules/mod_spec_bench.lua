@@ -3,7 +3,7 @@
 local events = require "util.events";
 local modulemanager = require "core.modulemanager";
 local pposix = require "util.pposix";
-local now = require "util.time".now;
+local now, monotonic = require "util.time".now, require "util.time".monotonic;
 local promise = require "util.promise";
 local st = require "util.stanza";
 
@@ -340,4 +340,38 @@ function bench.resident()
 		local kilobytes = line:match("^VmRSS:%s+(%d+)");
 		if kilobytes then return tonumber(kilobytes) * 1024; end
 	end
+end
+
+
+---- Pauses ----
+
+-- Since the last call of longest_turn(): the most seconds between two turns of the event loop, and the most that the process worked
+-- between two, which is less where the machine is busy with other things.
+local longest, most_work = 0, 0;
+
+-- Has the event loop watched from now on.
+function bench.watch_turns()
+	local last, last_work = monotonic(), clock();
+	module:add_timer(0.001, function ()
+		local at, work = monotonic(), clock();
+		longest, most_work = math.max(longest, at - last), math.max(most_work, work - last_work);
+		last, last_work = at, work;
+		return 0.001;
+	end);
+end
+
+function bench.longest_turn()
+	local turn, work = longest, most_work;
+	longest, most_work = 0, 0;
+	return turn, work;
+end
+
+-- A message for each of the users from `first` to `last`, a few in each turn.
+function bench.tell(first, last_user)
+	local fire_event = own.fire_event;
+	local function go_on(from)
+		for i = from, math.min(from + 19, last_user) do fire_event(traffic.offline("user"..i)); end
+		if from + 20 <= last_user then return turns(1):next(function () return go_on(from + 20); end); end
+	end
+	return go_on(first);
 end

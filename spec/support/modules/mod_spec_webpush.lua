@@ -4,6 +4,7 @@ local base64 = require "util.encodings".base64.encode;
 local from_base64 = require "util.encodings".base64.decode;
 local hashes = require "util.hashes";
 local modulemanager = require "core.modulemanager";
+local promise = require "util.promise";
 local random = require "util.random".bytes;
 local st = require "util.stanza";
 local time = require "util.time";
@@ -54,7 +55,43 @@ function webpush.ours(n, renew)
 	return spent, tostring(last);
 end
 
--- The same, for a client with these keys; with `sign`, each has a token.
+-- CPU seconds of `n` messages, each of which is told to so many `clients`; the longest time that the server is held; and the last push.
+function webpush.many(n, clients)
+	local push2 = modulemanager.get_module(host, "push2").module;
+	local handlers = push2.event_handlers.data[prosody.hosts[host].events]["message/offline/handle"];
+	local handler, sent, last, slowest = next(handlers), 0, nil, 0;
+	local send, add_timer, list = push2.send, push2.add_timer, messages(n);
+	local function timed(action, ...)
+		local began = time.monotonic();
+		local ret = action(...);
+		slowest = math.max(slowest, time.monotonic() - began);
+		return ret;
+	end
+	function push2:send(stanza) --luacheck: ignore 212/self
+		sent, last = sent + 1, stanza;
+	end
+	function push2:add_timer(delay, callback, ...)
+		return add_timer(self, delay, function (...) return timed(callback, ...); end, ...);
+	end
+	collectgarbage();
+	local start = clock();
+	local function go_on(i)
+		if i > n then
+			push2.send, push2.add_timer = send, add_timer;
+			return { spent = clock() - start; slowest = slowest; last = tostring(last) };
+		end
+		timed(handler, { username = "romeo", origin = prosody.hosts[host], stanza = list[i] });
+		return promise.new(function (resolve)
+			module:add_timer(0, function ()
+				if sent < i * clients then return 0; end
+				resolve(go_on(i + 1));
+			end);
+		end);
+	end
+	return go_on(1);
+end
+
+-- CPU seconds of `n` pushes by OpenSSL, and the last, for a client with these keys; with `sign`, each has a token.
 function webpush.openssl(n, sign, ua_public, auth_secret, jwt_key)
 	local crypto, jwt = require "util.crypto", require "util.jwt";
 	local function decode(text) return from_base64((text:gsub("-", "+"):gsub("_", "/")).."=="); end
