@@ -37,10 +37,11 @@ end
 -- Returns the iterator, or an empty one: some stores cannot list their users.
 local function iterate(iterator, state, first)
 	if not iterator then return function () end; end
-	if iterator ~= next then return iterator, state, first; end
-	-- The memory store's own table, which may change before the loop ends.
+	-- A folder is read by a handle of its own. The tables and the database results that other stores give may change, or be used by
+	-- somebody else, before a long loop ends.
+	if type(state) == "userdata" then return iterator, state, first; end
 	local users, i = {}, 0;
-	for user in next, state do users[#users + 1] = user; end
+	for user in iterator, state, first do users[#users + 1] = user; end
 	return function ()
 		i = i + 1;
 		return users[i];
