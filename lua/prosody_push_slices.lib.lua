@@ -8,7 +8,7 @@ local SLICE = 0.005;
 -- Entries that table.sort, which cannot pause, takes at once.
 local RUN = 500;
 
-local unpack = table.unpack or unpack; -- luacheck: ignore 113
+local unpack = table.unpack;
 
 -- Returns a function that ends a slice when it has lasted long enough. Where the caller cannot wait, all the work is one slice.
 local function slices()
