@@ -1,5 +1,5 @@
--- make demo: a phone goes away and is woken. Real server, real connections; ends with 0 only if the push was right.
--- PROSODY=13.0 or newest for another version; MODULE=reference to see what the module that we replace does.
+-- make demo: a phone goes away and is woken, with a real server and real connections. Exits with 0 only if the push was right.
+-- PROSODY=13.0 or newest selects another version; MODULE=reference runs the module that we replace.
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";

@@ -1,4 +1,4 @@
--- make serve: a server to connect an own client to, which shows every push, until Ctrl-C.
+-- make serve: a server for your own client, which shows every push, until Ctrl-C.
 local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local net = require "spec.support.net";

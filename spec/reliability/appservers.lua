@@ -13,8 +13,8 @@ local CONDITIONS = {
 	"registration-required", "remote-server-not-found", "remote-server-timeout", "resource-constraint", "service-unavailable",
 	"subscription-required", "undefined-condition", "unexpected-request",
 };
--- Conditions that say nothing of the registration, whatever their type.
-local ROAD = {
+-- Conditions that are transport failures in any type of error.
+local TRANSPORT = {
 	["internal-server-error"] = true, ["remote-server-not-found"] = true, ["remote-server-timeout"] = true,
 	["resource-constraint"] = true,
 };
@@ -44,11 +44,11 @@ return {
 				for _, condition in ipairs(CONDITIONS) do
 					local node = kind.." "..condition;
 					answers[node] = { kind, condition };
-					-- An app server for each: one alone would be taken for being away.
+					-- Each error comes from its own app server: a single one would count as away.
 					local n = #innocent + #guilty + 1;
 					local jid = ("%d@%s"):format(n, PUSH);
 					records[jid.."<"..node] = { jid = jid, node = node, timestamp = n };
-					table.insert((kind == "wait" or ROAD[condition]) and innocent or guilty, node);
+					table.insert((kind == "wait" or TRANSPORT[condition]) and innocent or guilty, node);
 				end
 			end
 			server:store("romeo", records);

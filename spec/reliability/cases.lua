@@ -1,6 +1,6 @@
--- What an administrator wants to know before he trusts it: each case has a name that says what is counted and run(start,
--- size, progress), which gives the figure or raises what went wrong. start(opts) gives a server with the module under test;
--- size is how much of it (the first of case.size in `make test`, the second in `make soak`).
+-- The reliability that an administrator wants to know. Each case has a name, `counts`, which describes its figure, and run(start, size,
+-- progress), which returns the figure or raises an error. start(opts) starts a server with the module under test. size is the first of
+-- case.size in `make test`, the second in `make soak`.
 local prosody = require "spec.support.prosody";
 
 local cases = { groups = {} };
@@ -9,7 +9,7 @@ for _, name in ipairs({ "storage", "appservers", "outages", "hostile", "isolatio
 	table.insert(cases.groups, { name = name, list = require("spec.reliability."..name) });
 end
 
--- Gives the figure, or nil and what went wrong.
+-- Runs a case. Returns its figure, or nil and the error.
 function cases.run(case, version, module, size, progress)
 	local servers = {};
 	local function start(opts)
@@ -21,7 +21,7 @@ function cases.run(case, version, module, size, progress)
 	end
 	local ok, ret = pcall(case.run, start, size, progress or function () end);
 	for _, server in ipairs(servers) do
-		-- It may be in a loop without end.
+		-- The server may be in an endless loop.
 		if not ok then pcall(server.kill, server); end
 		local stopped, err = pcall(server.stop, server);
 		if ok and not stopped then ok, ret = stopped, err; end

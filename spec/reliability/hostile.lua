@@ -1,4 +1,4 @@
--- Clients and servers that mean harm.
+-- Hostile clients and servers.
 local alter = require "spec.support.odd".alter;
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
@@ -30,7 +30,7 @@ local function nested(depth)
 	return x:reset();
 end
 
--- Five registrations at somebody who did not ask for them, as large as they may be; then messages, as fast as they go.
+-- Makes five registrations of the largest size at a victim's app server, then sends messages as fast as possible.
 local function amplify(start, size, answer)
 	local server = start { options = { push_coalesce = true }, disable = { "mam", "offline" } };
 	local victim = appserver.connect(server, VICTIM);
@@ -57,7 +57,7 @@ local function amplify(start, size, answer)
 	return victim:settled(), bytes, stored(server);
 end
 
--- What the rules look at in a message, a child each.
+-- Returns children of a message, one for each element that the rules look at.
 local function parts()
 	local xmlns_omemo, xmlns_call = "eu.siacs.conversations.axolotl", "urn:xmpp:jingle-message:0";
 	local function omemo()
@@ -167,7 +167,7 @@ return {
 			}) do
 				assert(romeo:enable_push({ jid = jid, node = "n" }).attr.type == "result", jid.." is refused");
 			end
-			-- The reference takes the bare one.
+			-- The reference accepts the bare JID.
 			romeo:enable_push({ jid = "romeo@example.test", node = "n" });
 			for _ = 1, 20 do server:ping("romeo"); end
 			juliet:sync();
@@ -210,7 +210,7 @@ return {
 			end
 			for _, session in ipairs({ romeo, juliet }) do session:sync(); end
 			stranger:settled();
-			-- The app server itself, about somebody else.
+			-- The app server itself, about another account.
 			for _, jid in ipairs({ "juliet@example.test", "romeo@example.testing", "romeo", "" }) do
 				local forged = disable("none", jid);
 				forged.attr.from = app.jid;
@@ -284,7 +284,7 @@ return {
 			for _, user in ipairs({ "romeo", "mercutio" }) do
 				local phone = client.connect(server, user, { resource = "phone", smacks = user == "mercutio" });
 				phone:enable_push({ jid = PUSH, node = user, tigase.encrypt(), omemo, rooms, tigase.ignore_unknown(), tigase.muted() });
-				-- The reference does not know it.
+				-- The reference does not know Push 2.0.
 				phone:iq(push2.iq(push2.enable {
 					service = PUSH, push2.match("important", { grace = 1, filters = { { "juliet@example.test", "mention", "reply" } } }),
 					push2.match("archived", { send = push2.encrypted, jwt = "ES256" }),

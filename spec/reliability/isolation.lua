@@ -1,4 +1,4 @@
--- Faults that stay where they are.
+-- Faults that must not affect anything else.
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
 local faulty = require "spec.support.faulty";
@@ -8,7 +8,7 @@ local st = require "util.stanza";
 
 local PUSH = "push.example.test";
 
--- A user who is away, with a registration; and somebody who writes.
+-- Registers a device of romeo, who is away, and connects a sender.
 local function away(server)
 	local app = appserver.connect(server, PUSH);
 	local romeo = client.connect(server, "romeo");
@@ -17,7 +17,7 @@ local function away(server)
 	return app, client.connect(server, "juliet");
 end
 
--- Another module, until prosody.fail is false.
+-- Adds a handler of another module, which fails until prosody.fail is false.
 local function fail_in(server, event)
 	server:eval([[
 		prosody.fail = true;

@@ -1,5 +1,5 @@
--- App servers that are away for hours, while messages go on: who was to be woken is woken once they are back, and nobody is tried
--- all the time before. The hours are those of a clock that is set ahead.
+-- App servers that are away for hours, while messages go on: each device that was owed a push gets one when its app server is back,
+-- and few pushes are tried before. The hours are simulated: the clock is set ahead.
 local appserver = require "spec.support.appserver";
 local faulty = require "spec.support.faulty";
 local net = require "spec.support.net";
@@ -11,18 +11,18 @@ local SENDER = "push.example.test";
 local DEVICES = 2;
 -- Messages for each user, on average: some users get far more, most get fewer.
 local MESSAGES = 6;
--- Real seconds of a step, in full and in small. The timers of the module ring within 0.05 seconds, and one may start another.
+-- Real seconds of a step, in the full and in the small version. The module's timers fire within 0.05 seconds, and one may start another.
 local PACE, SMALL_PACE = 0.12, 0.06;
--- Simulated seconds after which nobody is waited for any more: the longest time between two probes, and some for those that follow.
+-- Simulated seconds until the case stops waiting for pushes: the longest time between two probes, and some more for the others.
 local PATIENCE = 1200;
 -- Pushes that may be tried at an app server that is away: the failures before it is noticed, and the probes of a day.
 local MAX_TRIED = 100;
 
--- In the order of the time: how many steps, of how many simulated seconds. At first the outage is not noticed yet, and probes follow
--- each other soon.
+-- The steps of an outage: their number, and the simulated seconds of each. They are short at first, while the outage is noticed and
+-- probes follow each other quickly.
 local FULL = { { 24, 5 }, { 10, 60 }, { 17, 600 } };
 local SMALL = { { 7, 5 }, { 3, 60 }, { 5, 600 } };
--- Fewer users are the small version, in which the time passes in coarser steps.
+-- With fewer users than this, the case runs in its small version, with coarser steps.
 local FEWEST_IN_FULL = 500;
 
 -- Each user has devices at different app servers.
@@ -38,7 +38,7 @@ local function node_of(user, device)
 	return ("device%d-%d"):format(user, device);
 end
 
--- Accounts and registrations, written as the clients would have had them written, without clients.
+-- Writes accounts and registrations into the stores, as clients would have made them.
 local function register(server, users)
 	local records = {};
 	for user = 1, users do
@@ -67,8 +67,8 @@ local function count_registrations(server, users)
 	]], users);
 end
 
--- What the server has to have after each start: it keeps no message, counts the pushes that leave for the app server, and gives
--- them an error itself where it is told to.
+-- Prepares the server after each start: it stores no message, counts the pushes to the app server, and answers them with an error if
+-- it is told to.
 local function prepare(server)
 	faulty.clock(server, "cloud_notify");
 	server:eval([[
@@ -81,15 +81,15 @@ local function prepare(server)
 			if stanza.attr.type ~= "set" then return; end
 			prosody.spec_tried = prosody.spec_tried + 1;
 			if not prosody.spec_error then return; end
-			-- As mod_s2s does, in the name of the one that is not reached.
+			-- As mod_s2s does, in the name of the app server that it cannot reach.
 			module:send(st.error_reply(stanza, "cancel", "remote-server-not-found", "Server-to-server connection failed"));
 			return true;
 		end, 1000);
 	]], AWAY);
 end
 
--- begin(world) and finish(world): how the app server goes, and how it comes back; again(world): what a server that has started anew
--- has to be told before any app server is connected; is_absent: the app server is not connected then.
+-- begin(world) and finish(world) start and end the outage; again(world) restores the outage after a restart of the server, before any
+-- app server is connected; is_absent: the app server is not connected during the outage.
 local KINDS = {
 	gone = {
 		title = "its component is not connected";
@@ -130,7 +130,7 @@ local INTERRUPTIONS = {
 	end;
 };
 
--- interruptions: step of the outage, as a fraction of all of them -> what happens after it.
+-- interruptions: step of the outage, as a fraction of all steps -> name of the interruption after it.
 local function play(kind, interruptions, start, users, progress)
 	local is_small = users < FEWEST_IN_FULL;
 	local server = start {
@@ -141,7 +141,7 @@ local function play(kind, interruptions, start, users, progress)
 	local world = { server = server, apps = {} };
 	-- Simulated seconds by which the clock of the server is ahead, and the pushes that were tried before the last start.
 	local ahead, tried_before = 0, 0;
-	-- Node of a device -> pushes that its app server took after the last message to its user, and whether there was a message.
+	-- Node of a device -> pushes that its app server accepted after the last message to its user; and whether there was a message.
 	local taken, has_to_hear = {}, {};
 	local is_away = false;
 	local last_at;
@@ -179,7 +179,7 @@ local function play(kind, interruptions, start, users, progress)
 
 	local random = math.random;
 	local due, sent = 0, 0;
-	-- The clock is set ahead, messages are written, and the module has the time that it takes.
+	-- Sets the clock ahead, sends messages, and gives the module time to handle them.
 	local function step(seconds, messages)
 		ahead = ahead + seconds;
 		faulty.ahead(server, ahead);
@@ -187,7 +187,7 @@ local function play(kind, interruptions, start, users, progress)
 		local out = {};
 		while due >= 1 do
 			due, sent = due - 1, sent + 1;
-			-- Squared: a twentieth of the users have a fifth of the messages.
+			-- By the square, a twentieth of the users get a fifth of the messages.
 			local user = math.floor(users * random() ^ 2) + 1;
 			for device = 1, DEVICES do
 				local node = node_of(user, device);
@@ -202,7 +202,7 @@ local function play(kind, interruptions, start, users, progress)
 		net.wait(function () return net.now() > deadline; end, "the end of a step");
 		for _, app in pairs(world.apps) do
 			if not app.stream.closed then app:settled(); end
-			-- They are counted, and need not be kept.
+			-- The pushes are counted already.
 			app.pushes = {};
 		end
 	end
@@ -221,7 +221,7 @@ local function play(kind, interruptions, start, users, progress)
 	end
 	local seconds = 0;
 	for _, of_step in ipairs(steps) do seconds = seconds + of_step; end
-	-- Whom the outage is about: what was before it has been heard.
+	-- Messages before the outage have been pushed already.
 	for node in pairs(has_to_hear) do taken[node], has_to_hear[node] = nil, nil; end
 	local interrupted = {};
 	for fraction, what in pairs(interruptions) do interrupted[math.ceil(fraction * #steps)] = what; end
@@ -240,14 +240,14 @@ local function play(kind, interruptions, start, users, progress)
 	is_away = false;
 	KINDS[kind].finish(world);
 	local back_since = simulated();
-	-- At the app server that was away, and at the others.
+	-- Counts devices and pushes at the app server that was away, or at the others.
 	local function count(away)
 		local of, woken, pushes = 0, 0, 0;
 		for user = 1, users do
 			for device = 1, DEVICES do
 				local node = node_of(user, device);
 				if (app_of(user, device) == AWAY) == away then
-					-- Also those of devices that had nothing to hear.
+					-- This includes needless pushes to devices without a message.
 					pushes = pushes + (taken[node] or 0);
 					if has_to_hear[node] then
 						of = of + 1;
@@ -260,12 +260,12 @@ local function play(kind, interruptions, start, users, progress)
 	end
 	local of, woken;
 	repeat
-		-- The first comes when a probe is due, the others soon after it.
+		-- The first push comes when a probe is due, the others soon after it.
 		step(is_small and not last_at and PATIENCE / 4 or is_small and 1 or 5);
 		of, woken = count(true);
 	until woken == of or simulated() - back_since > PATIENCE;
 	local last_after = last_at and last_at - back_since;
-	-- Whatever would be pushed once more.
+	-- Waits for any push that would be repeated.
 	for _ = 1, 2 do step(PATIENCE / 2); end
 
 	local pushes, of_others, woken_others;

@@ -1,4 +1,4 @@
--- Traffic without end: messages from one component, pushes to another, over sockets.
+-- Long traffic: messages from one component and pushes to another, over sockets.
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
 local net = require "spec.support.net";
@@ -7,10 +7,10 @@ local push2 = require "spec.support.push2";
 local PUSH = "push.example.test";
 local SENDER = "push2.example.test";
 local USERS, DEVICES = 100, 2;
--- Pushes of Push 2.0 whose errors are waited for. Until there are so many, memory grows; and once more when the tables that
--- they are in, which were made for as many, have to make room for those that go.
+-- The number of pushes of Push 2.0 that are in flight at most. Memory grows until it is reached, and once more when the tables of
+-- this size have to make room.
 local UNANSWERED, AT_REST = 50000, 75000;
--- Pushes that are under way at the most, and between two questions that tell how many of the answers have been read.
+-- The most pushes in flight, and the number of pushes between two pings that show how many answers the server has read.
 local WINDOW, STEP = 2000, 500;
 
 -- CPU seconds of the server so far.
@@ -21,8 +21,8 @@ local function cpu(server)
 	return (user + system) / 100;
 end
 
--- protocol: module, store, record(i, j) of a user's device, push (a pattern for one), answer (a format, of its id), if it is
--- answered, at_rest (pushes after which memory is at rest, if that is not a twentieth), unanswered (how many may be left).
+-- protocol: module; store; record(i, j) of a user's device; push, a pattern for one push; answer, a format with the push's id, if the
+-- protocol has answers; at_rest, the pushes until memory is stable, by default a twentieth; unanswered, the pushes that may be left.
 local function traffic(protocol, start, size, progress)
 	local server = start {
 		log_level = "error", storage = "memory", enable = { protocol.module }, disable = { "mam", "offline", protocol.not_module };
@@ -46,7 +46,7 @@ local function traffic(protocol, start, size, progress)
 		end, 1000);
 	]], protocol.store, records);
 	local app, sender = appserver.connect(server, PUSH), appserver.connect(server, SENDER);
-	-- By hand: a parser would take longer than the server.
+	-- The stream is read without a parser, which would take longer than the server.
 	local came, answered, rest = 0, 0, "";
 	net.add(app.stream.conn, function (data)
 		if not data then return; end
@@ -96,7 +96,7 @@ local function traffic(protocol, start, size, progress)
 	if not base then return speed; end
 	local growth = highest / base - 1;
 	local figure = ("%s, %.1f %%, of %d"):format(speed, growth * 100, size);
-	-- In a short run the allocator has not come to rest: single readings differ by half a megabyte.
+	-- In a short run the allocator is not stable yet: single readings differ by half a megabyte.
 	assert(growth < (size < 100000 and 0.06 or 0.02), figure);
 	return figure;
 end
@@ -123,8 +123,8 @@ local PUSH_2_0 = {
 	push = "(<message .-</message>)()";
 };
 
--- One nap of a session after another, as mod_smacks tells of them. Its own watchdog, which on 0.12 lives on for ten minutes, whoever
--- else is there, has a stand-in.
+-- Fires the events of mod_smacks for many hibernations of a session in a row. A dummy replaces mod_smacks's watchdog, because the
+-- watchdog of 0.12 stays in memory for ten minutes.
 local function naps(start, size, progress)
 	local NAPS = 100;
 	local server = start { log_level = "error", storage = "memory" };
@@ -141,7 +141,7 @@ local function naps(start, size, progress)
 		end
 		function prosody.naps(n)
 			for _ = 1, n do nap(); end
-			-- When what waits for the next turn of the loop is done.
+			-- Waits for the work that is left for the next turn of the loop.
 			return require "util.promise".new(function (resolve) module:add_timer(0, resolve); end);
 		end
 	]]);
@@ -156,7 +156,7 @@ local function naps(start, size, progress)
 	end
 	local kept = (highest - base) / (size * 0.9);
 	local figure = ("%.1f bytes, of %d"):format(kept, size);
-	-- A timer has fifty times as much.
+	-- A timer that stays would take fifty times as much.
 	assert(kept < 5, figure);
 	return figure;
 end
@@ -172,7 +172,7 @@ return {
 		name = "pushes for messages, over sockets";
 		counts = "per second, CPU of the server for each, growth of memory after the first twentieth (none is left in flight)";
 		size = { 40000, 1000000 };
-		-- It keeps something of each: its figures for fewer are its better ones.
+		-- The reference keeps memory for each push, so fewer pushes give it better figures.
 		reference_size = 100000;
 		run = function (...) return traffic(XEP_0357, ...); end;
 	};
@@ -180,7 +180,7 @@ return {
 		name = "the same by Push 2.0, each with its stanza, encrypted";
 		counts = "per second, CPU of the server for each, growth of memory after the first 75,000 (errors are waited for of 50,000)";
 		only = "ours";
-		-- In small, memory does not come to rest, and is not judged.
+		-- In the small version memory is not stable yet, and is not checked.
 		size = { 10000, 500000 };
 		run = function (...) return traffic(PUSH_2_0, ...); end;
 	};

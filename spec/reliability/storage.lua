@@ -1,4 +1,4 @@
--- What is kept of what was acknowledged.
+-- Acknowledged changes of registrations are never lost.
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
 local faulty = require "spec.support.faulty";
@@ -7,7 +7,7 @@ local st = require "util.stanza";
 
 local PUSH = "push.example.test";
 
--- What a user has, the oldest first, after one more request: XEP-0357 with push_max_devices = 5.
+-- Returns a user's registrations after one more request, oldest first: XEP-0357 with push_max_devices = 5.
 local function apply(model, kind, node)
 	local after = {};
 	for _, other in ipairs(model) do
@@ -36,8 +36,8 @@ local function request(kind, node, id)
 	return st.stanza("iq", { type = "set", id = id }):tag(kind, { xmlns = "urn:xmpp:push:0", jid = PUSH, node = node }):reset();
 end
 
--- A server that dies at a random point, and what it has then: all that it answered, and what it may have done without
--- answering yet.
+-- Kills the server at a random point. It must then have every change that it acknowledged, and may have changes that it made without
+-- an answer yet.
 local function kill_round(server, model)
 	local phone = client.connect(server, "romeo", { presence = false });
 	os.execute(("(sleep %.4f; kill -9 %d) &"):format(math.random() * 0.03, server:pid()));

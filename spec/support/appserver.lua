@@ -1,9 +1,9 @@
--- An app server: an external component (XEP-0114) that collects the pushes it gets: publishes, and messages of Push 2.0.
+-- An app server: an external component (XEP-0114) that collects pushes, both publishes and messages of Push 2.0.
 --
 --   local app = appserver.connect(server, "push.example.test")
 --   app.answer = "result" | "none" | { "cancel", "item-not-found", "text" } | function (iq, app) … end
---   app:expect(n)        the n-th push of all, when it is there
---   app:settled()        how many came, when none is under way any more
+--   app:expect(n)        waits for the n-th push and returns it
+--   app:settled()        waits until no push is on its way, and returns the number of pushes
 local net = require "spec.support.net";
 local stream = require "spec.support.stream";
 local st = require "util.stanza";
@@ -35,7 +35,7 @@ function methods:handle(stanza)
 	table.insert(self.pushes, stanza);
 	local answer = self.answer;
 	if answer == "result" then
-		-- A message is answered by nothing but an error.
+		-- Push 2.0 has no answer to a message except an error.
 		if is_publish then self:send(st.reply(stanza)); end
 	elseif type(answer) == "table" then
 		self:send(st.error_reply(stanza, table.unpack(answer)));
@@ -53,8 +53,7 @@ function methods:expect(n, timeout)
 	return self.pushes[n];
 end
 
--- A marker goes the way of the pushes, behind all of them, also those that were put off to the server's next turn; a
--- question goes the way of the answers.
+-- The server sends a marker after all pushes, even those that are left for the server's next turn. A ping takes the way of the answers.
 function methods:settled()
 	local id = "marker"..tostring(net.now());
 	local function arrives(what)
@@ -74,7 +73,7 @@ function methods:settled()
 	return #self.pushes;
 end
 
--- What a push says: node, summary fields by name, options by name.
+-- Returns the content of a push: node, summary fields by name, options by name.
 function appserver.read(iq)
 	local pubsub = iq:get_child("pubsub", "http://jabber.org/protocol/pubsub");
 	local function fields(form)

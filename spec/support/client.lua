@@ -6,7 +6,7 @@
 --   phone:message({ to = "…", body = "…" });  phone:received(pred);  phone:expect(pred, "what")
 --   phone:close()  phone:cut()  phone:sync()  phone:gone()
 --   phone:acked()  phone:sleep()  client.resume(server, "romeo", phone)      with stream management
---   phone:stall()  phone:unstall()      what the server sends does not arrive, then all of it does
+--   phone:stall()  phone:unstall()      stanzas from the server do not arrive, then all of them do
 local net = require "spec.support.net";
 local stream = require "spec.support.stream";
 local base64 = require "util.encodings".base64.encode;
@@ -58,7 +58,7 @@ function client.connect(server, user, opts)
 	return self;
 end
 
--- A new connection for the session of a client that was cut (XEP-0198 §5); `answer` is what the server has to say to it.
+-- Resumes the session of a client that was cut, by a new connection (XEP-0198 §5); `answer` is the expected element.
 function client.resume(server, user, old, answer)
 	local self = login(server, user);
 	self.handled, self.jid, self.bare, self.resource = old.handled, old.jid, old.bare, old.resource;
@@ -80,7 +80,7 @@ function methods:handle(stanza)
 	table.insert(self.stanzas, stanza);
 end
 
--- The first stanza that is as `matches` wants it, taken out of those that came.
+-- Takes the first stanza for which `matches` returns true out of the received ones.
 function methods:received(matches)
 	for i, stanza in ipairs(self.stanzas) do
 		if matches(stanza) then return table.remove(self.stanzas, i); end
@@ -95,7 +95,7 @@ function methods:send(stanza)
 	return self.stream:send(stanza);
 end
 
--- Sends an IQ and gives its answer.
+-- Sends an IQ and returns its answer.
 function methods:iq(iq)
 	iq.attr.id = iq.attr.id or new_id();
 	self:send(iq);
@@ -104,7 +104,7 @@ function methods:iq(iq)
 	end, "the answer to "..iq:top_tag());
 end
 
--- What an address announces (XEP-0030), as a set.
+-- Returns the features of an address (XEP-0030) as a set.
 function methods:features(to)
 	local reply = self:iq(st.stanza("iq", { type = "get", to = to }):tag("query", { xmlns = "http://jabber.org/protocol/disco#info" }));
 	local found = {};
@@ -112,7 +112,7 @@ function methods:features(to)
 	return found;
 end
 
--- When this returns, the server has handled all that was sent before.
+-- Waits until the server has handled every earlier stanza.
 function methods:sync()
 	self:iq(st.stanza("iq", { type = "get" }):tag("ping", { xmlns = "urn:xmpp:ping" }));
 end
@@ -160,7 +160,7 @@ function methods:cut()
 	self.stream:cut();
 end
 
--- The line is dead, which the server cannot see: what it sends arrives only after unstall().
+-- Simulates a dead connection that the server cannot notice: its stanzas arrive only after unstall().
 function methods:stall()
 	local arrived = {};
 	self.undelivered = { parser = self.stream.parser, data = arrived };
@@ -172,7 +172,7 @@ function methods:unstall()
 	for _, data in ipairs(self.undelivered.data) do self.stream.parser:feed(data); end
 end
 
--- What the server says of the client's session; `what` goes on from it, like ".hibernating". Nil if there is none.
+-- Evaluates an expression on the client's session in the server; `what` continues it, like ".hibernating". Nil without a session.
 function methods:session(what)
 	return self.server:eval([[
 		local user = prosody.hosts[module.host].sessions[...];
@@ -180,7 +180,7 @@ function methods:session(what)
 		return session and session]]..what, self.user, self.resource);
 end
 
--- Waits until the server has an ack for all that it sent.
+-- Waits until the server has an ack for every stanza that it sent.
 function methods:acked()
 	net.wait(function () return self:session(".outgoing_stanza_queue:count_unacked()") == 0; end, "the acks of "..self.jid);
 end

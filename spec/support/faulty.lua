@@ -1,9 +1,9 @@
--- Faults that specs put into a server, from the next load of the module on: stores that fail or take their time, a
--- library that raises or panics, a clock that runs ahead.
+-- Faults that specs put into a server, from the next load of the module on: stores that fail or are slow, a library that raises or
+-- panics, a clock that is set ahead.
 local faulty = {};
 
--- Reading or writing registrations (`method`: "get" or "set") fails as `how` says: "raise", or any text for an error that
--- is given back. Without a method, all is well again.
+-- Makes reading or writing registrations (`method`: "get" or "set") fail: by an error that is raised, if `how` is "raise", otherwise by
+-- `how` as a returned error. Without `method` the fault ends.
 function faulty.store(server, method, how)
 	server:eval([[
 		local method, how = ...;
@@ -23,8 +23,7 @@ function faulty.store(server, method, how)
 	server:reload();
 end
 
--- The store waits after each read and before each write, for 0.01 seconds; where prosody.pauses has some, for the first
--- of those.
+-- Makes the store wait after each read and before each write, for 0.01 seconds, or for the first of prosody.pauses if it has one.
 function faulty.slow_store(server)
 	server:eval([[
 		prosody.pauses = {};
@@ -55,8 +54,8 @@ function faulty.slow_store(server)
 	server:reload();
 end
 
--- Every method of the library whose name matches raises, as for wrong arguments, or with `how` = "panic" does as a bug in
--- Rust would. Without a pattern, all is well again.
+-- Makes every method of the library whose name matches raise, as for wrong arguments, or with `how` = "panic" as after a panic in
+-- Rust. Without a pattern the fault ends.
 function faulty.library(server, pattern, how)
 	server:eval([[
 		local pattern, how = ...;
@@ -78,7 +77,7 @@ function faulty.library(server, pattern, how)
 	server:reload();
 end
 
--- No timer takes longer than 0.05 seconds for the module, and the clock can be set ahead: faulty.ahead(server, seconds).
+-- Makes the module's timers fire within 0.05 seconds, and lets faulty.ahead(server, seconds) set the clock ahead.
 function faulty.clock(server, name)
 	server:eval([[
 		local time, timer = require "util.time", require "util.timer";

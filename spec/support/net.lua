@@ -1,11 +1,10 @@
--- One loop over all sockets of a spec. Nothing in the specs sleeps: they wait for a condition while every connection
--- is served.
+-- One loop over all sockets of a spec. The specs never sleep: they wait for a condition while the loop serves every connection.
 require "spec.support.paths";
 local socket = require "socket";
 
 local net = { now = socket.gettime };
 
--- socket -> function that takes what has arrived
+-- socket -> function that handles received data
 local readers = {};
 
 function net.add(conn, reader)
@@ -32,8 +31,8 @@ local function serve(timeout)
 	end
 end
 
--- Serves all connections until condition() is true and gives its value. `what` names what did not come in time.
--- The time is long: a machine may be busy with other things, and what comes is not waited for longer than it takes.
+-- Serves all connections until condition() is true, and returns its value. `what` describes the condition in the error. The default
+-- timeout is long, because a machine may be busy; it costs nothing when the condition becomes true.
 function net.wait(condition, what, timeout)
 	local deadline = net.now() + (timeout or 30);
 	repeat
@@ -51,20 +50,20 @@ function net.connect(port)
 		return conn;
 	end, "port "..port);
 	conn:settimeout(0);
-	-- Else a second small write waits 40 ms for the ACK of the first.
+	-- Otherwise a second small write waits 40 ms for the TCP ACK of the first.
 	conn:setoption("tcp-nodelay", true);
 	return conn;
 end
 
--- A hundred ports are this file's while it holds the first of them: another run of the specs has its own. None that the
--- system gives to outgoing connections: one might take it, or meet itself.
+-- A process owns a block of a hundred ports while it holds the first of them, so that two runs of the specs do not conflict. The
+-- system does not use these ports for outgoing connections.
 local BLOCK = 100;
 local block, newest;
 
--- A port that is free now, and was not given of late.
+-- Returns a free port that was not returned recently.
 function net.free_port()
 	while not block do
-		-- busted loads this anew for each file, and the block of the last file is garbage.
+		-- busted loads this module again for each file; the last file's block is garbage.
 		collectgarbage();
 		newest = math.random(100, 319) * BLOCK;
 		block = socket.bind("127.0.0.1", newest);
@@ -78,7 +77,7 @@ function net.free_port()
 	return newest;
 end
 
--- Everything, whatever the other side's window is.
+-- Sends all data, for any size of the TCP window.
 function net.send(conn, data)
 	local sent = 0;
 	while sent < #data do

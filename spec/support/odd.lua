@@ -1,5 +1,5 @@
--- Random values in the shape of a stanza, or of what a store has of a user, or not quite: with the wrong types, with
--- numbers for strings, and cyclic.
+-- Random values that nearly have the shape of a stanza or of a user's table in a store: with wrong types, with numbers for strings, and
+-- with cycles.
 local odd = {};
 
 local random = math.random;
@@ -29,7 +29,7 @@ local function scalar()
 	return one_of(WORDS);
 end
 
--- `seen` has the tables around it.
+-- Returns a random value. `seen` has the tables around it.
 function odd.value(depth, seen)
 	depth, seen = depth or 4, seen or {};
 	local kind = random(10);
@@ -43,7 +43,7 @@ function odd.value(depth, seen)
 	return value;
 end
 
--- Mostly a stanza, with something odd somewhere.
+-- Returns a table that is mostly a stanza, with errors in some places.
 function odd.stanza(depth, seen)
 	depth, seen = depth or 4, seen or {};
 	local stanza = { name = not seen[1] and "message" or one_of(WORDS), attr = {}, tags = {} };
@@ -62,7 +62,7 @@ function odd.stanza(depth, seen)
 	return setmetatable(stanza, odd.stanza_metatable);
 end
 
--- Changes something somewhere in a stanza of util.stanza's: it stays one that a client can send.
+-- Changes a random part of a stanza of util.stanza. A client can still send the result.
 function odd.alter(stanza)
 	local parent, element = stanza, one_of(stanza.tags);
 	if not element then return; end

@@ -1,5 +1,5 @@
--- busted output: a line for each spec, failures in full, and `N passed, N failed` to close with. A pending spec has
--- failed: what is not run is not proved.
+-- busted output: a line for each spec, failures in full, and `N passed, N failed` at the end. A pending spec counts as failed, because
+-- it proves nothing.
 local base = require "busted.outputHandlers.base";
 
 return function ()
@@ -32,7 +32,7 @@ return function ()
 	local function explain(element, _, message, trace)
 		local text = ("%s\n%s"):format(message, trace and trace.traceback or "");
 		io.write("        ", (text:gsub("\n", "\n        ")), "\n");
-		-- Outside a test: a file that does not load, a set-up that fails.
+		-- Errors outside a test: a file that does not load, or a setup that fails.
 		if element.descriptor ~= "it" then fail(element, "error"); end
 		return nil, true;
 	end

@@ -1,4 +1,4 @@
--- Where things are, and Prosody's own util.* as our library for XML on the client's side. Require this first.
+-- The paths that specs use, and Prosody's util.* as the library for XML on the client's side. Require this first.
 local lfs = require "lfs";
 
 local root = lfs.currentdir();
@@ -17,16 +17,16 @@ local target = absolute(os.getenv("CARGO_TARGET_DIR") or "target");
 return {
 	root = root;
 	target = target;
-	-- Of a server version: the unpacked packages.
+	-- The unpacked packages of a server version.
 	server = function (version) return root.."/.prosody/"..version; end;
-	-- Of a package that `deps` unpacked: what `dpkg` calls the upstream version.
+	-- The upstream version of a package that `deps` unpacked.
 	package_version = function (name)
 		local file = io.open(root.."/.prosody/"..name.."/version");
 		local version = file and file:read("l"):match("^[^-]+");
 		if file then file:close(); end
 		return version;
 	end;
-	-- The library as cargo leaves it: libprosody_push.so, found by `require "prosody_push"`.
+	-- The library that cargo builds: libprosody_push.so, found by `require "prosody_push"`.
 	library = target.."/"..(os.getenv("PROFILE") or "debug").."/lib?.so";
 	debug_library = target.."/debug/lib?.so";
 };

@@ -1,6 +1,6 @@
--- A private PostgreSQL on loopback, started when it is first asked for; it ends, and its folder goes, with the process.
+-- A private PostgreSQL on loopback, started at its first use. It ends, and its folder is removed, with the process.
 --
---   local options = postgresql.database()      a fresh database, as Prosody's option `sql` wants it
+--   local options = postgresql.database()      a new database, as a value for Prosody's option `sql`
 --   postgresql.stop()  postgresql.start()      with the same data
 local paths = require "spec.support.paths";
 local net = require "spec.support.net";
@@ -12,8 +12,8 @@ local postgresql = {};
 local BIN = "usr/lib/postgresql/15/bin";
 local USER = "postgres";
 
--- PostgreSQL does not run as root, and another user may not see the work tree: it runs from a copy. When the shell's
--- input ends, the server ends; without a line before that, so does its folder.
+-- PostgreSQL does not run as root, and another user may not be able to read the work tree, so it runs from a copy. When the shell's input
+-- ends, the server ends. The folder is removed, too, unless a line of input came before.
 local MINDER = [[
 trap '' INT
 cd DIR

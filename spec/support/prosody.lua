@@ -1,17 +1,16 @@
--- A private Prosody on loopback, in a folder of its own that goes when it stops (kept and named with KEEP=1).
+-- A private Prosody on loopback, in a folder of its own, which is removed when it stops (kept and printed with KEEP=1).
 --
 --   local server = prosody.start { version = "13.0", module = "ours", options = { push_max_devices = 3 } }
 --   server:eval("return module.host")       runs in the server, in the host's environment
 --   server:stop()  server:restart(options)  server:kill()
 --
--- opts: version "0.12" | "13.0" | "newest" (the newest 13.0.x that Debian has); module "ours" | "reference"; options (the
--- host's configuration, where push_coalesce is off unless it is given); global (what is not for a host); enable, disable
--- (lists of modules); host (its name); hosts (names of more, with the same configuration and accounts); components (JID ->
--- module); s2s (true to reach out); log_level (the lowest, "debug" unless given); http (true for a port: http_port); data (a
--- folder to start with a copy of); storage ("internal" | "memory" | "sqlite" | "postgresql"; STORAGE unless given, or
--- "internal"); sql (that of another server, to share its database); modules and library, if ours are not to be taken from
--- the work tree (false: the server is told of none); community (names of modules of Debian's prosody-modules that are found
--- before ours).
+-- opts: version "0.12" | "13.0" | "newest" (the newest 13.0.x in Debian); module "ours" | "reference"; options (the host's
+-- configuration; push_coalesce is off by default); global (global configuration); enable, disable (lists of modules); host (its name);
+-- hosts (names of further hosts, with the same configuration and accounts); components (JID -> module); s2s (true for connections to
+-- other servers); log_level (the lowest; default "debug"); http (true for a port: http_port); data (a folder whose copy is the data at
+-- the start); storage ("internal" | "memory" | "sqlite" | "postgresql"; default: STORAGE, or "internal"); sql (another server's `sql`,
+-- to share its database); modules, library (their places; default: the work tree; false: none); community (names of modules of Debian's
+-- prosody-modules that are found before ours).
 local paths = require "spec.support.paths";
 local net = require "spec.support.net";
 local stream = require "spec.support.stream";
@@ -21,7 +20,7 @@ local serialization = require "util.serialization";
 local st = require "util.stanza";
 
 local VERSIONS = { ["0.12"] = "0.12", ["12"] = "0.12", ["13.0"] = "13.0", ["13"] = "13.0", newest = "newest" };
--- The community's modules for each: those for 0.12 are as old as it is.
+-- The community's modules for each version.
 local COMMUNITY = { ["0.12"] = "13.0-modules", ["13.0"] = "13.0-modules", newest = "newest-modules" };
 local HOST = "example.test";
 local CONTROL = "control.example.test";
@@ -32,7 +31,7 @@ local MODULES = {
 	"roster", "saslauth", "disco", "ping", "smacks", "mam", "carbons", "offline", "cloud_notify", "spec_control",
 };
 
--- What mod_storage_sql connects to.
+-- The databases for mod_storage_sql.
 local SQL = {
 	sqlite = function () return { driver = "SQLite3", database = "prosody.sqlite" }; end;
 	postgresql = function () return require "spec.support.postgresql".database(); end;
@@ -55,7 +54,7 @@ local function read(path)
 	return text;
 end
 
--- The reference is bundled with 13.0; for 0.12 it is one of the community modules, of which no other may be seen.
+-- The reference is bundled with 13.0. For 0.12 it is a community module, and Prosody must find no other community module.
 local function plugin_paths(self)
 	local dirs = { paths.root.."/spec/support/modules" };
 	if self.community then
@@ -161,8 +160,8 @@ local function write_accounts(self)
 	end
 end
 
--- The shell that minds a server: when its input ends, the server ends and its folder goes. So also when the spec dies,
--- and at Ctrl-C, which the shell outlives. A line of input, and the folder stays.
+-- The shell that minds a server. When its input ends, it ends the server and removes the folder, also when the spec dies or at Ctrl-C,
+-- which the shell survives. After a line of input it keeps the folder.
 local MINDER = [[
 trap '' INT
 cd DIR
@@ -214,7 +213,7 @@ function methods:stop()
 	self.process:close();
 end
 
--- With the same data; `options` take the place of the host's.
+-- Restarts the server with the same data; `options` replace the host's.
 function methods:restart(options)
 	self.process:write("again\n");
 	self:stop();
@@ -223,7 +222,7 @@ function methods:restart(options)
 	launch(self);
 end
 
--- No time to say good-bye; restart() starts it again.
+-- Kills the server without a shutdown; restart() starts it again.
 function methods:kill()
 	os.execute("kill -9 "..self:pid());
 end
@@ -237,7 +236,7 @@ function methods:memory()
 	return 1024 * tonumber(read(("/proc/%d/status"):format(self:pid())):match("VmRSS:%s+(%d+)"));
 end
 
--- Pushes of ours that are not answered yet.
+-- The number of our pushes in flight.
 function methods:in_flight(name)
 	return self:eval([[
 		return (module:shared("/*/prosody_push/protocols")[module.host.."/"..(...)].sizes());
@@ -255,7 +254,7 @@ function methods:wait_log(pattern)
 	net.wait(function () return self:log():find(pattern); end, "the log line "..pattern);
 end
 
--- Runs `code` in the server with `...` and gives what it returns. What it raises is raised here.
+-- Runs `code` in the server with `...` and returns its results. Its errors are raised here.
 function methods:eval(code, ...)
 	self.requests = self.requests + 1;
 	local id = "eval"..self.requests;
@@ -271,7 +270,7 @@ function methods:eval(code, ...)
 	return table.unpack(values, 2, values.n);
 end
 
--- What the store has under the user's name.
+-- Returns the user's table in a store.
 function methods:stored(user, store)
 	return self:eval([[
 		local user, name = ...;
@@ -289,8 +288,8 @@ function methods:ping(user)
 	self:eval([[module:fire_event("cloud-notify-ping", { user = ... })]], user);
 end
 
--- What prosodyctl prints, and whether it succeeded. It runs beside us: what it asks for may need our clients. A table before
--- its words has the `environment`, as in a shell, and the `timeout`.
+-- Runs prosodyctl. Returns its output and whether it succeeded. It runs in parallel, because its command may need our clients. A table
+-- before its words has the `environment`, as in a shell, and the `timeout`.
 function methods:prosodyctl(opts, ...)
 	if type(opts) ~= "table" then return self:prosodyctl({}, opts, ...); end
 	local words = {};

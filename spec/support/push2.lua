@@ -1,4 +1,4 @@
--- A client of Push 2.0: what it asks for, and what it can read of its pushes.
+-- A client of Push 2.0: its requests, and readers for its pushes.
 local python = require "spec.support.python";
 local json = require "util.json";
 local st = require "util.stanza";
@@ -12,12 +12,12 @@ push2.notify_only, push2.encrypted = PREFIX.send.."notify-only:0", PREFIX.send..
 push2.ua_public = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
 push2.auth_secret = "BTBZMqHH6r4Tts7J_aSIgg";
 local ua_private = "q1dXpw3UpT5VOmu_cf_v6ih07Aems3njxI-JWgLcM94";
--- Of P-256, made for these specs.
+-- A P-256 key, made for these specs.
 push2.jwt_key = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQggrtoyO933hnJfvJ3\n"
 	.."qwM34uO5a2k92aB4XEVFkePjLCihRANCAAQIqk19ZM338rVVKWDWRteoox1wUVyA\n"
 	.."g8PPZybfUelkPj3F6XqGfnilRasjyiyg3ouwsrwFBkMFu5Vfk1tmPE5u";
 
--- fields: send (profile, notify_only if it is not given), grace, filters ({ jid, "mention", "reply" } each), jwt (algorithm),
+-- fields: send (profile; default notify_only), grace, filters ({ jid, "mention", "reply" } each), jwt (algorithm),
 -- jwt_key, aud, ua_public, auth_secret
 function push2.match(profile, fields)
 	fields = fields or {};
@@ -71,7 +71,7 @@ function push2.disable()
 	return push2.iq(st.stanza("disable", { xmlns = push2.xmlns }));
 end
 
--- What the push service reads in a push.
+-- Returns the parts of a push that the push service reads.
 function push2.read(push)
 	local notification = assert(push:get_child("notification", push2.xmlns), "no notification");
 	local encrypted = notification:get_child("encrypted", "urn:xmpp:sce:rfc8291:0");
@@ -86,7 +86,7 @@ function push2.read(push)
 	};
 end
 
--- RFC 8291 and RFC 8188, from the client's side.
+-- Decrypts a payload as a client does (RFC 8291 and RFC 8188).
 local DECRYPT = [=[
 import base64, sys
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -110,7 +110,7 @@ assert text[-1:] == b"\2"
 sys.stdout.buffer.write(text[:-1])
 ]=];
 
--- The stanza that only the client can read, and the whole envelope.
+-- Decrypts a payload. Returns the stanza in it, and the envelope.
 function push2.decrypt(payload)
 	local out = python(DECRYPT, ua_private, push2.ua_public, push2.auth_secret, payload);
 	local envelope = assert(require "util.xml".parse(out), out);
@@ -119,7 +119,7 @@ function push2.decrypt(payload)
 	return forwarded.tags[1], envelope;
 end
 
--- JSON Web Signatures, of the algorithms of RFC 7518 §3.1 and EdDSA.
+-- Verifies JSON Web Signatures by the algorithms of RFC 7518 §3.1 and EdDSA.
 local VERIFY = [=[
 import base64, hmac, json, sys
 from cryptography.hazmat.primitives import hashes, serialization
@@ -158,13 +158,13 @@ else:
 print(json.dumps(claims))
 ]=];
 
--- The claims of a token that is signed; `key` is the public half, or the secret in base64 for the HS algorithms.
+-- Verifies a token and returns its claims; `key` is the public key, or for the HS algorithms the secret in base64.
 function push2.verify(token, algorithm, key)
 	local out = python(VERIFY, token, algorithm, key);
 	return assert(json.decode(out), out);
 end
 
--- A key in PKCS#8, without its first and last line.
+-- Generates a key in PKCS#8, without the first and last line.
 local GENERATE = [=[
 import sys
 from cryptography.hazmat.primitives import serialization

@@ -1,6 +1,6 @@
--- What is encrypted or signed is read by an implementation that is not ours: Python's `cryptography`.
+-- Checks encryption and signatures with an independent implementation, Python's `cryptography`.
 
--- Runs a script with the arguments and gives what it prints.
+-- Runs a script with the arguments and returns its output.
 return function (script, ...)
 	local command = { "python3 -c '"..script.."'" };
 	for _, argument in ipairs({ ... }) do

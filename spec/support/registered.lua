@@ -1,7 +1,7 @@
--- What a server has of a user's registrations.
+-- A user's registrations on a server.
 local registered = {};
 
--- The identifiers in what the store has, in order.
+-- Returns the identifiers in a table of the store, sorted.
 function registered.identifiers(records)
 	local names = {};
 	for name in pairs(records or {}) do names[#names + 1] = name; end
@@ -9,7 +9,7 @@ function registered.identifiers(records)
 	return names;
 end
 
--- Which registration each session holds, by resource.
+-- Returns the registration that each session holds, by resource.
 function registered.bound(server, user)
 	return server:eval([[
 		local found = {};

@@ -1,24 +1,24 @@
--- A clean Debian in a folder of its own; the network is the machine's. Wants root.
+-- A clean Debian in a folder of its own, with the machine's network. Needs root.
 --
 --   local debian = root.bootstrap("trixie")      with an architecture, "arm64", foreign programs run in qemu
---   debian:run("apt-get install …")      its output, which is raised when it fails
---   debian:start("prosody", "prosody -F")      as that user, until debian:stop(); what it prints goes to /output
+--   debian:run("apt-get install …")      returns the output, or raises it if the command fails
+--   debian:start("prosody", "prosody -F")      runs as this user until debian:stop(); its output goes to /output
 --   debian:read(path)  debian:write(path, text)
---   debian:add(file)      a file of the machine, into its root folder: gives its path there
---   debian:add_tree(path)      the work tree, but for what .containerignore names
+--   debian:add(file)      copies a file of the machine into the root folder and returns its path there
+--   debian:add_tree(path)      copies the work tree, except the files in .containerignore
 --   debian:remove()
 --
--- All runs in namespaces of its own, whose processes and mounts go with their first process. And that goes, and the folder,
--- when this process does, however it ends.
+-- Everything runs in namespaces of its own, whose processes and mounts end with their first process. The first process and the folder
+-- go when this process ends, in any way.
 local root = {};
 local methods = {};
 local mt = { __index = methods };
 
 local NAMESPACES = "unshare --mount --pid --fork --kill-child ";
 local ENVIRONMENT = "PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/ LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive";
--- Twice: what is killed at the same time may still write.
+-- Removes the folder twice, because a process that is being killed may still write.
 local REMOVER = "trap '' INT; read -r _; rm -rf --one-file-system %s || rm -rf --one-file-system %s";
--- With `unshare`'s child, which has ten seconds to end, all in its namespaces ends.
+-- All processes in the namespaces end with `unshare`'s child, which has ten seconds to end.
 local MINDER = [[
 trap '' INT
 COMMAND </dev/null >DIR/output 2>&1 &
@@ -38,7 +38,7 @@ end
 
 local function new()
 	local dir = run("mktemp -d"):match("%S+");
-	-- Its root: others than root must see what is in it.
+	-- Other users than root must be able to read the new root folder.
 	run("chmod 755 "..dir);
 	return setmetatable({ dir = dir, remover = assert(io.popen(REMOVER:gsub("%%s", dir), "w")) }, mt);
 end
@@ -52,7 +52,7 @@ function root.bootstrap(suite, architecture)
 	error(err, 0);
 end
 
--- By number: chroot may take the machine's user of that name, or the user's group there.
+-- Returns the numeric ids of a user: by name, chroot might use the machine's user or group.
 local function ids(self, user)
 	return (("\n"..self:read("/etc/passwd")):match("\n"..user..":[^:]*:(%d+:%d+):") or error(user.." is no user in "..self.dir));
 end

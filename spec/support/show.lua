@@ -1,10 +1,10 @@
--- For people's eyes: steps with their time, and XML with indentation.
+-- Output for people: steps with their time, and indented XML.
 local net = require "spec.support.net";
 local st = require "util.stanza";
 
 local show = {};
 
--- A function that prints like string.format, with the seconds since now before it.
+-- Returns a function that prints like string.format, after the seconds since this call.
 function show.clock()
 	local start = net.now();
 	return function (...)

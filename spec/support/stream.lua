@@ -4,7 +4,7 @@ local sha1 = require "util.hashes".sha1;
 local st = require "util.stanza";
 local new_xmpp_stream = require "util.xmppstream".new;
 
--- More than this, and a start tag may come in two reads: Prosody reads 8 kB at most.
+-- A longer start tag may arrive in two reads: Prosody reads at most 8 kB.
 local LARGE = 4096;
 
 local stream = {};
@@ -37,7 +37,7 @@ function stream.connect(opts)
 	return self;
 end
 
--- Opens the stream, anew after authentication.
+-- Opens the stream, also again after authentication.
 function methods:open()
 	self.id = nil;
 	self.session.notopen = true;
@@ -57,8 +57,8 @@ function methods:write(data)
 	return net.send(self.conn, data);
 end
 
--- Expat since CVE-2023-52425 looks at a start tag that did not come in one read only when as much again has come: without
--- the white space a large one would wait for what is sent next.
+-- Since CVE-2023-52425, Expat parses a start tag that came in several reads only after as much data again. So a large stanza is
+-- followed by white space; otherwise it would wait for the next stanza.
 function methods:send(stanza)
 	local text = tostring(stanza);
 	local longest = 0;
@@ -66,7 +66,7 @@ function methods:send(stanza)
 	return self:write(longest > LARGE and text..(" "):rep(longest) or text);
 end
 
--- Ends the stream as RFC 6120 §4.4 wants it and waits until the server has.
+-- Closes the stream (RFC 6120 §4.4) and waits until the server has closed it.
 function methods:close()
 	if self.closed then return; end
 	self:write("</stream:stream>");
@@ -74,7 +74,7 @@ function methods:close()
 	self:cut();
 end
 
--- The network is gone, without a word.
+-- Cuts the connection without closing the stream.
 function methods:cut()
 	if self.closed then return; end
 	self.closed = true;

@@ -1,4 +1,4 @@
--- What a client asks of Tigase's extensions, and what its app server gets.
+-- A client's requests for Tigase's extensions, and readers for the pushes.
 local python = require "spec.support.python";
 local base64 = require "util.encodings".base64.encode;
 local json = require "util.json";
@@ -46,7 +46,7 @@ key, iv, text = (base64.b64decode(argument) for argument in sys.argv[1:])
 sys.stdout.write(AESGCM(key).decrypt(iv, text, None).decode())
 ]];
 
--- What only the device reads, and the element that it is in; nil if there is none.
+-- Decrypts the content of a push. Returns it and its element; nil without one.
 function tigase.read(push)
 	local encrypted = tigase.notification(push):get_child("encrypted", tigase.xmlns_encrypt);
 	if not encrypted then return nil; end

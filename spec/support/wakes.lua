@@ -1,4 +1,4 @@
--- The shortest way from end to end: a phone registers, goes away, and a message for it reaches its app server.
+-- The shortest end-to-end test: a phone registers and goes away, and its app server gets a push for a message.
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
 

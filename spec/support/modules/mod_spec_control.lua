@@ -1,5 +1,5 @@
 -- Runs Lua that a spec sends, in this host's server: an IQ from the component that only specs connect.
--- What the Lua promises is awaited.
+-- If it returns a promise, the answer waits for the result.
 local base64 = require "util.encodings".base64;
 local promise = require "util.promise";
 local serialization = require "util.serialization";
