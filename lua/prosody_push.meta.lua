@@ -254,7 +254,7 @@ function PushEngine:revoked(user, records, from, node, jid, affiliation) end
 ---@param dedup_key string?         the same in every event of the message
 ---@param call string?              the call that the message is about: the other party's bare JID, a space, and the call's id
 ---@param extracts string?              repeatable values, see known(): a one-letter kind and a text for each, separated by "\0"
----@param sender string?            where there is no key: the message's `from`, id and whole text make one
+---@param sender string?            for a message without a key: `from`, id and the whole text make one
 ---@param id string?
 ---@param text string?
 ---@return prosody_push.Details|false|nil details

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::xml;
 
-/// What Prosody's configuration holds under one name.
+/// The value of an option in Prosody's configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     Nil,
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_set_is_the_reference_s_default() {
+    fn options_have_the_reference_s_defaults() {
         assert_eq!(Config::read(|_| Value::Nil), (Config::default(), vec![]));
     }
 
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_value_is_named_with_what_stands_in_for_it() {
+    fn an_invalid_value_is_named_with_the_value_used_instead() {
         let cases = [
             ("push_max_devices", Value::Text("many".into()), "is \"many\", not a whole number from 1 up: using 5"),
             ("push_max_devices", Value::Number(0.0), "is 0, not a whole number from 1 up: using 5"),

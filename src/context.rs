@@ -1,4 +1,4 @@
-//! What the rules know of the server, of an event, and of the stanza that it is about.
+//! The rules' view of the server, of an event, and of its stanza.
 
 use std::cell::OnceCell;
 
@@ -27,14 +27,14 @@ pub struct Event<'a> {
     pub observed: bool,
 }
 
-/// What all devices of a user share of an event.
+/// The part of an event that all devices of a user share.
 pub struct Context<'a> {
     pub event: Event<'a>,
     pub cause: Cause,
     pub message: Option<&'a Message<'a>>,
     /// The facts of the message, with the mark of one that the user sent.
     pub word: Option<Word>,
-    /// What the message is worth, or why no device is woken for it.
+    /// The importance of the message, or why no device is woken for it.
     pub worth: Result<Importance, Reason>,
     text: OnceCell<String>,
 }

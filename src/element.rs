@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_that_xml_cannot_hold_is_left_out_and_names_are_checked() {
+    fn characters_that_xml_forbids_are_left_out_and_names_are_checked() {
         assert!(named("a b", "urn:x").is_none() && named("", "urn:x").is_none());
         let mut element = named("x", "urn:x").expect("a name");
         assert!(set_attr(&mut element, "a b", "1").is_none());

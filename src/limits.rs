@@ -1,6 +1,6 @@
-//! How much a client may ask for, and how much of what others send is looked at. All in bytes where nothing else is said.
+//! Limits of a client's request, and of the parts of a stanza that are looked at. In bytes unless said otherwise.
 
-/// What a client may put into a registration: it stays in memory, and its filters see every message.
+/// The largest registration: it stays in memory, and its filters see every message.
 pub const MAX_REGISTRATION: usize = 16 * 1024;
 /// Node and form of XEP-0357, escaped: every push carries them, to whomever the client named.
 pub const MAX_ECHO: usize = 4 * 1024;

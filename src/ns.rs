@@ -23,7 +23,7 @@ pub const REFERENCE: &str = "urn:xmpp:reference:0";
 pub const TIGASE_ENCRYPT: &str = "tigase:push:encrypt:0";
 /// Tigase: Encrypted Push Notifications, the algorithm that we know.
 pub const TIGASE_AES_128_GCM: &str = "tigase:push:encrypt:aes-128-gcm";
-/// Tigase: Push Notifications - Jingle: calls are told as such.
+/// Tigase: Push Notifications - Jingle: pushes are marked as calls.
 pub const TIGASE_JINGLE: &str = "tigase:push:jingle:0";
 /// Tigase: Encrypted Push Notifications - OMEMO.
 pub const TIGASE_OMEMO: &str = "tigase:push:encrypt:omemo:0";
@@ -41,15 +41,15 @@ pub const HINTS: &str = "urn:xmpp:hints";
 pub const PUSH2: &str = "urn:xmpp:push2:0";
 /// Push 2.0, match profile: every stanza.
 pub const PUSH2_MATCH_ALL: &str = "urn:xmpp:push2:match:all";
-/// Push 2.0, match profile: what is important.
+/// Push 2.0, match profile: important stanzas.
 pub const PUSH2_MATCH_IMPORTANT: &str = "urn:xmpp:push2:match:important";
-/// Push 2.0, match profile: what is in the user's archive.
+/// Push 2.0, match profile: stanzas in the user's archive.
 pub const PUSH2_MATCH_ARCHIVED: &str = "urn:xmpp:push2:match:archived";
-/// Push 2.0, match profile: what is in the user's archive and has a body.
+/// Push 2.0, match profile: stanzas in the user's archive that have a body.
 pub const PUSH2_MATCH_ARCHIVED_WITH_BODY: &str = "urn:xmpp:push2:match:archived-with-body";
 /// Push 2.0, send profile: that there is something.
 pub const PUSH2_SEND_NOTIFY_ONLY: &str = "urn:xmpp:push2:send:notify-only:0";
-/// Push 2.0, send profile: the stanza, encrypted, and who sends it.
+/// Push 2.0, send profile: the encrypted stanza, with a token of the sender.
 pub const PUSH2_SEND_ENCRYPTED: &str = "urn:xmpp:push2:send:sce+rfc8291+rfc8292:0";
 /// Push 2.0: a payload that is encrypted by RFC 8291.
 pub const SCE_RFC8291: &str = "urn:xmpp:sce:rfc8291:0";
@@ -75,7 +75,7 @@ pub const JINGLE_MESSAGE_1: &str = "urn:xmpp:jingle-message:1";
 pub const JINGLE_FILE_4: &str = "urn:xmpp:jingle:apps:file-transfer:4";
 /// XEP-0384 0.7.
 pub const OMEMO_1: &str = "urn:xmpp:omemo:1";
-/// What `mod_muc_notifications` sends to members who are not in their room.
+/// The notification of `mod_muc_notifications` to members who are not in their room.
 pub const MUC_NOTIFICATIONS: &str = "http://quobis.com/xmpp/muc#push";
 /// XEP-0513: Explicit Mentions.
 pub const MENTIONS: &str = "urn:xmpp:mentions:0";

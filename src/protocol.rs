@@ -10,7 +10,7 @@ use crate::rules::facts::Word;
 use crate::rules::importance::{Importance, Kind, judge};
 use crate::time::{Millis, Moment};
 
-/// What differs between protocols and can be said in numbers and switches.
+/// The differences between protocols that are numbers and switches.
 #[derive(Debug)]
 pub struct Policy {
     /// Whether an app server answers each push that it takes. Otherwise only errors come back, and silence means success.
@@ -33,22 +33,22 @@ pub struct Policy {
     pub hibernates_past_push: bool,
 }
 
-/// What differs between protocols and is behaviour. The value itself holds what can be switched while the server runs.
+/// The differences between protocols that are behaviour. The value holds the settings that can change while the server runs.
 pub trait Protocol: Clone + Debug + Default + 'static {
     const POLICY: &Policy;
 
-    /// What a client asked for when it enabled push.
+    /// A client's request when it enabled push.
     type Asked: Asked;
-    /// How a device is to be told of a stanza.
+    /// The plan of a push for a stanza.
     type Plan<'d>;
     /// What a push will carry, without what takes long.
     type Draft;
-    /// What a push carries.
+    /// The content of a push.
     type Payload: Clone + Debug + PartialEq;
-    /// What is made once for an event and shared by its pushes.
+    /// A value that is made once for an event and shared by its pushes.
     type Once: Default;
 
-    /// Returns what a stanza is worth to the user, or why no device is woken for it.
+    /// Returns the importance of a stanza to the user, or why no device is woken for it.
     fn worth(&self, word: Word) -> Result<Importance, Reason> {
         judge(word)
     }

@@ -30,7 +30,7 @@ mod tests {
     use super::{cut, cut_by};
 
     #[test]
-    fn a_text_is_cut_between_what_is_read_as_one() {
+    fn a_text_is_cut_between_grapheme_clusters() {
         assert_eq!(cut("romeo", 5), "romeo");
         assert_eq!(cut("romeo", 3), "rom");
         assert_eq!(cut("é", 1), "");

@@ -1,4 +1,4 @@
-//! What text may stand in XML, and how much room it takes there.
+//! Characters that XML allows, and the bytes that they take.
 
 use std::borrow::Cow;
 

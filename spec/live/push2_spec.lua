@@ -821,13 +821,13 @@ describe("twenty encrypted clients of a user", function ()
 		return clients;
 	end
 
-	it("are told of a message in turns, four in each, in their order", function ()
+	it("get the pushes for a message in turns of four, in order", function ()
 		assert.equal(4, in_one_turn());
 		app:expect(20);
 		assert.same(all(), told());
 	end);
 
-	it("are told when the module is unloaded, or reloaded, or the server stops meanwhile", function ()
+	it("get their pushes if the module is unloaded or reloaded, or the server stops meanwhile", function ()
 		for _, what in ipairs({
 			"require 'core.modulemanager'.reload(module.host, 'push2');", STOPPING,
 			"require 'core.modulemanager'.unload(module.host, 'push2');",
@@ -838,7 +838,7 @@ describe("twenty encrypted clients of a user", function ()
 		end
 	end);
 
-	it("are told no more when their user is deleted meanwhile", function ()
+	it("get no more pushes if their user is deleted meanwhile", function ()
 		assert.equal(4, in_one_turn("assert(require 'core.usermanager'.delete_user('mercutio', module.host));"));
 		assert.equal(4, app:settled());
 		assert.not_matches("A fault in", server:log());

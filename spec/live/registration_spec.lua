@@ -124,7 +124,7 @@ describe("push registration", function ()
 			assert.equal("", enabling());
 		end);
 
-		it("in another session holds there, and is what pushes go to", function ()
+		it("in another session is held by it and still gets the pushes", function ()
 			enabling();
 			phone:close();
 			local app = appserver.connect(server, "push.example.test");
@@ -135,7 +135,7 @@ describe("push registration", function ()
 			assert.equal("s", appserver.read(app:expect(1)).options.secret);
 		end);
 
-		it("with a difference is stored", function ()
+		it("with a changed request is stored", function ()
 			local other = { jid = "push.example.test", node = "n", options = { secret = "t" } };
 			enabling();
 			assert.equal("get set", enabling(other));
@@ -149,7 +149,7 @@ describe("push registration", function ()
 			assert.equal("it", server:stored("romeo")["push.example.test<n"].language);
 		end);
 
-		it("is stored where it has been ended, replaced or refused since", function ()
+		it("is stored if it has been ended, replaced or refused since", function ()
 			enabling();
 			phone:disable_push({ jid = "push.example.test" });
 			assert.equal("get set", enabling());
@@ -169,7 +169,7 @@ describe("push registration", function ()
 			assert.equal("get", enabling(), "after a reload");
 		end);
 
-		it("is seen by a module that has a say in registrations", function ()
+		it("is seen by a module that hooks registrations", function ()
 			enabling();
 			server:eval([[
 				prosody.say = function (event)
@@ -187,7 +187,7 @@ describe("push registration", function ()
 			assert.is_nil(server:stored("romeo")["push.example.test<n"].my_key);
 		end);
 
-		it("is read anew where it means something else, by an extension that was switched on", function ()
+		it("is read again after an extension was switched on, which changes its meaning", function ()
 			local fields = { jid = "push.example.test", node = "n", tigase.ignore_unknown() };
 			enabling(fields);
 			assert.equal("", enabling(fields));

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_kept_of_lanes_that_are_idle() {
+    fn idle_lanes_take_no_memory() {
         let mut lanes = Lanes::<Xep0357>::default();
         for i in 0..100 {
             let (lane, registration) = lane(&i.to_string());
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hold_that_was_moved_leaves_once() {
+    fn a_held_push_whose_time_was_moved_leaves_once() {
         let mut lanes = Lanes::<Xep0357>::default();
         let (lane, registration) = lane("n");
         lanes.sent(0, lane.clone(), id(1));

@@ -1,4 +1,4 @@
-//! What failures mean for a registration.
+//! The effect of failures on a registration.
 //!
 //! XEP-0357 tells refusals from transport failures. A number of refusals in a row ends a registration. Transport failures end it
 //! only when they happen on many days with no success between them. Push 2.0 does not tell refusals from transport failures: each

@@ -51,7 +51,7 @@ pub struct InFlight<P: Protocol> {
     pub kind: Kind,
     /// The lane that the push keeps if it says only that there is something: whether it is important.
     pub plain: Option<bool>,
-    /// The deduplication keys of the messages that it tells of.
+    /// The deduplication keys of the messages that the push covers.
     pub messages: Vec<u64>,
     /// The call that it is about.
     pub call: Option<CallKey>,
@@ -59,11 +59,11 @@ pub struct InFlight<P: Protocol> {
     pub tries: Option<Tries>,
     /// Whether an app server that works would have answered by now: if this server stops, the push is owed.
     pub is_late: bool,
-    /// What it carried, if that can be sent again.
+    /// The payload, if it can be sent again.
     pub payload: Option<P::Payload>,
 }
 
-/// What became of a push.
+/// The result of a push.
 #[derive(Debug)]
 pub enum Settled<P: Protocol> {
     Taken,
@@ -133,7 +133,7 @@ impl<P: Protocol> Delivery<P> {
         self.in_flight.insert(id, push);
     }
 
-    /// Keeps what a push in flight carries, if that can be sent again.
+    /// Keeps the payload of a push in flight, if it can be sent again.
     pub fn keep(&mut self, id: Id, payload: &P::Payload) {
         let Some(size) = P::kept(payload) else { return };
         let Some(push) = self.in_flight.get_mut(&id) else { return };
@@ -215,7 +215,7 @@ impl<P: Protocol> Delivery<P> {
         newest.filter(|(_, id)| self.in_flight.contains_key(id)).last().map(|(sent, _)| sent + LATE)
     }
 
-    /// Decides what an answer, or its absence, means for a push whose registration is still there.
+    /// Decides the effect of an answer, or of its absence, on a push whose registration still exists.
     pub fn settle(&mut self, now: Moment, push: InFlight<P>, error: Option<StanzaError>) -> Settled<P> {
         let (user, device) = (&push.user, &push.registration.identifier);
         let Some(error) = error else {

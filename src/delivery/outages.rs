@@ -23,14 +23,14 @@ const DEVICES: usize = 3;
 const UNANSWERED: u32 = 10;
 /// and so much time.
 const SILENCE: Millis = 20 * SECOND;
-/// A push service that does not answer what it takes is back when no error has come for so long.
+/// A push service without answers counts as back when no error has come for this long.
 const NO_OBJECTION: Millis = 60 * SECOND;
 /// A push that tried an app server and has had no answer for so long is lost: it was withdrawn, or its account was deleted.
 const LOST: Millis = 240 * SECOND;
 /// App servers that are remembered; the one that was pushed to least recently is forgotten first.
 const APP_SERVERS: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
 
-/// What is known of an app server.
+/// The state of an app server.
 #[derive(Clone, Debug, Default)]
 pub struct AppServer {
     /// Failures in a row.
@@ -52,7 +52,7 @@ pub struct AppServer {
     tried: Option<Millis>,
 }
 
-/// How an answer changes what is known of an app server.
+/// The effect of an answer on the state of an app server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
     None,

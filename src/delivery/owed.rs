@@ -30,7 +30,7 @@ pub struct Tries {
     pub failed: u32,
     /// Since when it is owed, by the monotonic clock, like the next.
     pub since: Millis,
-    /// When the newest message came that the device has not been told of.
+    /// When the newest message came for which the device still needs a push.
     pub newest: Millis,
 }
 
@@ -40,7 +40,7 @@ pub struct Debt<P: Protocol> {
     pub user: Rc<str>,
     pub registration: Rc<Registration<P::Asked>>,
     pub kind: Kind,
-    /// What it carried, where that can be sent again and is still known.
+    /// The payload, if it can be sent again and is still known.
     pub payload: Option<P::Payload>,
     /// The call that it is about.
     pub call: Option<CallKey>,
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_push_is_sent_again_later_and_later_and_then_every_ten_minutes() {
+    fn a_push_is_repeated_with_growing_delays_up_to_ten_minutes() {
         let delays: Vec<_> = (0..11).map(|failed| delay(failed) / SECOND).collect();
         assert_eq!(delays, [4, 8, 16, 32, 64, 128, 256, 512, 600, 600, 600]);
     }
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_failed_often_does_not_begin_anew_with_the_next_message() {
+    fn the_delay_does_not_start_again_with_the_next_message() {
         let mut owed = Owed::<Xep0357>::default();
         assert_eq!(owed.put(0, debt("a", Kind::Important, 5), false), Some(128 * SECOND));
         assert_eq!(owed.put(8 * SECOND, debt("a", Kind::Important, 0), false), Some(120 * SECOND));
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_an_app_server_leaves_in_order_and_not_at_once() {
+    fn pushes_owed_to_an_app_server_leave_in_order_and_not_all_at_once() {
         let mut owed = Owed::<Xep0357>::default();
         for (device, kind) in [("a", Kind::Silent), ("b", Kind::Important), ("c", Kind::Silent), ("d", Kind::Important)]
         {
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_push_that_is_taken_tells_of_what_is_less() {
+    fn an_accepted_push_also_settles_less_important_ones() {
         let (user, device) = ("romeo".into(), "push.example<a".into());
         for (taken, left) in [(Kind::Silent, 1), (Kind::Important, 0), (Kind::Call, 0)] {
             let mut owed = Owed::<Xep0357>::default();
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_owed_to_a_registration_that_is_no_more() {
+    fn nothing_is_owed_to_an_ended_registration() {
         let mut owed = Owed::<Xep0357>::default();
         for device in ["a", "b"] {
             owed.put(0, debt(device, Kind::Silent, 0), device == "a");

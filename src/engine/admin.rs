@@ -1,4 +1,4 @@
-//! What the administrator can ask.
+//! Answers to the administrator's questions.
 
 use std::collections::BTreeMap;
 

@@ -122,7 +122,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Notes what an answer, or its absence, tells of an app server.
+    /// Notes the effect of an answer, or of its absence, on the state of the app server.
     fn hear_of(&mut self, now: Moment, push: &InFlight<P>, error: Option<StanzaError>, is_silence: bool) {
         let (jid, device) = (push.registration.jid(), &push.registration.identifier);
         let failure = error.filter(|error| error.is_of_transport());
@@ -131,7 +131,7 @@ impl<P: Protocol> Engine<P> {
                 let by_itself = !error.made_here;
                 self.outages.failed(now, jid, push.sent.mono, device, error.known_condition(), by_itself)
             }
-            // What left long ago tells nothing of an outage that began since.
+            // A push that left long ago says nothing about an outage that began since.
             None if is_silence => {
                 self.outages.said_nothing(jid, push.sent.mono);
                 News::None

@@ -218,7 +218,7 @@ impl<P: Protocol> Engine<P> {
         Ok((user.clone(), devices.clone()))
     }
 
-    /// Returns what all devices of a user share of an event.
+    /// Returns the part of an event that all devices of a user share.
     fn context<'a>(
         &self,
         event: Event<'a>,

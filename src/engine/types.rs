@@ -1,4 +1,4 @@
-//! What goes into an [`Engine`](super::Engine) and what comes out of it.
+//! The arguments and the results of an [`Engine`](super::Engine).
 
 use std::rc::Rc;
 
@@ -16,7 +16,7 @@ use crate::time::Millis;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotLoaded;
 
-/// What an answer means.
+/// The effect of an answer.
 #[derive(Debug)]
 pub struct Answered {
     pub verdict: Verdict,
@@ -92,7 +92,7 @@ pub struct Queued<P: Protocol> {
     pub pushes: Pushes<P>,
     /// Whether the device knows of something important, by this push or by an earlier one.
     pub alerted: bool,
-    /// What has been pushed of the stanzas that waited together, if this push is not kept back.
+    /// The kinds of the stanzas that waited together that have been pushed, if this push is not kept back.
     pub done: Done,
 }
 

@@ -1,4 +1,4 @@
-//! What the administrator asks.
+//! The administrator's questions: decisions, health, counts.
 
 use mlua::prelude::*;
 

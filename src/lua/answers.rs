@@ -1,4 +1,4 @@
-//! What becomes of pushes: answers, and time that passes.
+//! Answers to pushes, the timer, and pushes that leave later.
 
 use mlua::prelude::*;
 

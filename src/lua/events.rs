@@ -16,7 +16,7 @@ use crate::rules::queue;
 
 /// Adds the method of an event with a message. The method takes, after the engine: the user, the time by the wall clock and by
 /// the monotonic clock, whether other modules observe the pushes, the stanza where a push may carry it, then the facts of
-/// [`Message`], and then its own arguments. They are positional, because a table of them would cost extracts than the rest of the call.
+/// [`Message`], and then its own arguments. They are positional, because a table of them would cost more than the rest of the call.
 macro_rules! message_method {
     ($methods:ident, $name:literal, |$host:ident, $lua:ident, $event:ident, $message:ident $(, $arg:ident: $type:ty)*| $body:expr) => {
         method(
@@ -79,7 +79,7 @@ pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) 
         let queued = host.engine.on_queued(event, &identifier, Done::new(done), message, holders);
         host.write_queued(lua, event, queued, message)
     });
-    // It brings no stanza.
+    // A ping has no stanza.
     type Ping = (Text, f64, f64, bool, LuaValue, Option<LuaTable>, Option<Text>, Option<Text>);
     method(methods, "on_ping", |lua, host, (user, wall, mono, observed, _, given, cause, held): Ping| {
         let given = given.map(|given| host.registrations(&user, Some(given)));

@@ -1,4 +1,4 @@
-//! One host: its engine, and what is needed to speak to its Prosody.
+//! One host: its engine, and Prosody's functions and tables that it uses.
 
 use std::hash::RandomState;
 use std::rc::Rc;
@@ -19,7 +19,7 @@ use crate::time::{Millis, Moment};
 pub struct Host<P: LuaProtocol> {
     pub engine: Engine<P>,
     pub shared: P::Shared,
-    /// What makes a table a stanza.
+    /// The metatable of `util.stanza`.
     pub stanza_metatable: LuaTable,
     pub normal: Normal,
     pub log: LuaFunction,
@@ -58,7 +58,7 @@ impl<P: LuaProtocol> Host<P> {
 
 /// The arguments of `enable`: user, user agent id, resource, `<enable/>`, and the record to complete.
 pub type EnableArguments = (Text, Option<Text>, Option<Text>, LuaTable, LuaTable);
-/// What `enable` returns: the identifier, or the client's error.
+/// The results of `enable`: the identifier, or the client's error.
 pub type Enabled = (Option<String>, Option<LuaTable>);
 
 /// Adds a method whose log lines go to Prosody when it is done.

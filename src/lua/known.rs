@@ -47,11 +47,11 @@ fn stanzas(lua: &Lua, looks_at: LooksAt) -> LuaResult<LuaTable> {
     Ok(table)
 }
 
-/// What is kept besides bits.
+/// The values that the shim keeps besides bits.
 #[derive(Clone, Copy)]
 struct Wanted {
     body: bool,
-    /// Kinds of [`More`](crate::rules::walk::Extract).
+    /// Kinds of [`Extract`](crate::rules::walk::Extract).
     extracts: &'static [char],
 }
 
@@ -106,7 +106,7 @@ fn form(form: Form) -> Option<&'static str> {
     }
 }
 
-/// Name, then namespace, then what the child means. Names first: most children of a message are known by none.
+/// Maps a child's name to its namespaces, and each namespace to its rule. Names come first, because no rule knows most names.
 fn children(lua: &Lua, parent: &Rule, wanted: Wanted) -> LuaResult<LuaTable> {
     let names = lua.create_table()?;
     for child in parent.children.iter().copied().flatten() {

@@ -1,4 +1,4 @@
-//! The Lua library: what `require "prosody_push"` returns. Its types for Lua are in `lua/prosody_push.meta.lua`.
+//! The Lua library that `require "prosody_push"` returns. Its types for Lua are in `lua/prosody_push.meta.lua`.
 //!
 //! Every method takes positional facts and answers with values: `nil` when there is nothing to do, `false` when the
 //! user's registrations have to be loaded first. None calls back into Prosody, but for the log and for `util.jid`.
@@ -62,7 +62,7 @@ fn prosody_push(lua: &Lua) -> LuaResult<LuaTable> {
 }
 
 /// Host, protocol, a function that reads options, the metatable of stanzas, `util.jid.prep`, a logger, and a function that tells
-/// whether somebody can write into what is sent to a domain.
+/// whether other code can change a stanza that is sent to a domain.
 type New = (String, String, LuaFunction, LuaTable, LuaFunction, LuaFunction, LuaFunction);
 
 fn new(lua: &Lua, arguments: New) -> LuaResult<LuaAnyUserData> {

@@ -1,4 +1,4 @@
-//! What a protocol adds at the edge to Lua: how its records are read and its stanzas written.
+//! The part of a protocol at the edge to Lua: reading its records and writing its stanzas.
 
 use mlua::prelude::*;
 
@@ -17,16 +17,16 @@ pub trait LuaProtocol: Protocol {
     /// Writes the stanzas of pushes that have the same reason.
     type Scribe<'a>: Scribe<Self>;
 
-    /// `is_observed` tells whether somebody can write into what is sent to a domain.
+    /// Makes the shared tables. `is_observed` tells whether other code can change a stanza that is sent to a domain.
     fn shared(lua: &Lua, host: &str, stanza_metatable: &LuaTable, is_observed: LuaFunction) -> LuaResult<Self::Shared>;
 
-    /// Reads a record of the store; `None` for one that nobody can use.
+    /// Reads a record of the store; `None` for an unreadable one.
     fn registration(identifier: &LuaValue, record: &LuaValue, normal: &Normal) -> Option<Registration<Self::Asked>>;
 
-    /// Returns what an account announces (XEP-0030) for the protocol, or for one of its extensions.
+    /// Returns the features (XEP-0030) that an account announces for the protocol, or for one of its extensions.
     fn features(extension: Option<&str>) -> Vec<&'static str>;
 
-    /// Says what the shim looks at in a stanza.
+    /// Returns the parts of a stanza that the shim looks at.
     fn looks_at(&self, config: &Config) -> LooksAt;
 
     fn scribe<'a>(
@@ -37,7 +37,7 @@ pub trait LuaProtocol: Protocol {
     ) -> Self::Scribe<'a>;
 }
 
-/// What pushes with the same reason tell.
+/// The content that pushes for the same event share.
 #[derive(Clone, Copy)]
 pub struct Told<'a> {
     pub message: Option<&'a Message<'a>>,
@@ -48,28 +48,28 @@ pub struct Told<'a> {
 
 /// Writes stanzas of pushes.
 pub trait Scribe<P: Protocol> {
-    /// Returns the stanza of a push. Where pushes are observed it shares no part with another.
+    /// Returns the stanza of a push. An observed stanza shares no part with another.
     fn stanza(&mut self, push: &Push<P>) -> LuaResult<LuaTable>;
 
-    /// Returns what `cloud_notify/push` tells of a push, in a protocol that has such an event.
+    /// Returns the data of a push's `cloud_notify/push` event, in a protocol that fires it.
     fn details(&self, _lua: &Lua, _push: &Push<P>) -> LuaResult<Option<LuaTable>> {
         Ok(None)
     }
 }
 
-/// What the shim looks at in a stanza.
+/// The parts of a stanza that the shim looks at.
 pub struct LooksAt {
     /// The rule for a `<message>`.
     pub message: &'static Rule,
-    /// Whether it passes the text on.
+    /// Whether the shim passes the text on.
     pub body: bool,
-    /// The kinds of repeatable values that it passes on.
+    /// The kinds of repeatable values that the shim passes on.
     pub extracts: &'static [char],
-    /// Whether it tells that a stanza is archived, and when the user's sessions were active.
+    /// Whether the shim notes that a stanza is archived, and when the user's sessions were active.
     pub sessions: bool,
 }
 
-/// Prosody's `util.jid.prep`: what Prosody takes for a JID we take, in the form that it returns.
+/// Prosody's `util.jid.prep`: we accept the JIDs that Prosody accepts, in the form that it returns.
 pub struct Normal(LuaFunction);
 
 impl Normal {
@@ -77,7 +77,7 @@ impl Normal {
         Normal(prep)
     }
 
-    /// Returns the normal form; `None` for what is no JID.
+    /// Returns the normal form; `None` for an invalid JID.
     pub fn of(&self, jid: &str) -> Option<String> {
         self.0.call(jid).ok().flatten()
     }

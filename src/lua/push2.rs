@@ -91,7 +91,7 @@ pub fn methods<M: LuaUserDataMethods<Host<Push2>>>(methods: &mut M) {
     );
     type Client = (Option<LuaTable>, Option<Text>, Option<Text>);
     method(methods, "disabled", |lua, _, (stored, client_id, resource): Client| {
-        // Also a record that cannot be read is the client's.
+        // An unreadable record also belongs to the client.
         let is_stored =
             |identifier: &&str| stored.iter().any(|stored| stored.contains_key(*identifier).unwrap_or(false));
         lua.create_sequence_from(identifier(client_id.as_deref(), resource.as_deref()).filter(is_stored))
@@ -104,7 +104,7 @@ fn read(rule: &LuaTable) -> Match {
         Some(Chat { jid: string(&jid)?.into(), mention: is_set(chat, "mention"), reply: is_set(chat, "reply") })
     });
     let mut chats: Vec<_> = chats.collect();
-    // Lua's tables have no order, and the same registration is to be known again.
+    // Lua's tables have no order, but equal registrations have to compare equal.
     chats.sort_by(|a, b| a.jid.cmp(&b.jid));
     let seconds = field(rule, "grace").and_then(|grace| grace.parse::<f64>().ok());
     Match {
@@ -130,7 +130,7 @@ fn keys(rule: &LuaTable) -> Keys {
     Keys::new(&field("ua_public").unwrap_or_default(), &field("auth_secret").unwrap_or_default(), signing)
 }
 
-/// Writes what a client asks for into the record that the store will have.
+/// Writes a client's request into the record for the store.
 fn write(lua: &Lua, request: Request, record: &LuaTable) -> LuaResult<()> {
     let matches = lua.create_table()?;
     for Requested { profile, grace, chats, encrypted } in request.matches {

@@ -45,7 +45,7 @@ fn room(jid: String, rule: &LuaTable) -> Option<Room> {
     Some(Room { jid: jid.into(), allow, nick: field(rule, "nick").map(Into::into) })
 }
 
-/// Writes what a client asks for into the record that the store will have.
+/// Writes a client's request into the record for the store.
 pub fn write(lua: &Lua, request: Request, record: &LuaTable) -> LuaResult<()> {
     if let Some(EncryptionRequest { key_base64, max_size }) = request.encryption {
         let table = lua.create_table()?;

@@ -1,4 +1,4 @@
-//! What the methods of events return: the stanzas of their pushes, and what else the shim has to know.
+//! The results of the methods of events: the stanzas of their pushes, and more facts for the shim.
 
 use mlua::prelude::*;
 
@@ -12,14 +12,14 @@ use crate::rules::facts::Message;
 /// The return values of an event's method, in this order. The first stanza is returned by itself, because nearly every event
 /// yields exactly one, and a table for it would cost more.
 pub struct Written {
-    /// `false` if the user's registrations are not in memory. Where other modules observe pushes, a table with what
-    /// `cloud_notify/push` tells of each. Otherwise nil.
+    /// `false` if the user's registrations are not in memory. If other modules observe pushes, a table with the data of each push's
+    /// `cloud_notify/push` event. Otherwise nil.
     pub details: LuaValue,
     /// Seconds until a held or owed push may leave, if there is one.
     pub wait: Option<f64>,
     /// `on_queued` only: which kinds of the stanzas that waited together have been pushed.
     pub done: Option<u8>,
-    /// `on_queued` only: whether the session, if it hibernates, must not go on for long: its device knows of something important.
+    /// `on_queued` only: whether the session must not hibernate for long, because its device got a push for something important.
     pub ends_long_hibernation: Option<bool>,
     pub stanza: Option<LuaTable>,
     /// The other stanzas, if there are more.
@@ -74,7 +74,7 @@ impl<P: LuaProtocol> Host<P> {
         Ok(Written { details, wait, stanza, others, ..nothing })
     }
 
-    /// Writes the stanzas for one that waits in a queue.
+    /// Writes the stanzas of the pushes for a queued stanza.
     pub fn write_queued(
         &mut self,
         lua: &Lua,
@@ -89,8 +89,8 @@ impl<P: LuaProtocol> Host<P> {
         Ok(Written { done, ends_long_hibernation, ..written })
     }
 
-    /// Writes the stanzas of pushes that were held or owed; where other modules observe them, also what `cloud_notify/push`
-    /// tells of each, with its user.
+    /// Writes the stanzas of pushes that were held or owed. If other modules observe pushes, also the data of each push's
+    /// `cloud_notify/push` event, with its user.
     pub fn write_leaving(
         &mut self,
         lua: &Lua,

@@ -54,7 +54,7 @@ impl LuaProtocol for Xep0357 {
         Ok(Shared { publish, plain: Default::default(), parts: LruCache::new(REGISTRATIONS) })
     }
 
-    /// The reference stores any text for a JID: what is none stays as it is.
+    /// The reference stores any text as a JID: an invalid one stays unchanged.
     fn registration(identifier: &LuaValue, record: &LuaValue, normal: &Normal) -> Option<Registration<Asked>> {
         let record = record.as_table()?;
         let options: LuaValue = record.raw_get("options").ok()?;
@@ -127,7 +127,7 @@ pub struct Publisher<'a> {
     writer: Writer<'a>,
     told: Told<'a>,
     summary: Summary<'a>,
-    /// What is in the `<item>` of each push with the summary.
+    /// The children of `<item>` in each push with the summary.
     content: Option<LuaTable>,
 }
 
@@ -171,7 +171,7 @@ impl<'a> Publisher<'a> {
         !Summary::has_content(self.engine.config(), self.told.message, self.told.important)
     }
 
-    /// Returns what is in the `<item>` of a push with the summary.
+    /// Returns the children of `<item>` in a push with the summary.
     fn content(&mut self) -> LuaResult<LuaTable> {
         if let Some(content) = &self.content {
             return Ok(content.clone());
@@ -186,7 +186,7 @@ impl<'a> Publisher<'a> {
         Ok(self.content.insert(made).clone())
     }
 
-    /// Returns the stanza of a push that belongs to whoever sees it.
+    /// Returns the stanza of an observed push, which shares no table with another.
     fn own(&mut self, push: &Push<Xep0357>) -> LuaResult<LuaTable> {
         let Push { id, registration, payload } = push;
         let encrypted = match payload {
@@ -284,7 +284,7 @@ pub fn methods<M: LuaUserDataMethods<Host<Xep0357>>>(methods: &mut M) {
         "matching",
         |lua, host, (user, stored, jid, node): (Text, Option<LuaTable>, Text, Option<Text>)| {
             let jid = host.normal.of(&jid).unwrap_or(jid);
-            // Also a record that cannot be read is the client's, if its key says so.
+            // An unreadable record also belongs to the client, if its key says so.
             let key = node.as_deref().map(|node| asked::identifier(&jid, Some(node)));
             let key = key.filter(|key| stored.iter().any(|stored| stored.contains_key(&**key).unwrap_or(false)));
             let devices = host.stored_devices(&user, stored);

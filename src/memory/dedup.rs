@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_whose_push_did_not_get_there_is_new_again() {
+    fn a_message_whose_push_failed_is_new_again() {
         let mut pushed = Pushed::new(MESSAGES, 1);
         for message in 1..=3 {
             assert!(pushed.first_time("romeo", "a<1", message));
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_pushed_is_known_after_a_reload() {
+    fn pushed_messages_are_known_after_a_reload() {
         let mut before = Pushed::new(MESSAGES, 1);
         let message = before.key("m");
         before.first_time("romeo", "a<1", message);

@@ -24,7 +24,7 @@ const USERS: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
 /// Decisions for which memory is taken at once.
 const MOST_AT_ONCE: usize = 20;
 
-/// What led to a decision. Those that the shim gives have names.
+/// The event that led to a decision. The causes that the shim passes have names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumMessage, EnumString)]
 #[strum(serialize_all = "lowercase")]
 pub enum Cause {
@@ -56,7 +56,7 @@ impl Cause {
     }
 }
 
-/// What was decided.
+/// The outcome of a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Sent(Id, Option<Answer>),

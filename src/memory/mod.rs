@@ -1,4 +1,4 @@
-//! What an engine remembers of the past, in bounded memory.
+//! An engine's memory of the past, which is bounded.
 
 pub mod calls;
 pub mod dedup;

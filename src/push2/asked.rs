@@ -1,4 +1,4 @@
-//! What a client of Push 2.0 asked for: which stanzas it wants to be woken for, and what a push carries.
+//! A client's request by Push 2.0: which stanzas wake it, and the content of a push.
 
 use crate::ns;
 use crate::push2::keys::Keys;
@@ -28,7 +28,7 @@ impl registration::Asked for Asked {
     }
 }
 
-/// A rule: which stanzas match, and what a push carries.
+/// A rule: which stanzas match, and the content of a push.
 #[derive(Debug, PartialEq)]
 pub struct Match {
     pub profile: Profile,
@@ -57,7 +57,7 @@ const PROFILES: [(&str, Profile); 4] = [
     (ns::PUSH2_MATCH_ARCHIVED_WITH_BODY, Profile::ArchivedWithBody),
 ];
 
-/// Returns what an account announces (XEP-0030): the protocol, and the match and send profiles.
+/// Returns the features that an account announces (XEP-0030): the protocol, and the match and send profiles.
 pub fn features() -> impl Iterator<Item = &'static str> {
     let profiles = PROFILES.iter().map(|(profile, _)| *profile);
     [ns::PUSH2].into_iter().chain(profiles).chain([ns::PUSH2_SEND_NOTIFY_ONLY, ns::PUSH2_SEND_ENCRYPTED])
@@ -85,7 +85,7 @@ pub struct Chat {
     pub reply: bool,
 }
 
-/// What a push carries for a stanza that matches.
+/// The content of a push for a stanza that matches.
 #[derive(Debug, PartialEq)]
 pub enum Send {
     NotifyOnly,

@@ -1,4 +1,4 @@
-//! `<enable xmlns='urn:xmpp:push2:0'/>`, as a client sends it, and what of it is stored.
+//! `<enable xmlns='urn:xmpp:push2:0'/>`, as a client sends it, and the parts that are stored.
 
 use minidom::Element;
 use thiserror::Error;
@@ -124,7 +124,7 @@ pub struct Claim {
     pub value: String,
 }
 
-/// What a client asks for, checked and ready to be stored.
+/// A client's request, checked and ready to be stored.
 pub struct Request {
     /// The push service, normalised.
     pub service: String,
@@ -139,7 +139,7 @@ pub struct Requested {
     /// Seconds.
     pub grace: Option<u32>,
     pub chats: Vec<Chat>,
-    /// What is encrypted; `None` for notify-only.
+    /// The settings for encryption; `None` for notify-only.
     pub encrypted: Option<Encrypted>,
 }
 
@@ -224,10 +224,10 @@ impl Encrypted {
     }
 }
 
-/// What a client can make large, in bytes.
+/// The bytes of the parts that a client can make large.
 struct Size {
     all: usize,
-    /// What every push says again.
+    /// The parts that every push carries.
     echo: usize,
     /// The claims of the match that is being read: a push has the token of one match.
     claims: usize,
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_wrong_is_refused() {
+    fn missing_or_invalid_parts_are_refused() {
         let notify_only = "<send xmlns='urn:xmpp:push2:send:notify-only:0'/>";
         let with = |inner: &str| format!("<enable xmlns='urn:xmpp:push2:0'>{inner}</enable>");
         let matching = |inner: &str| with(&format!("<service>p</service><client>c</client>{inner}"));

@@ -1,4 +1,4 @@
-//! What only the client reads: the stanza (XEP-0297) in an envelope (XEP-0420), as small as it has to be.
+//! The content that only the client can read: the stanza (XEP-0297) in an envelope (XEP-0420), trimmed if it is too large.
 //!
 //! A Web Push has room for 4,096 bytes. A stanza that is too large is trimmed in steps, each of which takes away what a
 //! notification needs less. The id in the archive, by which the client finds the whole stanza, survives them all.
@@ -14,7 +14,7 @@ use crate::xml;
 pub const LARGEST: usize = 2847;
 /// Characters of random padding (XEP-0420 §5): the size tells little of a short message.
 const LONGEST_PADDING: usize = 200;
-/// Stands for what was cut off.
+/// The sign for the part that was cut off.
 const ELLIPSIS: &str = "…";
 /// What is left of a text has to be worth reading: otherwise more of the rest goes.
 const SHORTEST_BODY: usize = 50;
@@ -53,7 +53,7 @@ fn stamped(stanza: &Element, account: &str, id: Option<&str>) -> Element {
     stamped
 }
 
-/// Leaves out what a notification does not need.
+/// Leaves out elements that a notification does not need.
 fn needed(stanza: &Element) -> Option<Element> {
     const NEEDED: [&str; 16] = [
         ns::CLIENT,
@@ -81,7 +81,7 @@ fn shortened(stanza: &Element) -> Option<Element> {
     cut(&needed(stanza)?, SHORTEST_BODY)
 }
 
-/// Leaves only the text, the archive id, a call, an invitation to a room, and what the message corrects or replies to.
+/// Leaves only the text, the archive id, a call, an invitation to a room, and the references to a corrected or answered message.
 fn essential(stanza: &Element) -> Option<Element> {
     const ESSENTIAL: [&str; 6] =
         [ns::JINGLE_MESSAGE, ns::CALL_INVITES, ns::CONFERENCE, ns::MUC_USER, ns::MESSAGE_CORRECT, ns::REPLY];

@@ -27,7 +27,7 @@ pub struct Signing {
     pub claims: Vec<(String, String)>,
 }
 
-/// What is wrong with keys. Displays as the text of the client's error.
+/// An error in keys. Displays as the text of the client's error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum InvalidKeys {
     #[error("ua-public must be an uncompressed point of P-256, 65 bytes in base64")]

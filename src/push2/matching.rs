@@ -1,4 +1,4 @@
-//! Whether a client wants to be woken for a stanza, and with what.
+//! Whether a stanza wakes a client, and with which content.
 
 use std::rc::Rc;
 
@@ -11,7 +11,7 @@ use crate::rules::importance::{Importance, judge};
 use crate::rules::mention::User;
 use crate::time::Millis;
 
-/// Returns what a stanza is worth. In Push 2.0, a correction (XEP-0308) is not important.
+/// Returns the importance of a stanza. In Push 2.0, a correction (XEP-0308) is not important.
 pub fn importance(word: Word) -> Result<Importance, Reason> {
     judge(word).map(|importance| match importance {
         Importance::Important if word & CORRECTED != 0 => Importance::Low,

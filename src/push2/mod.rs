@@ -33,7 +33,7 @@ use notification::{Payload, Priority};
 #[derive(Clone, Debug, Default)]
 pub struct Push2;
 
-/// How a device is told of a stanza.
+/// The plan of a push for a stanza.
 pub struct Plan<'d> {
     priority: Priority,
     /// The keys that the stanza is encrypted with; without them a push says only that there is something.

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_registration_is_not_current_if_its_time_would_change_an_order_or_a_clock_has_stepped_back() {
+    fn a_registration_is_not_current_if_its_time_changes_an_order_or_the_clock_stepped_back() {
         assert!(!is_current(&[("phone", NOW - 1), ("tablet", NOW)], 5));
         assert!(!is_current(&[("phone", NOW + 1)], 5));
         assert!(!is_current(&[], 5));

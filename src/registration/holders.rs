@@ -47,7 +47,7 @@ mod tests {
     use super::Holders;
 
     #[test]
-    fn a_session_holds_in_its_own_way() {
+    fn each_state_of_a_session_has_its_meaning() {
         let holders = Holders::new(Some("ha\0lb\0cc\0ud\0lc"));
         let of = |identifier| (holders.hold(identifier), holders.answer(identifier), holders.in_use(identifier));
         assert_eq!(of("a"), (true, false, false));

@@ -36,7 +36,7 @@ pub struct Seen {
     pub at: Millis,
 }
 
-/// What a client asked for in `<enable/>`, as one protocol knows it.
+/// The part of a client's request in `<enable/>` that one protocol needs.
 pub trait Asked: Debug + Default + PartialEq + Sized {
     /// Whether two registrations with the same app server wake the same device.
     fn is_same_device(own: &Registration<Self>, other: &Registration<Self>) -> bool;

@@ -71,7 +71,7 @@ pub const FALLBACK: Word = 1 << 26;
 pub const EVENT: Word = 1 << 27;
 /// A presence.
 pub const PRESENCE_STANZA: Word = 1 << 28;
-/// An answer to what the client itself asked: an IQ of type `result` or `error`, or a page of its archive (XEP-0313).
+/// An answer to the client's own request: an IQ of type `result` or `error`, or a page of its archive (XEP-0313).
 pub const ANSWER: Word = 1 << 29;
 /// XEP-0353 `<ringing>`.
 pub const RINGING: Word = 1 << 30;
@@ -185,7 +185,7 @@ impl<'a> Message<'a> {
         self.each(OCCUPANT)
     }
 
-    /// Returns the JID of whom the message replies to.
+    /// Returns the JID whose message this message replies to.
     pub fn reply_to(&self) -> Option<&'a str> {
         self.each(REPLY_TO).next()
     }

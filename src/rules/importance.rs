@@ -1,4 +1,4 @@
-//! What a stanza is worth: whether there is something to show to the user, and whether it must be shown at once.
+//! The importance of a stanza: whether it has something to show to the user, and whether it must be shown at once.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::rules::facts::{
     REFLECTED, RETRACT, RINGING, SENT, SUBJECT, SUBSCRIBE, Word,
 };
 
-/// What a stanza is worth to the user's devices.
+/// The importance of a stanza for the user's devices.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Importance {
     /// Nothing to show, and nothing that a notification must stop showing: presence, chat states, subjects of rooms.
@@ -36,7 +36,7 @@ impl Importance {
     }
 }
 
-/// What a push tells of; a greater kind tells of the lesser ones, too.
+/// The kind of a push; a greater kind covers the lesser ones, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -56,7 +56,7 @@ impl Kind {
         }
     }
 
-    /// Returns what a push of this kind without content is worth.
+    /// Returns the importance of a push of this kind without content.
     pub fn importance(self) -> Importance {
         match self {
             Kind::Call | Kind::Important => Importance::Important,
@@ -128,7 +128,7 @@ fn ends_call(word: Word, is_own: bool) -> bool {
     ends && word & CALL == 0
 }
 
-/// Whether a message that the user sends shows that he is at the client: the `<grace>` of Push 2.0 counts from then.
+/// Whether a message that the user sends shows that the user is active: the `<grace>` of Push 2.0 starts then.
 pub fn shows_activity(word: Word) -> bool {
     word & (BODY | ENCRYPTED | AT_CLIENT) != 0 && word & ERROR == 0
 }

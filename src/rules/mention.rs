@@ -12,7 +12,7 @@ use crate::rules::facts::Message;
 pub struct User<'a> {
     pub user: &'a str,
     pub host: &'a str,
-    /// A nickname that the client has told, besides those that the message's facts have.
+    /// A nickname that the client has registered, besides those in the message's facts.
     pub nick: Option<&'a str>,
 }
 
@@ -27,7 +27,7 @@ impl User<'_> {
             || self.nicknames(message).chain([self.user]).any(|name| has_word(text, &name.to_lowercase()))
     }
 
-    /// Whether the message replies to one of his (XEP-0461).
+    /// Whether the message replies to a message of the user (XEP-0461).
     pub fn is_replied_to(self, message: &Message) -> bool {
         message.reply_to().is_some_and(|jid| self.is(jid, message))
     }
@@ -48,7 +48,7 @@ impl User<'_> {
         is_account(jid, self.user, self.host) || in_room().unwrap_or(false)
     }
 
-    /// Whether he belongs to a group of XEP-0513 that Prosody knows of: who is in the room, or on the server.
+    /// Whether the user belongs to a group of XEP-0513 that Prosody knows: the occupants of the room, or the users of the server.
     fn is_in(self, group: &str, of: &str, message: &Message) -> bool {
         match group.strip_prefix(ns::MENTIONS) {
             Some("#channel") => of.is_empty() || message.from.map(bare) == Some(of),
@@ -90,7 +90,7 @@ mod tests {
     use super::{CONTEXT, has_word};
 
     #[test]
-    fn a_word_stands_by_itself() {
+    fn a_name_is_found_only_as_a_word() {
         for text in
             ["romeo", "romeo: hi", "hi,romeo", "(romeo)", "@romeo!", "romeoo romeo", "é romeo é", "romeo's", "romeo:hi"]
         {

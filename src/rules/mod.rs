@@ -1,4 +1,4 @@
-//! What a stanza is: the facts that the shim reads from it, what it is worth to the user, and whether it names him.
+//! The rules about a stanza: the facts that the shim reads from it, its importance, and whether it mentions the user.
 
 pub mod facts;
 pub mod importance;

@@ -1,4 +1,4 @@
-//! What the queue of a session (XEP-0198) means for its device.
+//! When the queue of a session (XEP-0198) wakes its device.
 
 use crate::rules::facts::{CALL, CALL_ENDS, PROCEED, Word};
 use crate::time::{Millis, SECOND};

@@ -11,7 +11,7 @@ use crate::rules::facts::{
     RINGING, SENT, SUBJECT, SUBSCRIBE, Word,
 };
 
-/// What to note of an element: the stanza itself or an element in it.
+/// The facts to note about an element: the stanza itself or an element in it.
 #[derive(Debug)]
 pub struct Rule {
     /// One bit, set when the element is there; 0 for none.
@@ -51,7 +51,7 @@ pub enum Keep {
     CallId(&'static str),
     /// The call has the id of the message that it is in (XEP-0482 §3.1).
     Invite,
-    /// The message in a carbon: who sent it, and to whom.
+    /// The message in a carbon: its sender and its addressee.
     Forwarded,
     /// The same as [`Keep::ArchiveId`], of the message in a carbon.
     CarbonArchiveId,
@@ -75,7 +75,7 @@ pub struct Extract {
     pub form: Form,
 }
 
-/// What an attribute holds.
+/// The form of an attribute's value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Form {
     Text,

@@ -1,4 +1,4 @@
-//! What a client asks of Tigase's extensions in `<enable xmlns='urn:xmpp:push:0'/>`.
+//! A client's request for Tigase's extensions in `<enable xmlns='urn:xmpp:push:0'/>`.
 
 use thiserror::Error;
 use xso::FromXml;
@@ -93,7 +93,7 @@ pub struct Children {
     pub groupchat: Vec<Groupchat>,
 }
 
-/// What a client asks for, checked and ready to be stored. What is not asked for, or whose extension is off, is `None`.
+/// A client's request, checked and ready to be stored. A part that the client did not send, or whose extension is off, is `None`.
 #[derive(Debug, Default, PartialEq)]
 pub struct Request {
     pub encryption: Option<EncryptionRequest>,

@@ -107,7 +107,7 @@ pub struct Omemo<'a> {
 }
 
 impl<'a> Omemo<'a> {
-    /// Returns what an OMEMO message (XEP-0384 before 0.4) has for the device `rid`; `None` if it has nothing for it.
+    /// Returns the part of an OMEMO message (XEP-0384 before 0.4) for the device `rid`; `None` if there is none.
     pub fn of(message: &Message<'a>, rid: &str) -> Option<Omemo<'a>> {
         let for_rid = |key: &'a str| key.strip_prefix(rid)?.strip_prefix(' ');
         let keys: Vec<_> = message.each(OMEMO_KEY).filter_map(for_rid).collect();

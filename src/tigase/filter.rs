@@ -46,7 +46,7 @@ impl Filter {
     ) -> Option<Reason> {
         let sender = bare(message.from?);
         let is_groupchat = message.word & GROUPCHAT != 0;
-        // Servers give what users send a resource: who invites without one is the room.
+        // A server adds a resource to the sender of a user's stanza, so an invitation from a bare JID comes from the room.
         let is_of_room = is_groupchat || message.word & INVITATION != 0 && Some(sender) == message.from;
         if self.ignore_unknown && message.word & STRANGER != 0 && !is_of_room {
             return Some(Reason::UnknownSender);

@@ -13,7 +13,7 @@ use filter::Filter;
 pub struct Extensions {
     /// `mod_cloud_notify_encrypted`.
     pub encrypted: bool,
-    /// Another author's module of that name, which encrypts what it sees of our pushes.
+    /// Another author's module of this name, which encrypts the pushes that it sees.
     pub encrypted_elsewhere: bool,
     /// `mod_cloud_notify_filters`.
     pub filters: bool,
@@ -21,7 +21,7 @@ pub struct Extensions {
     pub priority: bool,
 }
 
-/// What a client has asked for.
+/// A client's settings.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     pub encryption: Option<Encryption>,

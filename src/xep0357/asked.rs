@@ -1,4 +1,4 @@
-//! The part of a registration that is XEP-0357's: where the app server finds the device, and what every push carries back to it.
+//! The part of a registration that only XEP-0357 has: how the app server finds the device, and the data in every push.
 
 use std::rc::Rc;
 
@@ -10,7 +10,7 @@ use crate::registration::{self, Registration};
 use crate::tigase::Settings;
 use crate::time::Seconds;
 
-/// What a client asked for in `<enable xmlns='urn:xmpp:push:0'/>`.
+/// A client's request in `<enable xmlns='urn:xmpp:push:0'/>`.
 #[derive(Debug, Default, PartialEq)]
 pub struct Asked {
     node: Node,
@@ -20,7 +20,7 @@ pub struct Asked {
     pub resource: Option<Box<str>>,
     /// The form that goes with every push, packed.
     pub options: Option<Packed>,
-    /// What the client asked of Tigase's extensions.
+    /// The client's request for Tigase's extensions.
     pub tigase: Option<Box<Settings>>,
 }
 
@@ -88,14 +88,14 @@ impl registration::Asked for Asked {
 }
 
 impl Devices<Asked> {
-    /// Returns what `<disable jid='' node=''/>` is about (§6): without a node, all registrations with that app server.
+    /// Returns the registrations that `<disable jid='' node=''/>` ends (§6): without a node, all with that app server.
     pub fn matching(&self, jid: &str, node: Option<&str>) -> impl Iterator<Item = &Rc<Registration<Asked>>> {
         self.iter().filter(move |registration| {
             *registration.jid() == *jid && node.is_none_or(|node| registration.node().unwrap_or("") == node)
         })
     }
 
-    /// Returns what an app server ends by changing the user's affiliation at `node` to `none` (§8).
+    /// Returns the registrations that an app server ends by changing the user's affiliation at `node` to `none` (§8).
     pub fn revoked(
         &self,
         from: &str,

@@ -6,7 +6,7 @@ use xso::FromXml;
 use crate::ns;
 use crate::xep0357::enable::Refusal;
 
-/// What a client asks to end.
+/// A client's request to end registrations.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Disable {
     /// The app server, as the client wrote it.
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_and_children_that_are_not_known_are_ignored_and_a_jid_is_needed() {
+    fn unknown_attributes_and_children_are_ignored_and_a_jid_is_needed() {
         let other = "<disable xmlns='urn:xmpp:push:0' jid='@' a='b'><x xmlns='urn:x'>text</x></disable>";
         assert_eq!(read(other), Ok(Disable { jid: "@".into(), node: None }));
         assert_eq!(read("<disable xmlns='urn:xmpp:push:0' node='n'/>"), Err(Refusal::MissingJid));

@@ -1,4 +1,4 @@
-//! `<enable xmlns='urn:xmpp:push:0'/>`, as a client sends it, and what of it is stored (XEP-0357 §5).
+//! `<enable xmlns='urn:xmpp:push:0'/>`, as a client sends it, and the parts that are stored (XEP-0357 §5).
 
 use minidom::Element;
 use thiserror::Error;
@@ -62,12 +62,12 @@ struct Enable {
     muted: Vec<tigase::enable::Muted>,
     #[xml(child(n = ..))]
     groupchat: Vec<tigase::enable::Groupchat>,
-    /// The form of publish-options, among what is not known.
+    /// The form of publish-options, among unknown elements.
     #[xml(element(n = ..))]
     others: Vec<Element>,
 }
 
-/// What a client asks for, checked and ready to be stored.
+/// A client's request, checked and ready to be stored.
 #[derive(Debug)]
 pub struct Request {
     pub identifier: String,
@@ -142,7 +142,7 @@ mod tests {
 
     /// XEP-0357 §5, example 9.
     #[test]
-    fn the_example_of_the_xep_is_read_and_its_form_kept_as_it_is() {
+    fn the_example_of_the_xep_is_read_and_its_form_is_kept_unchanged() {
         let form = "<x xmlns='jabber:x:data' type='submit'>\
             <field var='FORM_TYPE'><value>http://jabber.org/protocol/pubsub#publish-options</value></field>\
             <field var='secret'><value>eruio234vzxc2kla-91</value></field></x>";
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_ignored_and_what_is_wrong_refused() {
+    fn unknown_parts_are_ignored_and_invalid_ones_refused() {
         let request = read("<enable xmlns='urn:xmpp:push:0' jid='P' a='b'> <y xmlns='urn:x'>text</y> </enable>");
         assert_eq!(request.expect("a request").identifier, "p<");
         let long = "n".repeat(4097);
@@ -177,7 +177,7 @@ mod tests {
 
     /// The examples of Tigase's specifications.
     #[test]
-    fn tigase_s_extensions_are_read_where_they_are_on() {
+    fn tigase_s_extensions_are_read_if_they_are_on() {
         let xml = "<enable xmlns='urn:xmpp:push:0' jid='push.tigase.im' node='device-id-1' away='true'>
             <priority xmlns='tigase:push:priority:0'/>
             <encrypt xmlns='tigase:push:encrypt:0' alg='aes-128-gcm' max-size='3000'> AAAAAAAAAAAAAAAAAAAAAA== </encrypt>
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_cannot_be_used_are_refused() {
+    fn unusable_keys_are_refused() {
         use tigase::enable::Refusal::{InvalidKey, InvalidMaxSize, UnknownAlgorithm};
         const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAA==";
         for (attrs, key, refusal) in [

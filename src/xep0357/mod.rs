@@ -24,18 +24,18 @@ pub struct Xep0357 {
     pub extensions: Extensions,
 }
 
-/// How a device is told of a stanza.
+/// The plan of a push for a stanza.
 pub enum Plan<'d> {
     Summary,
     Encrypted(&'d Aes128Gcm),
 }
 
-/// What a push carries in its `<notification>`.
+/// The content of a push's `<notification>`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Payload {
     /// The summary, the same for all devices.
     Summary,
-    /// What only the device can read, in the place of the summary.
+    /// Encrypted content that only the device can read, instead of the summary.
     Encrypted(Encrypted),
 }
 
@@ -68,7 +68,7 @@ impl Protocol for Xep0357 {
         if importance == Importance::None {
             return Err(context.word.map_or(Reason::NothingToShow, why_none));
         }
-        // A device that rang is told of the end of the call, whatever its filters say.
+        // A device that rang gets a push for the end of the call, despite its filters.
         if let Some(message) = context.message.filter(|_| importance != Importance::CallEnds)
             && let Some(objection) = self.objection(server, context, registration, message)
         {

@@ -16,7 +16,7 @@ const LARGEST_CONTENT: usize = 3 * 1024;
 /// Bytes of a sender's full JID that go along, escaped: of a longer one the resource stays away.
 const LONGEST_SENDER: usize = 1024;
 
-/// What an app server learns of a message.
+/// The summary of a message that an app server gets.
 #[derive(Clone, Copy, Default)]
 pub struct Summary<'a> {
     /// `last-message-sender`: a JID.
@@ -38,7 +38,7 @@ impl<'a> Summary<'a> {
         Summary { sender, body: body.or(Summary::without_content(config, important).body) }
     }
 
-    /// For a push that tells only whether there is something important.
+    /// For a push that says only whether it is for something important.
     pub fn without_content(config: &'a Config, important: bool) -> Self {
         Summary { sender: None, body: config.important_body.as_deref().filter(|_| important) }
     }
@@ -52,7 +52,7 @@ impl<'a> Summary<'a> {
 
     /// The fields of the form, by name.
     pub fn fields(&self) -> impl Iterator<Item = (&'static str, &'a str)> + use<'a> {
-        // XEP-0357 does not say what to count, and receivers read only that there is something.
+        // XEP-0357 does not define the count, and receivers only look for a count above zero.
         let count = Some(("message-count", "1"));
         let sender = self.sender.map(|sender| ("last-message-sender", sender));
         let body = self.body.map(|body| ("last-message-body", body));

@@ -27,7 +27,7 @@ fn encrypted(reader: &Reader, identifiers: &[String]) -> Vec<Registration<prosod
         .collect()
 }
 
-/// What the pushes of a turn say, and to which client.
+/// Decrypts the pushes of a turn. Returns the client and the text of each.
 fn read(reader: &Reader, pushes: &[prosody_push::engine::Push<Push2>]) -> Vec<(String, String)> {
     let text = |payload: &Payload| text_of(&open(&reader.read(payload.encrypted.as_ref().expect("a payload"))));
     pushes.iter().map(|push| (push.registration.identifier.to_string(), text(&push.payload).expect("a text"))).collect()
@@ -39,7 +39,7 @@ fn says(host: &mut Host<Push2>, text: &'static str) -> Vec<prosody_push::engine:
 }
 
 #[test]
-fn four_leave_at_once_and_four_in_each_turn_in_their_order() {
+fn four_pushes_leave_at_once_and_four_in_each_turn_in_order() {
     let reader = Reader::new();
     let mut host = speaking(one_by_one(), encrypted(&reader, &identifiers()));
     let mut told = read(&reader, &says(&mut host, "a"));
@@ -79,7 +79,7 @@ fn no_push_overtakes_another_and_a_flood_does_not_pile_up() {
 }
 
 #[test]
-fn those_that_wait_leave_when_the_server_stops_or_the_module_is_reloaded() {
+fn waiting_pushes_leave_when_the_server_stops_or_the_module_is_reloaded() {
     let reader = Reader::new();
     let mut host = speaking(one_by_one(), encrypted(&reader, &identifiers()));
     assert_eq!(says(&mut host, "a").len(), 4);
@@ -89,7 +89,7 @@ fn those_that_wait_leave_when_the_server_stops_or_the_module_is_reloaded() {
 }
 
 #[test]
-fn those_of_a_user_who_is_gone_and_of_a_registration_that_ended_are_dropped() {
+fn waiting_pushes_of_a_deleted_user_or_an_ended_registration_are_dropped() {
     let reader = Reader::new();
     let mut host = speaking(one_by_one(), encrypted(&reader, &identifiers()));
     assert_eq!(says(&mut host, "a").len(), 4);
