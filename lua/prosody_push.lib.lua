@@ -3,6 +3,7 @@
 
 local modulemanager = require "core.modulemanager";
 local jid_host = require "util.jid".host;
+local jid_join = require "util.jid".join;
 local jid_prep = require "util.jid".prep;
 local logger = require "util.logger";
 local st = require "util.stanza";
@@ -67,9 +68,17 @@ end
 
 ---- Facts ----
 
-local facts_about = new_facts(engine, sessions.of, rooms);
+local facts_about = new_facts(engine, sessions.of, rooms, sessions.is_late);
 local facts, with_roster = facts_about.of, facts_about.with_roster;
 local held = sessions.held;
+
+
+---- What the user's clients say to each other ----
+
+-- Set below.
+local read;
+
+local pep = module:require "prosody_push_pep"(engine, facts_about, guarded, function (...) return read(...); end);
 
 
 ---- Registrations ----
@@ -79,7 +88,7 @@ local smacks;
 local watchdog = new_watchdogs(engine:max_hibernation(), engine:wake_before(), background("waking a session before its end",
 	function (session) smacks.wake(session, "hibernation ends"); end));
 
-local registrations = module:require "prosody_push_registrations"(engine, store, sessions, watchdog);
+local registrations = module:require "prosody_push_registrations"(engine, store, sessions, watchdog, pep.load_bookmarks);
 local load, read_complete = registrations.load, registrations.read_complete;
 
 local durable = module:require "prosody_push_durable"(engine, store.users_of, function (user) return store.alone(load, user); end);
@@ -235,6 +244,11 @@ local function asked(user, stanza)
 	push(engine.on_addressed, user, stanza, nil, word, from, text, key, call, extracts, stanza.attr.to, sessions.available(user));
 end
 
+-- A client of the user says what he has read in a chat.
+function read(user, session, chat, word, extracts)
+	push(engine.on_read, user, nil, nil, word, nil, nil, nil, nil, extracts, chat, session and session[identifier_field], held(user));
+end
+
 local function ping(user, records)
 	push(engine.on_ping, user, nil, records, records);
 end
@@ -289,9 +303,11 @@ smacks = module:require "prosody_push_smacks"(engine, facts_about, sessions, reg
 
 -- Notes a message that the user sent with a session.
 local function sent(session, stanza)
-	if session.username and engine:is_activity(facts_about.word(session.username, stanza)) then
-		session.last_activity = os.time();
-	end
+	local user = session.username;
+	if not user then return; end
+	local word, extracts = facts_about.said(user, stanza);
+	if engine:is_activity(word) then session.last_activity = os.time(); end
+	if extracts then read(user, session, stanza.attr.to or jid_join(user, host), word, extracts); end
 end
 
 

@@ -47,11 +47,13 @@ local Push2Engine = {};
 ---@class prosody_push.Rule
 ---@field bit? integer               the bit of the word that the element sets
 ---@field text? integer              the bit of the word that the element sets if it has text
----@field keep? "body"|"call"|"invite"|"forwarded"|"archive_id"|"carbon_archive_id"|"extract"|"mention"  the value that
+---@field keep? "body"|"call"|"invite"|"forwarded"|"archive_id"|"carbon_archive_id"|"extract"|"attributes"|"mention"  the value that
 ---the shim keeps. body: the text. call: the id of a call, in `attr`. invite: the id of the message is the id of a call. forwarded: the
 ---message in a carbon. archive_id: the deduplication key, if `by` is the user's account. carbon_archive_id: the same for the message in
 ---a carbon. extract: an entry of `extracts`: `kind` and `attr`, with `with_text` also the text, or the text alone without `attr`; with
----`of_type` only for elements of this type. mention: the target of a mention without modifiers (XEP-0513).
+---`of_type` only for elements of this type. attributes: an entry of `extracts`: `kind` and the values of `attrs`, with spaces between.
+---mention: the target of a mention without modifiers (XEP-0513).
+---@field attrs? string[]
 ---@field kind? string
 ---@field attr? string
 ---@field with_text? true
@@ -62,7 +64,7 @@ local Push2Engine = {};
 ---@field own? true                  the element counts only in a stanza from the user's own account
 ---@field children? table<string, table<string, prosody_push.Rule>>      by name and namespace
 
----The parts of a stanza that the shim looks at, and the bits of the word that the shim sets itself.
+---The parts of a stanza, or of an <item> of PEP, that the shim looks at, and the bits of the word that the shim sets itself.
 ---@class prosody_push.Known
 ---@field stanzas table<string, prosody_push.Rule>  by name
 ---@field reflected integer          a room reflects the user's own message
@@ -73,15 +75,18 @@ local Push2Engine = {};
 ---@field longest_entry integer      the length of an entry in bytes
 ---@field first_children integer     the number of first children that are looked at in an element with many children
 ---@field last_children integer      the number of last children that are looked at there
----Kinds of `extracts`, present if the engine needs mentions:
----@field mention? string            a mentioned JID
----@field mentioned_occupant? string a mentioned occupant of the room, by occupant id
----@field mentioned_group? string    a mentioned group, a space, and the JID that the group belongs to
----@field nickname? string           the user's nickname in the room that the message comes from
----@field occupant? string           the user's occupant id in that room
----Only for Push 2.0:
+---Kinds of `extracts`:
+---@field mention string             a mentioned JID
+---@field mentioned_occupant string  a mentioned occupant of the room, by occupant id
+---@field mentioned_group string     a mentioned group, a space, and the JID that the group belongs to
+---@field nickname string            the user's nickname in the room that the message comes from
+---@field occupant string            the user's occupant id in that room
+---@field marked_as string           the id by which a marker (XEP-0333) names the message
+---Present only if the engine needs them:
 ---@field archived? integer          the stanza is in the user's archive
 ---@field activity? string           kind of `extracts`: the time when a session was active, a space, and the registration that it holds
+---@field in_use? string             kind of `extracts`: the registration of a session whose client says that it is in use (XEP-0352)
+---@field public_room? integer       the message comes from a public room of this server
 
 ---Returns the parts of stanzas that the shim looks at. extend() changes them.
 ---@return prosody_push.Known
@@ -107,11 +112,37 @@ function Engine:asks_for_roster(user, word) end
 ---mod_push2.
 ---@alias prosody_push.Records table<string, { jid: string, node?: string, options?: table, timestamp?: integer }>
 
----Takes the registrations of a user, read from the store or just written to it.
+---Takes the registrations of a user, read from the store or just written to it. Returns whether the user's bookmarks have to be
+---read, too.
 ---@param user string
 ---@param records? prosody_push.Records
 ---@param is_disabled boolean?       the account is disabled: no device is woken
+---@return boolean
 function Engine:load(user, records, is_disabled) end
+
+---Takes all bookmarks of a user (XEP-0402): by turns the id of an item, and its extracts, see known(), or false for none. Nil if they
+---cannot be read: then no chat has a setting.
+---@param now number                seconds since 1970
+---@param mono number               seconds by the clock that never steps
+---@param user string
+---@param bookmarks (string|false)[]?
+function Engine:load_bookmarks(now, mono, user, bookmarks) end
+
+---The user has published a bookmark, in a node that keeps `most` items.
+---@param user string
+---@param id string                  of the item: a JID
+---@param extracts string?
+---@param most integer
+function Engine:on_bookmark(user, id, extracts, most) end
+
+---The user has retracted a bookmark.
+---@param user string
+---@param id string
+function Engine:on_bookmark_retracted(user, id) end
+
+---The user's bookmarks have changed otherwise, and have to be read anew.
+---@param user string
+function Engine:bookmarks_changed(user) end
 
 ---Returns whether the account is disabled, or nil if the user's registrations are not in memory.
 ---@param user string
@@ -330,6 +361,42 @@ function Engine:queue_alarm(size, woken_at) end
 ---@return table? stanza
 ---@return table[]? others
 function Engine:on_queued(user, now, mono, observed, stanza, word, from, body, dedup_key, call, extracts, identifier, done, held) end
+
+---A message that is not archived waits with others in a session's queue: on_queued() comes later.
+---@param user string
+---@param now number                seconds since 1970
+---@param mono number               seconds by the clock that never steps
+---@param observed boolean
+---@param stanza nil
+---@param word integer
+---@param from string?
+---@param body string?
+---@param dedup_key string?
+---@param call string?
+---@param extracts string?
+function Engine:on_collected(user, now, mono, observed, stanza, word, from, body, dedup_key, call, extracts) end
+
+---A client of the user says what he has read: in a message that it sends (XEP-0333), or in an item that it publishes (XEP-0490).
+---@param user string
+---@param now number                seconds since 1970
+---@param mono number               seconds by the clock that never steps
+---@param observed boolean           whether other modules see each push and may change it
+---@param stanza nil
+---@param word integer               facts of the message or the item, see known()
+---@param from nil
+---@param body nil
+---@param dedup_key nil
+---@param call nil
+---@param extracts string?
+---@param chat string                whom the message goes to, or the id of the item
+---@param reader string?             the registration that the client's session holds
+---@param held string?               see on_addressed()
+---@return prosody_push.Details|false|nil details
+---@return number? wait
+---@return nil, nil
+---@return table? stanza
+---@return table[]? others
+function Engine:on_read(user, now, mono, observed, stanza, word, from, body, dedup_key, call, extracts, chat, reader, held) end
 
 ---Notes that the client of a registration is back, so that held and owed pushes to it are dropped.
 ---@param user string

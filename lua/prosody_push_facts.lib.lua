@@ -19,12 +19,13 @@ local forms = {
 	end;
 };
 
--- sessions(user) returns the user's sessions by resource; rooms: the table that prosody_push_rooms.lib.lua returns.
-return function (engine, sessions, rooms)
+-- sessions(user) returns the user's sessions by resource; rooms: the table that prosody_push_rooms.lib.lua returns; is_late(session):
+-- whether its client does not answer.
+return function (engine, sessions, rooms, is_late)
 	local known = engine:known();
 	local at_host = "@"..module.host;
 	-- The state of the current walk.
-	local account, is_own, archive_id, body, call, carbon_archive_id, forwarded, invited;
+	local account, is_own, archive_id, body, call, carbon_archive_id, forwarded, invited, room, room_id;
 	-- The repeatable values, and how many there are of each kind.
 	local entries, counts;
 
@@ -53,6 +54,13 @@ return function (engine, sessions, rooms)
 			value = forms[rule.form](value);
 		end
 		if value then note(rule.kind, value); end
+	end
+
+	-- Notes the values of several attributes as one entry.
+	local function keep_attributes(element, rule)
+		local values = {};
+		for i, name in ipairs(rule.attrs) do values[i] = element.attr[name] or ""; end
+		note(rule.kind, table.concat(values, " "));
 	end
 
 	-- XEP-0513. A modifier asks for no notification of the mention.
@@ -104,15 +112,18 @@ return function (engine, sessions, rooms)
 					invited = true;
 				elseif keep == "forwarded" then
 					forwarded = child;
-				elseif keep == "archive_id" and child.attr.by == account then
+				elseif keep == "archive_id" then
 					-- Senders may forge an id, and mod_mam leaves a forged id before its own. So the last id counts.
-					archive_id = child.attr.id;
+					local by = child.attr.by;
+					if by == account then archive_id = child.attr.id; elseif room and by == room then room_id = child.attr.id; end
 				elseif keep == "carbon_archive_id" and child.attr.by == account then
 					carbon_archive_id = child.attr.id;
 				elseif keep == "extract" then
 					keep_extract(child, child_rule);
 				elseif keep == "mention" then
 					keep_mention(child);
+				elseif keep == "attributes" then
+					keep_attributes(child, child_rule);
 				end
 				if child_rule.children then word = walk(child, child_rule, word, child_xmlns); end
 			end
@@ -140,31 +151,46 @@ return function (engine, sessions, rooms)
 		return key;
 	end
 
-	-- Whether a room reflects the user's own message.
+	-- Whether the room reflects the user's own message.
 	local function is_reflected(user, stanza)
-		local room, nick = jid_bare(stanza.attr.from), jid_resource(stanza.attr.from);
+		local nick = jid_resource(stanza.attr.from);
 		for _, session in pairs(sessions(user)) do
 			if nick and rooms.nick(session, room) == nick then return true; end
 		end
 		return false;
 	end
 
-	-- Notes facts about the user: the nicknames in the room, and when the sessions were active.
-	local function note_sessions(user, stanza)
-		local room = stanza.attr.type == "groupchat" and jid_bare(stanza.attr.from);
+	-- Notes facts about the user: the nicknames in the room, when the sessions were active, and whether their clients are in use.
+	local function note_sessions(user)
 		for _, session in pairs(sessions(user)) do
 			local nick, occupant = room and rooms.nick(session, room), room and rooms.occupant(session, room);
 			if nick then note(known.nickname, nick); end
 			if occupant then note(known.occupant, occupant); end
 			local active = known.activity and session.last_activity;
 			if active then note(known.activity, ("%d %s"):format(math.floor(active), session[identifier_field] or "")); end
+			if known.in_use and session.state == "active" and not (session.hibernating or is_late(session)) then
+				note(known.in_use, session[identifier_field] or "");
+			end
 		end
+	end
+
+	-- Whether the address is a room of this server that everybody finds and may enter. If that cannot be told, it is not.
+	local function is_public(address)
+		local muc = hosts[jid_host(address)];
+		muc = muc and muc.modules and muc.modules.muc;
+		if not muc or not muc.get_room_from_jid then return false; end
+		local ok, public = pcall(function ()
+			local found = muc.get_room_from_jid(address);
+			return found and found:get_public() and not found:get_members_only();
+		end);
+		return ok and public;
 	end
 
 	-- Returns the word for the stanza alone, without facts about the user.
 	local function word_of(user, stanza)
 		account, archive_id, body, call, carbon_archive_id, forwarded, invited = user..at_host, nil, nil, nil, nil, nil, nil;
 		is_own, entries, counts = stanza.attr.from == account, nil, nil;
+		room, room_id = stanza.attr.type == "groupchat" and jid_bare(stanza.attr.from) or nil, nil;
 		local rule = known.stanzas[stanza.name];
 		if not rule then return 0; end
 		local bit = rule.values and rule.values[stanza.attr[rule.by] or ""];
@@ -195,11 +221,18 @@ return function (engine, sessions, rooms)
 		local attr, word = stanza.attr, word_of(user, stanza);
 		local from = forwarded and forwarded.attr.from or attr.from;
 		if forwarded then archive_id = archive_id or carbon_archive_id; end
-		if attr.type == "groupchat" and is_reflected(user, stanza) then word = add(word, known.reflected); end
+		if room and is_reflected(user, stanza) then word = add(word, known.reflected); end
+		if room and known.public_room and is_public(room) then word = add(word, known.public_room); end
 		if known.archived and (id or archive_id) then word = add(word, known.archived); end
-		if known.nickname then note_sessions(user, stanza); end
-		return word, from, body, id or archive_id or dedup_keys[stanza], (call or invited) and call_of(forwarded or stanza, from),
-			entries and entries[1] and table.concat(entries, "\0");
+		if room or known.activity then note_sessions(user); end
+		local extracts = entries and entries[1] and table.concat(entries, "\0");
+		-- Not by note(): nearly every message has an id, and two tables would cost more than the rest.
+		local marked_as = stanza.name == "message" and (room_id or (forwarded or stanza).attr.id);
+		if marked_as and #marked_as <= known.longest_entry then
+			marked_as = known.marked_as..marked_as;
+			extracts = extracts and extracts.."\0"..marked_as or marked_as;
+		end
+		return word, from, body, id or archive_id or dedup_keys[stanza], (call or invited) and call_of(forwarded or stanza, from), extracts;
 	end
 
 	-- Whether the address is a room that the user is in, or a room of this server.
@@ -222,6 +255,12 @@ return function (engine, sessions, rooms)
 		return (err or not ok) and word or add(word, known.stranger);
 	end
 
+	-- What a stanza that the user sends, or an item that he publishes, says: word and repeatable values.
+	local function said(user, stanza)
+		local word = word_of(user, stanza);
+		return word, entries and entries[1] and table.concat(entries, "\0");
+	end
+
 	-- Whether a message is about a call.
 	local function is_about_call(stanza)
 		local tags, calls = stanza.tags, known.calls;
@@ -236,5 +275,5 @@ return function (engine, sessions, rooms)
 		known = engine:known();
 	end
 
-	return { of = facts, word = word_of, dedup_key = dedup_key_of, with_roster = with_roster, is_about_call = is_about_call, learn = learn };
+	return { of = facts, said = said, dedup_key = dedup_key_of, with_roster = with_roster, is_about_call = is_about_call, learn = learn };
 end

@@ -31,14 +31,15 @@ return function (push)
 	module:hook("message/bare", guarded("a push for a call", on_its_way), -0.5);
 	module:hook("message/full", guarded("a push for a call", on_its_way), -0.5);
 
-	-- The user accepts or ends a call, so the other devices stop ringing.
+	-- The user accepts or ends a call, so the other devices stop ringing. Or the message says what the user has read, or that he is there.
 	local function sent(event)
 		local stanza, origin = event.stanza, event.origin;
+		push.sent(origin, stanza);
 		if not push.is_about_call(stanza) then return; end
 		push.addressed(origin.username, origin, stanza.attr.to or jid_join(origin.username, origin.host), stanza);
 	end
 	for _, kind in ipairs({ "bare", "full" }) do
-		module:hook("pre-message/"..kind, guarded("the end of a call", sent), -0.6);
+		module:hook("pre-message/"..kind, guarded("a message that a user sends", sent), -0.6);
 	end
 
 	-- A subscription request, before mod_presence handles it.

@@ -14,6 +14,7 @@ return function (engine, guarded)
 		removed = module:metric("counter", "removed", "", "Registrations that ended because pushes failed, by reason", { "reason" });
 		cache = module:metric("counter", "cache", "", "Look-ups of a user's registrations in memory, by result", { "result" });
 		held = module:metric("counter", "held", "", "Pushes that waited for the one before them", {}):with_labels();
+		waited = module:metric("counter", "waited", "", "Pushes that waited while the user was at another client", {}):with_labels();
 		sent_again = module:metric("counter", "sent_again", "", "Pushes that were owed and sent again", {}):with_labels();
 	};
 	local answer_time = module:metric("histogram", "answer", "seconds", "How long answers to pushes took", {}, {

@@ -10,8 +10,9 @@ local now, monotonic = time.now, time.monotonic;
 local protocol = module:require "prosody_push_protocol";
 local identifier_field, record_field = protocol.identifier, protocol.record;
 
--- engine; store, sessions, watchdog: the tables that the libraries of these names return
-return function (engine, store, sessions, watchdog)
+-- engine; store, sessions, watchdog: the tables that the libraries of these names return; load_bookmarks(user): gives the engine the
+-- user's bookmarks
+return function (engine, store, sessions, watchdog, load_bookmarks)
 	-- Complete records, by user, for sessions and for modules that observe pushes. The engine does not keep all of their keys.
 	local complete = cache.new(1000);
 
@@ -37,10 +38,10 @@ return function (engine, store, sessions, watchdog)
 		return usermanager.user_is_enabled ~= nil and usermanager.user_is_enabled(user, module.host) == false;
 	end
 
-	-- Gives the engine the records of a user.
+	-- Gives the engine the records of a user, and his bookmarks if it asks for them.
 	local function take(user, records, disabled)
 		complete:set(user, nil);
-		engine:load(user, records, disabled);
+		if engine:load(user, records, disabled) then load_bookmarks(user); end
 	end
 
 	local function load(user)

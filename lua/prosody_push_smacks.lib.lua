@@ -3,6 +3,9 @@
 
 local filters = require "util.filters";
 local st = require "util.stanza";
+local time = require "util.time";
+
+local now, monotonic = time.now, time.monotonic;
 
 local unpack = table.unpack;
 
@@ -108,6 +111,11 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 				-- If the client has answered meanwhile, it has the stanzas.
 				if session.hibernating or is_late(session) then push_batch(session, batch); end
 			end));
+		end
+		-- Nobody else has told the library of a message that is not archived, and the user may read it meanwhile.
+		if not key and stanza.name == "message" then
+			key = dedup_key_of(stanza);
+			engine:on_collected(session.username, now(), monotonic(), false, nil, word, from, text, key, call, extracts);
 		end
 		local n = #batch;
 		batch[n + 1], batch[n + 2], batch[n + 3] = stanza, word, from or false;

@@ -292,12 +292,46 @@ describe("an engine", function ()
 		assert.has_error(function () after:restore("no state"); end);
 	end);
 
-	it("does not read the body unless an option needs it", function ()
-		local function keeps(known)
-			return known.stanzas.message.children.body["jabber:client"].keep;
+	it("lets no text out that no option lets out", function ()
+		local function has_text(value)
+			if type(value) ~= "table" then return value == "the text"; end
+			for _, part in pairs(value) do
+				if has_text(part) then return true; end
+			end
+			return false;
 		end
-		assert.is_nil(keeps(new():known()));
-		assert.equal("body", keeps(new({ push_notification_with_body = true }):known()));
+		for _, with_body in ipairs({ false, true }) do
+			local engine = new({ push_notification_with_body = with_body });
+			engine:load("romeo", records);
+			local pushes = written(engine:on_offline("romeo", 0, 0, false, nil, 1, "juliet@example.test/x", "the text"));
+			assert.same({ 1, with_body }, { #pushes, has_text(pushes) });
+		end
+	end);
+
+	it("takes what bookmarks it can read, and asks for them until it has them", function ()
+		local engine = new({ push_coalesce = false });
+		assert.is_false(engine:load("juliet", nil));
+		assert.is_true(engine:load("romeo", records));
+		local function pushes(from)
+			return #written(engine:on_offline("romeo", 0, 0, false, nil, 1, from));
+		end
+		engine:load_bookmarks(0, 0, "romeo", nil);
+		assert.same({ 1, true }, { pushes("juliet@example.test/x"), engine:load("romeo", records) });
+		engine:load_bookmarks(0, 0, "romeo", {
+			"JULIET@example.test", "N ", "nurse@example.test", false, {}, "N ", "mercutio@example.test", {}, "odd";
+		});
+		assert.same({ 0, 1, 1 }, { pushes("juliet@example.test/x"), pushes("nurse@example.test/x"), pushes("mercutio@example.test/x") });
+		assert.is_false(engine:load("romeo", records));
+		engine:on_bookmark_retracted("romeo", "juliet@example.test");
+		engine:on_bookmark("romeo", "nurse@example.test", "N \0Mclient phone", 256);
+		assert.same({ 1, 0 }, { pushes("juliet@example.test/x"), pushes("nurse@example.test/x") });
+		engine:bookmarks_changed("romeo");
+		assert.is_false((engine:on_offline("romeo", 0, 0, false, nil, 1)));
+		for i = 1, 1000 do
+			local value = any.value();
+			local ok, err = pcall(engine.load_bookmarks, engine, i, i, "romeo", type(value) == "table" and value or { value });
+			assert.is_true(ok, tostring(err));
+		end
 	end);
 
 	it("keeps a bounded number of users in memory, and asks for others again", function ()

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::time::{Millis, SECOND};
 use crate::xml;
 
 /// The value of an option in Prosody's configuration.
@@ -56,6 +57,22 @@ pub struct Config {
     pub contact_uri: Option<String>,
     /// `push_coalesce`: in a burst, one push without content does for many.
     pub coalesce: bool,
+    /// `push_rooms`: which messages of a room wake a device if the user has no setting for the room.
+    pub rooms: Rooms,
+    /// `push_take_away`: a device is woken, silently, when the user has read elsewhere what it shows.
+    pub take_away: bool,
+    /// `push_patience`: how long an important push waits while the user is at another client; 0 for not at all.
+    pub patience: Millis,
+}
+
+/// Which messages of rooms wake a device, if the user has not set it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rooms {
+    All,
+    /// Of rooms that are public, as far as this server knows, and of rooms that the user has not bookmarked, only messages that
+    /// mention him or reply to him.
+    Mentions,
 }
 
 /// Ten years: for ever, to a timer.
@@ -80,6 +97,9 @@ impl Default for Config {
             hibernate_past_push: true,
             contact_uri: None,
             coalesce: true,
+            rooms: Rooms::All,
+            take_away: false,
+            patience: 0,
         }
     }
 }
@@ -109,6 +129,9 @@ impl Config {
             hibernate_past_push: reader.boolean("hibernate_past_first_push", default.hibernate_past_push),
             contact_uri: reader.text("contact_uri", default.contact_uri),
             coalesce: reader.boolean("push_coalesce", default.coalesce),
+            rooms: reader.rooms("push_rooms", default.rooms),
+            take_away: reader.boolean("push_take_away", default.take_away),
+            patience: (reader.period_or_off("push_patience") * SECOND as f64) as Millis,
         };
         (config, reader.warnings)
     }
@@ -178,6 +201,15 @@ impl<G: FnMut(&str) -> Value> Reader<G> {
         match seconds {
             Some(seconds) if seconds >= 1.0 => seconds.min(NEVER),
             _ => self.unusable(name, &value, "a period of a second or more, like \"3 days\"", default),
+        }
+    }
+
+    fn rooms(&mut self, name: &str, default: Rooms) -> Rooms {
+        match (self.get)(name) {
+            Value::Nil => default,
+            Value::Text(text) if text == "all" => Rooms::All,
+            Value::Text(text) if text == "mentions" => Rooms::Mentions,
+            value => self.unusable(name, &value, "\"all\" or \"mentions\"", default),
         }
     }
 
@@ -286,6 +318,12 @@ mod tests {
             ("push_max_hibernation_timeout", Value::Text("soon".into()), "is \"soon\", not a period"),
             ("push_wake_before_timeout", Value::Text("later".into()), "is \"later\", not a period of a second or more"),
             ("push_max_hibernation_timeout", Value::Number(0.0), "is 0, not a period of a second or more"),
+            (
+                "push_rooms",
+                Value::Text("none".into()),
+                "is \"none\", not \"all\" or \"mentions\": using \"all\" instead",
+            ),
+            ("push_patience", Value::Text("long".into()), "is \"long\", not a period of a second or more"),
             ("push_notification_important_body", Value::Bool(true), "is true, not text"),
             ("push_notification_important_body", Value::Text("\u{1}".into()), "using \"New Message!\" instead"),
         ];

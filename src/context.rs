@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 
 use crate::config::Config;
 use crate::memory::journal::Cause;
+use crate::memory::unread::Place;
 use crate::reason::Reason;
 use crate::rules::facts::{Message, Word};
 use crate::rules::importance::Importance;
@@ -36,6 +37,12 @@ pub struct Context<'a> {
     pub word: Option<Word>,
     /// The importance of the message, or why no device is woken for it.
     pub worth: Result<Importance, Reason>,
+    /// The place of the message in its chat, if it has one.
+    pub place: Option<Place>,
+    /// Whether the user has read it with another client.
+    pub is_read: bool,
+    /// Why the user's devices are not woken, as he or the administrator has set it for the chat.
+    pub quiet: Option<Reason>,
     text: OnceCell<String>,
 }
 
@@ -47,7 +54,7 @@ impl<'a> Context<'a> {
         word: Option<Word>,
         worth: Result<Importance, Reason>,
     ) -> Self {
-        Context { event, cause, message, word, worth, text: OnceCell::new() }
+        Context { event, cause, message, word, worth, place: None, is_read: false, quiet: None, text: OnceCell::new() }
     }
 
     pub fn importance(&self) -> Importance {

@@ -8,6 +8,8 @@ pub const MAX_ECHO: usize = 4 * 1024;
 pub const MAX_PUSH2_ECHO: usize = 2 * 1024;
 /// Matches of a Push 2.0 registration: one for each profile, with each way to send.
 pub const MAX_MATCHES: usize = 8;
+/// The first part of a text that a push takes with it which waits: no push carries more.
+pub const MAX_WAITING_TEXT: usize = 4 * 1024;
 /// The first part of a call's id, by which it is known.
 pub const CALL_ID: usize = 128;
 /// Entries of one kind that are looked at in a stanza, and the bytes of one entry: no client sends more of either.

@@ -1,10 +1,10 @@
 //! Every namespace that is read or written, with its specification: those that xmpp-parsers knows, and the others.
 
 pub use xmpp_parsers::ns::{
-    CARBONS, CHATSTATES as CHAT_STATES, DATA_FORMS, DISPLAYED_MARKERS as MARKERS, EME, FORWARD,
-    JABBER_CLIENT as CLIENT, JINGLE, JINGLE_FT as JINGLE_FILE, JINGLE_MESSAGE, JINGLE_RTP,
-    LEGACY_OMEMO as OMEMO_LEGACY, MAM, MESSAGE_CORRECT, MUC_USER, OOB, OX as OPENPGP, PUBSUB, PUBSUB_EVENT, PUSH,
-    REACTIONS, RECEIPTS, SID as STANZA_ID,
+    BOOKMARKS2 as BOOKMARKS, CARBONS, CHATSTATES as CHAT_STATES, DATA_FORMS, DISPLAYED_MARKERS as MARKERS, EME,
+    FORWARD, JABBER_CLIENT as CLIENT, JINGLE, JINGLE_FT as JINGLE_FILE, JINGLE_MESSAGE, JINGLE_RTP,
+    LEGACY_OMEMO as OMEMO_LEGACY, MAM, MDS as DISPLAYED, MESSAGE_CORRECT, MUC_USER, OOB, OX as OPENPGP, PUBSUB,
+    PUBSUB_EVENT, PUSH, REACTIONS, RECEIPTS, SID as STANZA_ID,
 };
 
 /// XML 1.0: the attributes `xml:lang` and others.
@@ -79,3 +79,7 @@ pub const OMEMO_1: &str = "urn:xmpp:omemo:1";
 pub const MUC_NOTIFICATIONS: &str = "http://quobis.com/xmpp/muc#push";
 /// XEP-0513: Explicit Mentions.
 pub const MENTIONS: &str = "urn:xmpp:mentions:0";
+/// XEP-0492: Chat Notification Settings.
+pub const NOTIFICATION_SETTINGS: &str = "urn:xmpp:notification-settings:1";
+/// XEP-0492 before 0.2.
+pub const NOTIFICATION_SETTINGS_0: &str = "urn:xmpp:notification-settings:0";

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use crate::context::{Context, Server};
 use crate::reason::Reason;
 use crate::registration::{Asked, Registration};
-use crate::rules::facts::Word;
+use crate::rules::facts::{Message, Word};
 use crate::rules::importance::{Importance, Kind, judge};
 use crate::time::{Millis, Moment};
 
@@ -82,6 +82,12 @@ pub trait Protocol: Clone + Debug + Default + 'static {
     /// Returns the bytes of a payload that is kept, to be sent again if the push fails. `None` where a plain push is sent instead.
     fn kept(_payload: &Self::Payload) -> Option<usize> {
         None
+    }
+
+    /// Whether the client itself has said what comes of messages from the chat that a message is from: that comes before the user's
+    /// settings.
+    fn has_rule_for(&self, _registration: &Registration<Self::Asked>, _message: &Message) -> bool {
+        false
     }
 
     /// Whether the client asks that its device is not woken for strangers.

@@ -38,6 +38,14 @@ pub enum Reason {
     RoomMuted,
     #[strum(message = "the room's message does not mention the user")]
     NotMentioned,
+    #[strum(message = "the user has set this chat to notify never (XEP-0492)")]
+    ChatNever,
+    #[strum(message = "the user has set this chat to notify on mention (XEP-0492), and it does not mention him")]
+    ChatOnMention,
+    #[strum(message = "of this room only mentions are pushed (push_rooms), and it does not mention the user")]
+    RoomOnMention,
+    #[strum(message = "the user has read it with another client")]
+    ReadElsewhere,
     #[strum(message = "the registration asks for an encryption that this server does not know")]
     UnknownEncryption,
     #[strum(message = "the registration's encryption key is not 16 bytes in base64")]

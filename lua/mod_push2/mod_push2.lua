@@ -88,13 +88,6 @@ end), 50);
 
 ---- Events that are only Push 2.0's ----
 
--- For `grace`: while the user writes with one client, the others are not pushed.
-local active = guarded("the activity of a session", function (event)
-	push.sent(event.origin, event.stanza);
-end);
-module:hook("pre-message/bare", active);
-module:hook("pre-message/full", active);
-
 -- Registrations in the event belong to mod_cloud_notify.
 module:hook("cloud-notify-ping", guarded("a ping", function (event)
 	if not event.push_services then push.ping(event.user); end

@@ -55,7 +55,8 @@ local function check_hibernation(host_module, protocol, say)
 	end
 end
 
-local function check_modules(host, protocol, say)
+local function check_modules(host_module, protocol, say)
+	local host = host_module.host;
 	for _, wanted in ipairs(WANTED) do
 		local name, otherwise = wanted[1], wanted[2];
 		if not is_loaded(host, name) then
@@ -65,6 +66,10 @@ local function check_modules(host, protocol, say)
 	if not is_loaded(host, "s2s") then
 		say("mod_s2s is not loaded: app servers elsewhere cannot be reached, and pushes to them fail. Take \"s2s\" out of "
 			.."modules_disabled, unless all app servers are components of this server.");
+	end
+	if host_module:get_option("push_rooms") == "mentions" and not is_loaded(host, "pep") then
+		say("push_rooms needs mod_pep, which is not loaded: nobody knows which rooms a user has bookmarked, and only public rooms of this "
+			.."server are limited to mentions. Add %q to modules_enabled.", "pep");
 	end
 	local extensions = protocol.extensions();
 	for extension, name in pairs(EXTENSIONS) do
@@ -88,7 +93,7 @@ end
 return function (host_module, say, in_full)
 	local protocol = protocols.of_host(host_module.host)[1];
 	if not protocol then return; end
-	check_modules(host_module.host, protocol, say);
+	check_modules(host_module, protocol, say);
 	check_acks(host_module, say);
 	check_hibernation(host_module, protocol, say);
 	if in_full then check_contact(host_module, say); end

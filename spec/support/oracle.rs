@@ -8,7 +8,9 @@ use std::io::{BufRead, Write};
 use minidom::Element;
 use prosody_push::limits::{LONGEST_ENTRY, MOST_OF_A_KIND};
 use prosody_push::ns;
-use prosody_push::rules::facts::{EXTRACTS_PUSH2, EXTRACTS_TIGASE, MENTION, MENTIONED_GROUP, MENTIONED_OCCUPANT, Word};
+use prosody_push::rules::facts::{
+    EXTRACTS, EXTRACTS_TIGASE, MARKED_AS, MENTION, MENTIONED_GROUP, MENTIONED_OCCUPANT, Word,
+};
 use prosody_push::rules::walk::{Extract, Form, IQ, Keep, MESSAGE, MESSAGE_PUSH2, PRESENCE, Rule};
 use serde_json::{Map, Value, json};
 use xmpp_parsers::jid::Jid;
@@ -32,7 +34,7 @@ struct Facts<'e> {
 
 fn main() {
     let (message, wanted) = match std::env::args().nth(1).as_deref() {
-        Some("push2") => (&MESSAGE_PUSH2, EXTRACTS_PUSH2),
+        Some("push2") => (&MESSAGE_PUSH2, EXTRACTS),
         _ => (&MESSAGE, EXTRACTS_TIGASE),
     };
     let mut out = std::io::stdout().lock();
@@ -76,6 +78,10 @@ impl<'e> Facts<'e> {
             Keep::ArchiveId => self.archive_id = id().or(self.archive_id.take()),
             Keep::CarbonArchiveId => self.carbon_archive_id = id().or(self.carbon_archive_id.take()),
             Keep::Mention => self.mention(element),
+            Keep::Attributes(kind, names) => {
+                let values: Vec<_> = names.iter().map(|name| element.attr(*name).unwrap_or("")).collect();
+                self.entries.push(format!("{kind}{}", values.join(" ")));
+            }
             Keep::Extract(extract) => {
                 if let Some(value) = value(element, &extract) {
                     self.note(extract.kind, &value);
@@ -120,7 +126,13 @@ impl<'e> Facts<'e> {
         let texts = json!({ "from": from, "body": self.body, "name": name, "call": call });
         let texts = texts.as_object().into_iter().flatten().filter(|(_, text)| !text.is_null());
         let mut facts: Map<_, _> = texts.map(|(name, text)| (name.clone(), text.clone())).collect();
-        facts.extend([("word".into(), self.word.into()), ("extracts".into(), self.entries.into())]);
+        let room = stanza.attr("from").map(bare).filter(|_| stanza.attr("type") == Some("groupchat"));
+        let given = stanza.children().filter(|child| child.is("stanza-id", ns::STANZA_ID) && child.attr("by") == room);
+        let given = given.filter_map(|child| child.attr("id")).last().filter(|_| room.is_some());
+        let marked_as = given.or(about.attr("id")).filter(|_| about.name() == "message");
+        let mut entries = self.entries;
+        entries.extend(marked_as.map(|id| format!("{MARKED_AS}{id}")));
+        facts.extend([("word".into(), self.word.into()), ("extracts".into(), entries.into())]);
         Value::Object(facts)
     }
 }

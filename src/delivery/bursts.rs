@@ -10,6 +10,7 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::rc::Rc;
 
 use crate::ids::Id;
+use crate::memory::unread::{Place, Tells};
 use crate::protocol::Protocol;
 use crate::registration::Registration;
 use crate::time::Millis;
@@ -33,6 +34,7 @@ pub struct Released<P: Protocol> {
     pub registration: Rc<Registration<P::Asked>>,
     /// The deduplication keys of the messages that it stands for.
     pub messages: Vec<u64>,
+    pub tells: Tells,
 }
 
 /// The last push of a lane, and the one that is held behind it.
@@ -47,6 +49,7 @@ struct Held<P: Protocol> {
     due: Millis,
     registration: Rc<Registration<P::Asked>>,
     messages: Vec<u64>,
+    tells: Tells,
 }
 
 /// All lanes of a host that were used lately.
@@ -65,20 +68,20 @@ impl<P: Protocol> Default for Lanes<P> {
 }
 
 impl<P: Protocol> Lanes<P> {
-    /// Whether a push for `message` may leave now. Otherwise it is held until [`release`](Lanes::release) returns it.
+    /// Whether a push for `messages` may leave now. Otherwise it is held until [`release`](Lanes::release) returns it.
     pub fn admit(
         &mut self,
         now: Millis,
         lane: &Lane,
         registration: &Rc<Registration<P::Asked>>,
-        message: Option<u64>,
+        messages: &[u64],
+        tells: &Tells,
     ) -> bool {
         self.forget_idle(now);
-        let Some(last) = self.lanes.get_mut(lane) else { return true };
-        if let Some(held) = &mut last.held {
-            held.messages.extend(message);
+        if self.tells_also(lane, messages, tells) {
             return false;
         }
+        let Some(last) = self.lanes.get_mut(lane) else { return true };
         let due = match last.unanswered {
             Some(_) => now + LONGEST_HOLD,
             None => last.sent + SPACING,
@@ -86,9 +89,24 @@ impl<P: Protocol> Lanes<P> {
         if due <= now {
             return true;
         }
-        last.held = Some(Held { due, registration: registration.clone(), messages: message.into_iter().collect() });
+        let (registration, messages, tells) = (registration.clone(), messages.to_vec(), tells.clone());
+        last.held = Some(Held { due, registration, messages, tells });
         self.due.push(Reverse((due, lane.clone())));
         false
+    }
+
+    /// Adds messages to the push that a lane holds. Returns whether it holds one.
+    pub fn tells_also(&mut self, lane: &Lane, messages: &[u64], tells: &Tells) -> bool {
+        let Some(held) = self.lanes.get_mut(lane).and_then(|last| last.held.as_mut()) else { return false };
+        held.messages.extend(messages);
+        held.tells.add(tells);
+        true
+    }
+
+    /// Notes that the user has read a chat. Returns whether a lane held a push that tells of nothing else: it is dropped.
+    pub fn read(&mut self, lane: &Lane, place: Place) -> bool {
+        let last = self.lanes.get_mut(lane);
+        last.is_some_and(|last| last.held.take_if(|held| held.tells.read(place)).is_some())
     }
 
     /// Notes a push that left.
@@ -138,7 +156,8 @@ impl<P: Protocol> Lanes<P> {
             let Some(Reverse((due, lane))) = self.due.pop() else { break };
             let Some(last) = self.lanes.get_mut(&lane) else { continue };
             if let Some(held) = last.held.take_if(|held| held.due == due) {
-                released.push(Released { lane, registration: held.registration, messages: held.messages });
+                let Held { registration, messages, tells, .. } = held;
+                released.push(Released { lane, registration, messages, tells });
             }
         }
         released
@@ -183,7 +202,7 @@ mod tests {
         let mut lanes = Lanes::<Xep0357>::default();
         for i in 0..100 {
             let (lane, registration) = lane(&i.to_string());
-            assert!(lanes.admit(0, &lane, &registration, None));
+            assert!(lanes.admit(0, &lane, &registration, &[], &Tells::default()));
             lanes.sent(0, lane.clone(), id(i));
             lanes.landed(u64::from(i) * 20, &lane, id(i));
         }
@@ -196,7 +215,7 @@ mod tests {
         let mut lanes = Lanes::<Xep0357>::default();
         let (lane, registration) = lane("n");
         lanes.sent(0, lane.clone(), id(1));
-        assert!(!lanes.admit(10, &lane, &registration, None));
+        assert!(!lanes.admit(10, &lane, &registration, &[], &Tells::default()));
         assert_eq!(lanes.next_due(), Some(10 + LONGEST_HOLD));
         lanes.landed(20, &lane, id(1));
         assert_eq!(lanes.next_due(), Some(SPACING));

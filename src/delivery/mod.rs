@@ -12,13 +12,14 @@
 //! unknown again, so that the next event (hibernation, a queue that is given back, the archive) pushes it, and the device is
 //! [`owed`] one push, which is sent again until the app server takes it. While an app server is away ([`outages`]), one push at a
 //! time tries it and all others are owed. A refused push is not sent again: refusals count ([`failures`]). In a burst, one push
-//! stands for many ([`bursts`]).
+//! stands for many ([`bursts`]). While the user is at another client, a push may wait ([`waiting`]).
 
 pub mod bursts;
 pub mod failures;
 pub mod outages;
 pub mod owed;
 pub mod turns;
+pub mod waiting;
 
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -31,6 +32,7 @@ use self::owed::{Debt, Tries};
 use crate::address::bare;
 use crate::ids::Id;
 use crate::memory::calls::CallKey;
+use crate::memory::unread::Tells;
 use crate::protocol::Protocol;
 use crate::registration::Registration;
 use crate::rules::importance::Kind;
@@ -53,6 +55,7 @@ pub struct InFlight<P: Protocol> {
     pub plain: Option<bool>,
     /// The deduplication keys of the messages that the push covers.
     pub messages: Vec<u64>,
+    pub tells: Tells,
     /// The call that it is about.
     pub call: Option<CallKey>,
     /// The earlier tries, if it was owed.
@@ -151,13 +154,14 @@ impl<P: Protocol> Delivery<P> {
     }
 
     /// Adds a message to the last push of a kind to a device, if that is still in flight.
-    pub fn tells_also(&mut self, user: &str, identifier: &str, kind: Kind, message: u64) {
+    pub fn tells_also(&mut self, user: &str, identifier: &str, kind: Kind, message: u64, tells: &Tells) {
         /// Stanzas that waited together were pushed a moment ago.
         const LOOK_BACK: usize = 64;
         for (_, id) in self.order.iter().rev().take(LOOK_BACK) {
             let Some(push) = self.in_flight.get_mut(id) else { continue };
             if *push.user == *user && *push.registration.identifier == *identifier && push.kind >= kind {
                 push.messages.push(message);
+                push.tells.add(tells);
                 return;
             }
         }
@@ -233,8 +237,8 @@ impl<P: Protocol> Delivery<P> {
             Some(tries) => Tries { failed: tries.failed.saturating_add(1), ..tries },
             None => Tries { failed: 0, since: push.sent.mono, newest: push.sent.mono },
         };
-        let InFlight { user, registration, kind, payload, call, .. } = push;
-        Settled::Failed(Debt { user, registration, kind, payload, call, tries })
+        let InFlight { user, registration, kind, payload, call, tells, .. } = push;
+        Settled::Failed(Debt { user, registration, kind, payload, call, tells, tries })
     }
 
     /// Returns when [`overdue`](Delivery::overdue) has something to return, at the earliest.
@@ -292,6 +296,7 @@ impl<P: Protocol> InFlight<P> {
             kind,
             plain: None,
             messages: Vec::new(),
+            tells: Tells::default(),
             call: None,
             tries: None,
             is_late: false,

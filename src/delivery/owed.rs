@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use crate::memory::calls::CallKey;
+use crate::memory::unread::{Place, Tells};
 use crate::protocol::Protocol;
 use crate::registration::Registration;
 use crate::rules::importance::Kind;
@@ -44,6 +45,7 @@ pub struct Debt<P: Protocol> {
     pub payload: Option<P::Payload>,
     /// The call that it is about.
     pub call: Option<CallKey>,
+    pub tells: Tells,
     pub tries: Tries,
 }
 
@@ -89,6 +91,7 @@ impl<P: Protocol> Owed<P> {
         if let Some((before, was_due)) = self.remove(&key(&debt)) {
             // Two messages are one push, which says only that there is something.
             debt.payload = debt.payload.filter(|payload| before.payload.as_ref() == Some(payload));
+            debt.tells.add(&before.tells);
             debt.tries.since = debt.tries.since.min(before.tries.since);
             debt.tries.newest = debt.tries.newest.max(before.tries.newest);
             if before.tries.failed > debt.tries.failed {
@@ -127,13 +130,33 @@ impl<P: Protocol> Owed<P> {
         let debts = self.users.get(user);
         let is_told = |kind: &Kind| {
             let debt = debts.and_then(|debts| debts.get(&(identifier.clone(), *kind)));
-            debt.is_some_and(|(debt, _)| debt.tries.newest <= sent)
+            debt.is_some_and(|(debt, _)| debt.tries.newest < sent)
         };
         let told: Vec<_> = Kind::ALL.into_iter().filter(|lesser| *lesser <= kind).filter(is_told).collect();
         for kind in &told {
             self.remove(&(user.clone(), identifier.clone(), *kind));
         }
         !told.is_empty()
+    }
+
+    /// Notes that the user has read a chat. Returns the devices that were owed pushes which tell of nothing else: they are dropped.
+    pub fn read(&mut self, user: &Rc<str>, place: Place) -> Vec<Rc<str>> {
+        let debts = self.users.get_mut(user).into_iter().flatten();
+        let read =
+            debts.filter_map(|((device, kind), (debt, _))| debt.tells.read(place).then(|| (device.clone(), *kind)));
+        let read: Vec<_> = read.collect();
+        for (device, kind) in &read {
+            self.remove(&(user.clone(), device.clone(), *kind));
+        }
+        read.into_iter().map(|(device, _)| device).collect()
+    }
+
+    /// Notes what a push tells of that was owed before a reload.
+    pub fn tells(&mut self, user: &Rc<str>, identifier: &Rc<str>, kind: Kind, tells: Tells) {
+        let debts = self.users.get_mut(user);
+        if let Some((debt, _)) = debts.and_then(|debts| debts.get_mut(&(identifier.clone(), kind))) {
+            debt.tells = tells;
+        }
     }
 
     /// Drops all pushes to a device whose client is back. Returns whether there were any.
@@ -276,6 +299,7 @@ mod tests {
             kind,
             payload: None,
             call: None,
+            tells: Tells::default(),
             tries: Tries { failed, since: 0, newest: 1 },
         }
     }
@@ -344,8 +368,8 @@ mod tests {
             let mut owed = Owed::<Xep0357>::default();
             owed.put(0, debt("a", Kind::Silent, 0), false);
             owed.put(0, debt("a", Kind::Important, 0), true);
-            assert!(!owed.told(&user, &device, taken, 0), "it left before");
-            assert!(owed.told(&user, &device, taken, 1));
+            assert!(!owed.told(&user, &device, taken, 1), "it may have left before");
+            assert!(owed.told(&user, &device, taken, 2));
             assert_eq!(owed.of_user("romeo").count(), left, "{taken:?}");
         }
     }

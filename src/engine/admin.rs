@@ -19,7 +19,7 @@ impl<P: Protocol> Engine<P> {
     pub fn health(&self, user: &str, identifier: &str) -> (Option<Millis>, u32, Option<Millis>) {
         let history = self.delivery.failures.of(user, identifier);
         let (refusals, failing_since) = history.map_or((0, None), |history| (history.refusals, history.since));
-        let device = self.users.peek(user).and_then(|devices| devices.get(identifier));
+        let device = self.device(user, identifier);
         let last = match device {
             Some(device) => Some(device.last_success.get()).filter(|at| *at > 0),
             None => self.successes.get(&(user.into(), identifier.into())).copied(),
@@ -52,7 +52,7 @@ impl<P: Protocol> Engine<P> {
 
     /// Returns the numbers of pushes in flight, and of registrations and users in memory.
     pub fn sizes(&self) -> (usize, usize, usize) {
-        let registrations = self.users.iter().map(|(_, devices)| devices.iter().len()).sum();
+        let registrations = self.users.iter().map(|(_, user)| user.devices.iter().len()).sum();
         (self.delivery.in_flight().len(), registrations, self.users.len())
     }
 }

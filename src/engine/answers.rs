@@ -5,22 +5,22 @@ use std::rc::Rc;
 use lru::LruCache;
 use tracing::{debug, info};
 
-use super::Engine;
 use super::durable::DELAY;
-use super::types::{Answered, Leaving, State, Verdict};
+use super::types::{Answered, Leaving, SavedWait, State, Verdict};
+use super::{Engine, User};
 use crate::delivery::bursts::{Lane, Released};
 use crate::delivery::failures::Gone;
 use crate::delivery::outages::News;
 use crate::delivery::owed::Debt;
 use crate::delivery::turns::Waiting;
+use crate::delivery::waiting::{Content, Wait};
 use crate::delivery::{InFlight, Settled};
 use crate::ids::{Id, parse};
 use crate::memory::journal::{Answer, Cause, Decision, Outcome};
 use crate::protocol::Protocol;
 use crate::reason::Reason;
-use crate::registration::devices::Devices;
 use crate::registration::{Asked, Registration};
-use crate::rules::importance::Kind;
+use crate::rules::importance::{Importance, Kind};
 use crate::stanza_error::{NO_ANSWER, StanzaError};
 use crate::time::{DAY, HOUR, Millis, Moment, SECOND};
 
@@ -74,7 +74,7 @@ impl<P: Protocol> Engine<P> {
             let lane = Lane { user: user.clone(), identifier: device.clone(), important };
             self.lanes.landed(now.mono, &lane, id);
         }
-        let known = self.users.peek(&user).map(|devices| devices.get(device).cloned());
+        let known = self.users.peek(&user).map(|user| user.devices.get(device).cloned());
         // No push is owed to a registration that ended, or was enabled again since.
         let is_current = match &known {
             Some(Some(device)) => device.made.get() <= push.sent.mono,
@@ -177,8 +177,11 @@ impl<P: Protocol> Engine<P> {
     }
 
     /// Owes a device another push in the place of one that failed.
-    fn put_off(&mut self, now: Moment, debt: Debt<P>) {
+    fn put_off(&mut self, now: Moment, mut debt: Debt<P>) {
         let (user, device) = (debt.user.clone(), debt.registration.identifier.clone());
+        if self.unread.has_read(&user, &mut debt.tells) {
+            return self.needless(now, Cause::Again, &user, &device);
+        }
         if debt.call.is_some_and(|call| self.calls.is_over(&user, &device, call)) {
             debug!("The push for {user} to {device} is not sent again: the call is over");
             return;
@@ -194,8 +197,9 @@ impl<P: Protocol> Engine<P> {
     /// Returns the pushes that were held or owed and may leave now.
     pub fn release(&mut self, now: Moment) -> Vec<Leaving<P>> {
         let mut leaving = self.release_held(now, now.mono);
-        let waiting = self.turns.take();
-        self.release_waiting(now, waiting, &mut leaving);
+        let in_turn = self.turns.take();
+        self.release_in_turn(now, in_turn, &mut leaving);
+        leaving.extend(self.release_waiting(now));
         for debt in self.owed.due(now.mono) {
             // The first push that is due may find out that the app server is away.
             if self.is_away(now, debt.registration.jid()) {
@@ -222,62 +226,98 @@ impl<P: Protocol> Engine<P> {
         leaving
     }
 
-    /// Returns all pushes that are held or wait to be composed.
+    /// Returns all pushes that are held or wait to be composed. Those that wait while the user is at another client stay, and survive as
+    /// owed ones do.
     pub fn release_all(&mut self, now: Moment) -> Vec<Leaving<P>> {
         let mut leaving = self.release_held(now, Millis::MAX);
-        let waiting = self.turns.take_all();
-        self.release_waiting(now, waiting, &mut leaving);
+        let in_turn = self.turns.take_all();
+        self.release_in_turn(now, in_turn, &mut leaving);
         leaving
     }
 
     /// Composes pushes that have waited for it.
-    fn release_waiting(&mut self, now: Moment, all: Vec<Waiting<P>>, leaving: &mut Vec<Leaving<P>>) {
+    fn release_in_turn(&mut self, now: Moment, all: Vec<Waiting<P>>, leaving: &mut Vec<Leaving<P>>) {
         for Waiting { in_flight, draft, importance, cause, word } in all {
-            let InFlight { user, registration, kind, messages, .. } = in_flight;
+            let InFlight { user, registration, kind, messages, mut tells, .. } = in_flight;
             let Some(registration) = current(&self.users, &user, registration) else { continue };
+            if self.unread.has_read(&user, &mut tells) {
+                self.needless(now, cause, &user, &registration.identifier);
+                continue;
+            }
             if self.is_away(now, registration.jid()) {
-                self.owes(now, &user, &registration, kind, &messages);
+                self.owes(now, &user, &registration, kind, &messages, tells);
                 continue;
             }
             let payload = self.protocol.compose(&self.server, now, draft);
             let device = registration.identifier.clone();
             let call = in_flight.call;
-            let in_flight = InFlight { call, messages, ..InFlight::new(user.clone(), registration, now, kind) };
+            let in_flight = InFlight { call, messages, tells, ..InFlight::new(user.clone(), registration, now, kind) };
             let push = self.send(in_flight, None, payload);
             self.stats.sent(importance);
             let outcome = Outcome::Sent(push.id, None);
             self.journal.add(&user, Decision { at: now.wall, cause, word, device, outcome });
-            leaving.push(Leaving { user, push, important: importance.is_important() });
+            let important = importance.is_important();
+            leaving.push(Leaving { user, push, important, from: None, body: None });
         }
     }
 
     fn release_held(&mut self, now: Moment, until: Millis) -> Vec<Leaving<P>> {
         let mut leaving = Vec::new();
-        for Released { lane, registration, messages } in self.lanes.release(now.mono, until) {
+        for Released { lane, registration, messages, tells } in self.lanes.release(now.mono, until) {
             let Some(registration) = current(&self.users, &lane.user, registration) else { continue };
             let Lane { user, important, .. } = lane.clone();
             let kind = if important { Kind::Important } else { Kind::Silent };
             if self.is_away(now, registration.jid()) {
-                self.owes(now, &user, &registration, kind, &messages);
+                self.owes(now, &user, &registration, kind, &messages, tells);
                 continue;
             }
             debug!("A push for {user} to {} was held and leaves now", lane.identifier);
-            let in_flight = InFlight { messages, ..InFlight::new(user, registration, now, kind) };
+            let in_flight = InFlight { messages, tells, ..InFlight::new(user, registration, now, kind) };
             leaving.push(self.send_plain(in_flight, Some(lane), Cause::Released, None));
+        }
+        leaving
+    }
+
+    /// Returns the pushes that have waited long enough while the user was at another client.
+    fn release_waiting(&mut self, now: Moment) -> Vec<Leaving<P>> {
+        let mut leaving = Vec::new();
+        for Wait { user, registration, messages, tells, content, .. } in self.waiting.due(now.mono) {
+            self.changed(&user);
+            let Some(registration) = current(&self.users, &user, registration) else { continue };
+            if self.is_away(now, registration.jid()) {
+                self.owes(now, &user, &registration, Kind::Important, &messages, tells);
+                continue;
+            }
+            debug!("A push for {user} to {} has waited and leaves now", registration.identifier);
+            let in_flight = InFlight { messages, tells, ..InFlight::new(user, registration, now, Kind::Important) };
+            let (payload, from, body) = match content {
+                Some(Content { draft, .. }) if P::takes_long(&draft) => {
+                    let (importance, cause) = (Importance::Important, Cause::Waited);
+                    self.turns.put(Waiting { in_flight, draft, importance, cause, word: None });
+                    continue;
+                }
+                Some(Content { draft, from, body }) => {
+                    (Some(self.protocol.compose(&self.server, now, draft)), from, body)
+                }
+                None => (None, None, None),
+            };
+            // It has waited long enough: no burst holds it.
+            let sent = self.send_plain(in_flight, None, Cause::Waited, payload);
+            leaving.push(Leaving { from, body, ..sent });
         }
         leaving
     }
 
     /// Sends an owed push, if its registration is still there and its call is not over.
     fn send_again(&mut self, now: Moment, debt: Debt<P>) -> Option<Leaving<P>> {
-        let Debt { user, registration, kind, payload, call, tries } = debt;
+        let Debt { user, registration, kind, payload, call, tells, tries } = debt;
         let registration = current(&self.users, &user, registration)?;
         if call.is_some_and(|call| self.calls.is_over(&user, &registration.identifier, call)) {
             debug!("A push for {user} to {} is not sent again: the call is over", registration.identifier);
             return None;
         }
         debug!("A push for {user} to {} is owed and sent again", registration.identifier);
-        let in_flight = InFlight { call, tries: Some(tries), ..InFlight::new(user, registration, now, kind) };
+        let in_flight = InFlight { call, tells, tries: Some(tries), ..InFlight::new(user, registration, now, kind) };
         self.stats.sent_again();
         // Where app servers answer, the push stays owed until then.
         if !P::POLICY.answers {
@@ -300,12 +340,12 @@ impl<P: Protocol> Engine<P> {
         let plain = || self.protocol.plain(&self.server, &in_flight.registration, in_flight.kind);
         let payload = payload.unwrap_or_else(plain);
         let push = self.send(in_flight, lane, payload);
-        if cause == Cause::Released {
+        if matches!(cause, Cause::Released | Cause::Waited) {
             self.stats.sent(importance);
         }
         let outcome = Outcome::Sent(push.id, None);
         self.journal.add(&user, Decision { at: now.wall, cause, word: None, device, outcome });
-        Leaving { user, push, important }
+        Leaving { user, push, important, from: None, body: None }
     }
 
     /// Returns the time until [`on_timer`](Engine::on_timer) or [`release`](Engine::release) has something to do; `None` while nothing
@@ -323,18 +363,30 @@ impl<P: Protocol> Engine<P> {
         let probe = self.outages.next_due(|app_server| self.owed.parked_at(app_server) > 0);
         let write = (!self.unwritten.is_empty()).then_some(now.mono + DELAY);
         let compose = (!self.turns.is_empty()).then_some(now.mono);
-        let next = [self.lanes.next_due(), self.owed.next_due(), probe, write, compose];
+        let next = [self.lanes.next_due(), self.owed.next_due(), self.waiting.next_due(), probe, write, compose];
         next.into_iter().flatten().min().map(|next| next.saturating_sub(now.mono))
     }
 
     /// Returns the state that survives a reload. The engine is of no use afterwards.
     pub fn save(&mut self) -> State {
-        let devices = self.users.iter().flat_map(|(user, devices)| devices.iter().map(move |device| (user, device)));
+        let devices = self.users.iter().flat_map(|(name, user)| user.devices.iter().map(move |device| (name, device)));
+        let tells =
+            |debt: &Debt<P>| (debt.user.clone(), debt.registration.identifier.clone(), debt.kind, debt.tells.clone());
+        let saved = |wait: &Wait<P>| SavedWait {
+            user: wait.user.clone(),
+            identifier: wait.registration.identifier.clone(),
+            until: wait.until,
+            messages: wait.messages.clone(),
+            tells: wait.tells.clone(),
+        };
         let successes =
             devices.map(|(user, device)| (user.clone(), device.identifier.clone(), device.last_success.get()));
         State {
             delivery: self.delivery.save(),
             pushed: self.pushed.save(),
+            unread: self.unread.save(),
+            owed: self.owed.iter().map(tells).collect(),
+            waits: self.waiting.iter().map(saved).collect(),
             successes: successes.filter(|(_, _, at)| *at > 0).collect(),
         }
     }
@@ -344,6 +396,19 @@ impl<P: Protocol> Engine<P> {
         self.successes = state.successes.into_iter().map(|(user, device, at)| ((user, device), at)).collect();
         self.delivery.restore(state.delivery);
         self.pushed.restore(state.pushed);
+        self.unread.restore(state.unread);
+        for (user, identifier, kind, tells) in state.owed {
+            self.owed.tells(&user, &identifier, kind, tells);
+        }
+        // The store knows that they wait, but not what they tell of.
+        for SavedWait { user, identifier, .. } in &state.waits {
+            self.waiting.drop_for(user, identifier);
+        }
+        for SavedWait { user, identifier, until, messages, tells } in state.waits {
+            if let Some(registration) = self.device(&user, &identifier).cloned() {
+                self.waiting.put(Wait { user, registration, until, messages, tells, content: None });
+            }
+        }
         // A push in flight is not owed as well.
         for push in self.delivery.in_flight() {
             self.owed.drop_for(&push.user, &push.registration.identifier);
@@ -353,12 +418,12 @@ impl<P: Protocol> Engine<P> {
 
 /// Returns the registration as it is now, as far as it is in memory; `None` if it ended.
 fn current<A: Asked>(
-    users: &LruCache<Rc<str>, Devices<A>>,
+    users: &LruCache<Rc<str>, User<A>>,
     user: &str,
     registration: Rc<Registration<A>>,
 ) -> Option<Rc<Registration<A>>> {
     match users.peek(user) {
-        Some(devices) => devices.get(&registration.identifier).cloned(),
+        Some(user) => user.devices.get(&registration.identifier).cloned(),
         None => Some(registration),
     }
 }

@@ -1,4 +1,4 @@
-//! The state that survives the server, however it ends: owed pushes and failures. The shim keeps it in a store of its own.
+//! The state that survives the server, however it ends: owed pushes, those that wait, and failures. The shim keeps it in a store of its own.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
@@ -7,6 +7,8 @@ use super::Engine;
 use crate::delivery::InFlight;
 use crate::delivery::failures::History;
 use crate::delivery::owed::{Debt, Tries};
+use crate::delivery::waiting::Wait;
+use crate::memory::unread::Tells;
 use crate::protocol::Protocol;
 use crate::rules::importance::Kind;
 use crate::time::{Millis, Moment, SECOND};
@@ -19,6 +21,8 @@ pub(super) const DELAY: Millis = SECOND;
 pub struct Record {
     /// The greatest kind of push that it is owed. Calls are left out: they are over when the server is back.
     pub owed: Option<Kind>,
+    /// Until when it waits, by the wall clock, if the user may read elsewhere what it tells of.
+    pub waits: Option<Millis>,
     pub failures: History,
 }
 
@@ -78,6 +82,10 @@ impl<P: Protocol> Engine<P> {
                 let owed = &mut records.entry(registration.identifier.clone()).or_default().owed;
                 *owed = (*owed).max(Some(kind));
             }
+            for wait in self.waiting.of_user(user) {
+                let waits = &mut records.entry(wait.registration.identifier.clone()).or_default().waits;
+                *waits = Some(waits.map_or(wait.until.wall, |before| before.min(wait.until.wall)));
+            }
             for (identifier, history) in self.delivery.failures.of_user(user).into_iter().flatten() {
                 records.entry(identifier.clone()).or_default().failures = history.clone();
             }
@@ -88,9 +96,10 @@ impl<P: Protocol> Engine<P> {
 
     /// Takes the stored state of a user whose registrations are loaded. One push at a time finds out whether an app server is there.
     pub fn recall(&mut self, now: Moment, user: &str, records: Records) {
-        let Ok((user, devices)) = self.devices(user) else { return };
+        let Some((user, known)) = self.users.get_key_value(user) else { return };
+        let (user, devices) = (user.clone(), known.devices.clone());
         let mut histories = BTreeMap::new();
-        for (identifier, Record { owed, failures }) in records {
+        for (identifier, Record { owed, waits, failures }) in records {
             let Some(registration) = devices.get(&identifier) else {
                 // The registration ended, and the server stopped before that was written.
                 self.changed(&user);
@@ -105,7 +114,21 @@ impl<P: Protocol> Engine<P> {
                 self.outages.is_unknown(now, registration.jid());
                 let tries = Tries { failed: 0, since: now.mono, newest: now.mono };
                 let (user, registration) = (user.clone(), registration.clone());
-                self.owed.put(now.mono, Debt { user, registration, kind, payload: None, call: None, tries }, true);
+                let tells = Tells::default();
+                self.owed.put(
+                    now.mono,
+                    Debt { user, registration, kind, payload: None, call: None, tells, tries },
+                    true,
+                );
+            }
+            if let Some(until) = waits
+                && !devices.is_disabled
+            {
+                // Nobody knows any more what it tells of. A clock that was set does not make it late.
+                let rest = until.saturating_sub(now.wall).min(self.server.config.patience);
+                let (user, registration) = (user.clone(), registration.clone());
+                let (until, tells) = (now.after(rest), Tells::default());
+                self.waiting.put(Wait { user, registration, until, messages: Vec::new(), tells, content: None });
             }
         }
         // What has failed since is newer.

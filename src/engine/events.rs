@@ -7,6 +7,7 @@ use super::types::{Done, NotLoaded, Pushes, Queued};
 use crate::address::is_account;
 use crate::context::Event;
 use crate::memory::journal::Cause;
+use crate::memory::unread::Tells;
 use crate::protocol::Protocol;
 use crate::reason::Reason;
 use crate::registration::Registration;
@@ -18,8 +19,8 @@ use crate::rules::importance::{Importance, Kind};
 impl<P: Protocol> Engine<P> {
     /// Handles a message that no session took: all the user's devices are woken.
     pub fn on_offline(&mut self, event: Event, message: &Message) -> Result<Pushes<P>, NotLoaded> {
-        let (user, devices) = self.devices(event.user)?;
-        let context = self.context(event, Cause::Offline, Some(message), devices.is_disabled);
+        let (user, devices) = self.devices(event.now, event.user)?;
+        let context = self.context(event, Cause::Offline, Some(message), (&user, &devices));
         Ok(self.push(&context, user, devices.iter()))
     }
 
@@ -43,10 +44,11 @@ impl<P: Protocol> Engine<P> {
         let is_incoming = to.is_some_and(|to| is_account(to, user, &self.server.host)) && !self.is_own(user, message);
         let ends_call = self.protocol.worth(self.marked(user, message)) == Ok(Importance::CallEnds);
         if !is_incoming && !ends_call {
+            self.note_own(user, to, message);
             return Ok(Pushes::default());
         }
-        let (name, devices) = self.devices(user)?;
-        let context = self.context(event, Cause::Addressed, Some(message), devices.is_disabled);
+        let (name, devices) = self.devices(event.now, user)?;
+        let context = self.context(event, Cause::Addressed, Some(message), (&name, &devices));
         let is_urgent = context.importance() == Importance::Urgent;
         let mut woken = Vec::new();
         for device in devices.iter() {
@@ -106,8 +108,8 @@ impl<P: Protocol> Engine<P> {
         message: &Message,
         holders: Holders,
     ) -> Result<Queued<P>, NotLoaded> {
-        let (user, devices) = self.devices(event.user)?;
-        let context = self.context(event, Cause::Queued, Some(message), devices.is_disabled);
+        let (user, devices) = self.devices(event.now, event.user)?;
+        let context = self.context(event, Cause::Queued, Some(message), (&user, &devices));
         let importance = context.importance();
         let important = importance.is_important();
         let Some(own) = devices.get(identifier) else {
@@ -116,7 +118,7 @@ impl<P: Protocol> Engine<P> {
         let is_in_use = holders.answer(identifier);
         let alerted = important && !is_in_use && self.plan(&context, own).is_ok();
         if done.has(important) && !importance.is_call() {
-            self.note(event.user, own, message, Kind::new(importance));
+            self.note(&user, own, message, Kind::new(importance), &Tells::new(context.place));
             self.not_sent(&context, &user, own, Reason::WaitedTogether);
             return Ok(Queued { pushes: Pushes::default(), alerted, done });
         }
@@ -148,7 +150,9 @@ impl<P: Protocol> Engine<P> {
     pub fn on_resumed(&mut self, user: &str, identifier: &str) {
         let (user, identifier) = (user.into(), identifier.into());
         self.lanes.drop_held(&user, &identifier);
-        if self.owed.drop_for(&user, &identifier) {
+        self.unread.hidden(&user, &identifier);
+        let has_waited = self.waiting.drop_for(&user, &identifier);
+        if self.owed.drop_for(&user, &identifier) || has_waited {
             self.changed(&user);
         }
     }
@@ -162,8 +166,8 @@ impl<P: Protocol> Engine<P> {
         cause: Cause,
         holders: Holders,
     ) -> Result<Pushes<P>, NotLoaded> {
-        let (user, known) = self.devices(event.user)?;
-        let context = self.context(event, cause, None, known.is_disabled);
+        let (user, known) = self.devices(event.now, event.user)?;
+        let context = self.context(event, cause, None, (&user, &known));
         let devices = given.map_or(known, |given| Devices::new(given, usize::MAX));
         let is_asked_for = matches!(cause, Cause::Ping | Cause::Test);
         let is_back = |device: &&Rc<Registration<P::Asked>>| !is_asked_for && holders.answer(&device.identifier);

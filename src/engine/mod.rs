@@ -1,5 +1,6 @@
 //! One host: events, answers and the time go in, pushes come out.
 
+use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::rc::Rc;
@@ -10,15 +11,18 @@ use crate::address::is_account;
 use crate::config::Config;
 use crate::context::{Context, Event, Server};
 use crate::delivery::Delivery;
-use crate::delivery::bursts::Lanes;
+use crate::delivery::bursts::{Lane, Lanes};
 use crate::delivery::outages::Outages;
 use crate::delivery::owed::Owed;
 use crate::delivery::turns::Turns;
+use crate::delivery::waiting::Waits;
 use crate::ids::Ids;
+use crate::memory::bookmarks::Bookmarks;
 use crate::memory::calls::Calls;
 use crate::memory::dedup::Pushed;
 use crate::memory::journal::{Cause, Journal};
 use crate::memory::stats::Stats;
+use crate::memory::unread::{Tells, Unread};
 use crate::protocol::Protocol;
 use crate::reason::Reason;
 use crate::registration::devices::Devices;
@@ -32,6 +36,8 @@ mod answers;
 pub mod durable;
 mod events;
 mod pushing;
+mod reading;
+mod settings;
 mod types;
 
 pub use types::{Answered, Done, Leaving, NotLoaded, Push, Pushes, Queued, State, Verdict};
@@ -40,13 +46,17 @@ pub use types::{Answered, Done, Leaving, NotLoaded, Push, Pushes, Queued, State,
 pub struct Engine<P: Protocol> {
     protocol: P,
     server: Server,
-    users: LruCache<Rc<str>, Devices<P::Asked>>,
+    users: LruCache<Rc<str>, User<P::Asked>>,
+    /// Part of each hash of a bookmark, so that nobody can choose a JID with the hash of another.
+    hasher: RandomState,
+    unread: Unread,
     pushed: Pushed,
     calls: Calls,
     lanes: Lanes<P>,
     delivery: Delivery<P>,
     owed: Owed<P>,
     turns: Turns<P>,
+    waiting: Waits<P>,
     outages: Outages,
     /// Users whose durable state has changed since it was written.
     unwritten: HashSet<Rc<str>>,
@@ -57,23 +67,33 @@ pub struct Engine<P: Protocol> {
     ids: Ids,
 }
 
+/// A user in memory.
+struct User<A> {
+    devices: Devices<A>,
+    bookmarks: Bookmarks,
+}
+
 impl<P: Protocol> Engine<P> {
     /// `random` fills a slice with random bytes.
     pub fn new(host: String, config: Config, random: fn(&mut [u8])) -> Self {
         // A cache that is made with a size takes all its memory at once.
         let mut users = LruCache::unbounded();
-        users.resize(NonZeroUsize::new(config.cached_users).unwrap_or(NonZeroUsize::MIN));
+        let most = NonZeroUsize::new(config.cached_users).unwrap_or(NonZeroUsize::MIN);
+        users.resize(most);
         let mut seed = [0; 8];
         random(&mut seed);
         Engine {
             protocol: P::default(),
             users,
+            hasher: RandomState::new(),
+            unread: Unread::new(most, u64::from_ne_bytes(seed)),
             pushed: Pushed::new(config.queue_size, u64::from_ne_bytes(seed)),
             calls: Calls::default(),
             lanes: Lanes::default(),
             delivery: Delivery::new(config.max_errors),
             owed: Owed::default(),
             turns: Turns::default(),
+            waiting: Waits::default(),
             outages: Outages::new(P::POLICY),
             unwritten: HashSet::new(),
             journal: Journal::new(config.explain),
@@ -139,29 +159,32 @@ impl<P: Protocol> Engine<P> {
         let exists = |identifier: &str| devices.get(identifier).is_some();
         let user: Rc<str> = user.into();
         let has_failures = self.delivery.failures.retain(&user, exists);
-        let was_owed = self.owed.retain(&user, |identifier| !is_disabled && exists(identifier));
-        if has_failures || was_owed {
+        let stays = |identifier: &str| !is_disabled && exists(identifier);
+        let was_owed = self.owed.retain(&user, stays);
+        let has_waited = self.waiting.retain(&user, stays);
+        if has_failures || was_owed || has_waited {
             self.changed(&user);
         }
         if is_disabled {
             self.lanes.drop_user(&user);
             self.turns.drop_user(&user);
         }
-        let known = self.users.peek(&user).cloned().unwrap_or_default();
+        let (known, bookmarks) =
+            self.users.pop(&user).map(|known| (known.devices, known.bookmarks)).unwrap_or_default();
         let devices = devices.keeping(&known);
         devices.iter().for_each(|device| device.seen.set(None));
         for device in devices.iter().filter(|device| known.get(&device.identifier).is_none()) {
             let last = self.successes.remove(&(user.clone(), device.identifier.clone()));
             device.last_success.set(last.unwrap_or(0));
         }
-        self.users.put(user, devices);
+        self.users.put(user, User { devices, bookmarks });
     }
 
     /// Returns the registration that a request with that `fingerprint` made, if the store need not be touched when it comes again: the
     /// store was seen to have the registration in the last hour, so that what somebody else does to the store is noticed in time, and
     /// its new time need not be written.
     pub fn seen(&self, now: Moment, user: &str, fingerprint: u64) -> Option<&Rc<str>> {
-        let devices = self.users.peek(user)?;
+        let devices = &self.users.peek(user)?.devices;
         let is_known = |seen: Seen| seen.fingerprint == fingerprint && now.mono.saturating_sub(seen.at) < HOUR;
         let device = devices.iter().find(|device| device.seen.get().is_some_and(is_known))?;
         let now = (now.wall / SECOND) as Seconds;
@@ -174,14 +197,14 @@ impl<P: Protocol> Engine<P> {
             self.changed(&user.into());
         }
         self.on_resumed(user, identifier);
-        if let Some(device) = self.users.peek(user).and_then(|devices| devices.get(identifier)) {
+        if let Some(device) = self.device(user, identifier) {
             device.made.set(now.mono);
         }
     }
 
     /// Notes that the store has the registration that a request with that `fingerprint` made: it was read or written just now.
     pub fn saw(&mut self, now: Moment, user: &str, identifier: &str, fingerprint: u64) {
-        if let Some(device) = self.users.peek(user).and_then(|devices| devices.get(identifier)) {
+        if let Some(device) = self.device(user, identifier) {
             device.seen.set(Some(Seen { fingerprint, at: now.mono }));
         }
     }
@@ -192,6 +215,8 @@ impl<P: Protocol> Engine<P> {
         self.lanes.drop_user(user);
         self.turns.drop_user(user);
         self.owed.retain(user, |_| false);
+        self.waiting.retain(user, |_| false);
+        self.unread.forget(user);
         self.delivery.forget(user);
         self.changed(&user.into());
         self.successes.retain(|(of, _), _| **of != *user);
@@ -200,7 +225,7 @@ impl<P: Protocol> Engine<P> {
 
     /// Whether the account is disabled; `None` if the user's registrations are not in memory.
     pub fn is_disabled(&self, user: &str) -> Option<bool> {
-        self.users.peek(user).map(|devices| devices.is_disabled)
+        self.users.peek(user).map(|user| user.devices.is_disabled)
     }
 
     /// Counts a registration that ended because the app server refused its pushes, or could not be reached.
@@ -208,31 +233,43 @@ impl<P: Protocol> Engine<P> {
         self.stats.removed(refused);
     }
 
-    /// Returns the user's interned name and registrations.
-    fn devices(&mut self, user: &str) -> Result<(Rc<str>, Devices<P::Asked>), NotLoaded> {
-        let Some((user, devices)) = self.users.get_key_value(user) else {
-            self.stats.looked_up(false);
-            return Err(NotLoaded);
-        };
-        self.stats.looked_up(true);
-        Ok((user.clone(), devices.clone()))
+    /// Returns the user's interned name and registrations, if these and the bookmarks are as they were read.
+    fn devices(&mut self, now: Moment, user: &str) -> Result<(Rc<str>, Devices<P::Asked>), NotLoaded> {
+        let known = self.users.get_key_value(user);
+        let known = known.filter(|(_, user)| user.devices.iter().len() == 0 || !user.bookmarks.are_stale(now));
+        self.stats.looked_up(known.is_some());
+        known.map(|(name, user)| (name.clone(), user.devices.clone())).ok_or(NotLoaded)
     }
 
-    /// Returns the part of an event that all devices of a user share.
+    /// Returns a device of the user, as far as it is in memory.
+    fn device(&self, user: &str, identifier: &str) -> Option<&Rc<Registration<P::Asked>>> {
+        self.users.peek(user)?.devices.get(identifier)
+    }
+
+    /// Returns what all devices of a user share of an event, and notes its message among the newest.
     fn context<'a>(
-        &self,
+        &mut self,
         event: Event<'a>,
         cause: Cause,
         message: Option<&'a Message<'a>>,
-        is_disabled: bool,
+        (user, devices): (&Rc<str>, &Devices<P::Asked>),
     ) -> Context<'a> {
+        let is_disabled = devices.is_disabled;
         let word = message.map(|message| self.marked(event.user, message));
         let worth = match word {
             _ if is_disabled => Err(Reason::AccountDisabled),
             Some(word) => self.protocol.worth(word),
             None => Ok(Importance::Low),
         };
-        Context::new(event, cause, message, word, worth)
+        let mut context = Context::new(event, cause, message, word, worth);
+        if let Some(message) = message.filter(|_| devices.iter().len() > 0) {
+            let noted =
+                Some(message).filter(|_| self.has_place(&context)).and_then(|message| self.unread.note(user, message));
+            context.place = noted.map(|(place, _)| place);
+            context.is_read = noted.is_some_and(|(_, is_read)| is_read);
+            context.quiet = self.quiet(&context, message);
+        }
+        context
     }
 
     /// Returns the facts of a message, with the mark of one that the user sent.
@@ -276,10 +313,14 @@ impl<P: Protocol> Engine<P> {
     }
 
     /// Notes that the device is told of the message by a push of that kind that left a moment ago for another message.
-    fn note(&mut self, user: &str, device: &Registration<P::Asked>, message: &Message, kind: Kind) {
+    fn note(&mut self, user: &Rc<str>, device: &Registration<P::Asked>, message: &Message, kind: Kind, tells: &Tells) {
         let Some(message) = message.dedup_key.map(|name| self.pushed.key(name)) else { return };
         if self.pushed.first_time(user, &device.identifier, message) {
-            self.delivery.tells_also(user, &device.identifier, kind, message);
+            let (identifier, important) = (device.identifier.clone(), kind.importance().is_important());
+            let lane = Lane { user: user.clone(), identifier, important };
+            if !self.lanes.tells_also(&lane, &[message], tells) {
+                self.delivery.tells_also(user, &device.identifier, kind, message, tells);
+            }
         }
     }
 }

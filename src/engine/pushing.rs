@@ -11,12 +11,17 @@ use crate::delivery::InFlight;
 use crate::delivery::bursts::Lane;
 use crate::delivery::owed::{Debt, Tries};
 use crate::delivery::turns::Waiting;
+use crate::delivery::waiting::{Content, Wait};
+use crate::limits::MAX_WAITING_TEXT;
 use crate::memory::journal::{Cause, Decision, Outcome};
+use crate::memory::unread::Tells;
 use crate::protocol::Protocol;
 use crate::reason::Reason;
 use crate::registration::Registration;
 use crate::rules::facts::{CONTACT, STRANGER, Word};
 use crate::rules::importance::{Importance, Kind};
+use crate::rules::patience::is_elsewhere;
+use crate::text::cut;
 use crate::time::Moment;
 
 impl<P: Protocol> Engine<P> {
@@ -34,6 +39,7 @@ impl<P: Protocol> Engine<P> {
         let may_wait = self.server.config.coalesce && !observed && !importance.is_call() && cause != Cause::Test;
         let once = P::Once::default();
         let mut at_once = None;
+        let tells = Tells::new(context.place);
         let (mut list, mut held) = (Vec::new(), false);
         for registration in devices {
             let device = &registration.identifier;
@@ -52,8 +58,23 @@ impl<P: Protocol> Engine<P> {
             }
             let key = message.and_then(|message| message.dedup_key).filter(|_| !importance.is_call());
             let key = key.map(|name| self.pushed.key(name));
+            if self.waits(context, registration) {
+                let wait = Wait {
+                    user: user.clone(),
+                    registration: registration.clone(),
+                    until: now.after(self.server.config.patience),
+                    messages: key.into_iter().collect(),
+                    tells: tells.clone(),
+                    content: self.content(context, plan, &once),
+                };
+                self.waiting.put(wait);
+                self.changed(&user);
+                self.stats.waited();
+                self.decided(context, &user, device, Outcome::Waits);
+                continue;
+            }
             if cause != Cause::Test && self.is_away(now, registration.jid()) {
-                self.owes(now, &user, registration, kind, key.as_slice());
+                self.owes(now, &user, registration, kind, key.as_slice(), tells.clone());
                 self.decided(context, &user, device, Outcome::Owed);
                 continue;
             }
@@ -63,7 +84,7 @@ impl<P: Protocol> Engine<P> {
                 important,
             });
             if let Some(lane) = &lane
-                && !self.lanes.admit(now.mono, lane, registration, key)
+                && !self.lanes.admit(now.mono, lane, registration, key.as_slice(), &tells)
             {
                 debug!("A push for {user} to {device} is held: the last one says it already");
                 self.outages.not_tried(registration.jid());
@@ -78,6 +99,7 @@ impl<P: Protocol> Engine<P> {
             let in_flight = InFlight {
                 call,
                 messages: key.into_iter().collect(),
+                tells: tells.clone(),
                 ..InFlight::new(user.clone(), registration.clone(), now, kind)
             };
             if P::takes_long(&draft) {
@@ -134,13 +156,38 @@ impl<P: Protocol> Engine<P> {
                 return Err(Reason::DidNotRing);
             }
         }
-        self.protocol.plan(&self.server, context, registration)
+        if context.is_read {
+            return Err(Reason::ReadElsewhere);
+        }
+        let plan = self.protocol.plan(&self.server, context, registration)?;
+        match (context.quiet, context.message) {
+            (Some(reason), Some(message)) if !self.protocol.has_rule_for(registration, message) => Err(reason),
+            _ => Ok(plan),
+        }
+    }
+
+    /// Whether a push waits, because the user is at another client and may read the message there.
+    fn waits(&self, context: &Context, registration: &Registration<P::Asked>) -> bool {
+        let patience = self.server.config.patience;
+        let message = context.message.filter(|_| context.importance() == Importance::Important);
+        message.is_some_and(|message| is_elsewhere(message, &registration.identifier, context.event.now.wall, patience))
+    }
+
+    /// Composes what a push that waits says of its message; `None` if it says only that there is something.
+    fn content(&self, context: &Context, plan: P::Plan<'_>, once: &P::Once) -> Option<Content<P>> {
+        if self.protocol.is_plain(&self.server, context, &plan) {
+            return None;
+        }
+        let message = context.message?;
+        let draft = self.protocol.draft(&self.server, context, plan, once);
+        let body = message.body.map(|body| cut(body, MAX_WAITING_TEXT).into());
+        Some(Content { draft, from: message.from.map(Into::into), body })
     }
 
     /// Whether a device of the user asks if the sender of a message is in the roster, and `word` does not tell yet.
     pub fn asks_for_roster(&self, user: &str, word: Word) -> bool {
         let asks = |device: &Rc<Registration<P::Asked>>| self.protocol.asks_for_roster(device);
-        word & (CONTACT | STRANGER) == 0 && self.users.peek(user).is_some_and(|devices| devices.iter().any(asks))
+        word & (CONTACT | STRANGER) == 0 && self.users.peek(user).is_some_and(|user| user.devices.iter().any(asks))
     }
 
     /// Owes a push to a device whose app server is away. The messages are unknown to the device again.
@@ -151,12 +198,13 @@ impl<P: Protocol> Engine<P> {
         registration: &Rc<Registration<P::Asked>>,
         kind: Kind,
         messages: &[u64],
+        tells: Tells,
     ) {
         self.changed(user);
         self.pushed.forget(user, &registration.identifier, messages);
         let tries = Tries { failed: 0, since: now.mono, newest: now.mono };
         let (user, registration) = (user.clone(), registration.clone());
-        self.owed.put(now.mono, Debt { user, registration, kind, payload: None, call: None, tries }, true);
+        self.owed.put(now.mono, Debt { user, registration, kind, payload: None, call: None, tells, tries }, true);
     }
 
     /// Sends a push, which keeps a lane if it says only that there is something.
@@ -164,6 +212,9 @@ impl<P: Protocol> Engine<P> {
         let (id, registration, now) = (self.ids.make(), in_flight.registration.clone(), in_flight.sent);
         debug!("Push {id} for {} to {}", in_flight.user, registration.identifier);
         self.outages.sent(now, registration.jid());
+        if self.server.config.take_away && in_flight.kind == Kind::Important {
+            self.unread.shown(&in_flight.user, &registration.identifier, &in_flight.tells);
+        }
         self.delivery.sent(id, InFlight { plain: lane.as_ref().map(|lane| lane.important), ..in_flight });
         self.delivery.keep(id, &payload);
         if let Some(lane) = lane {

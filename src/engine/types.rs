@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 use crate::delivery;
 use crate::delivery::failures::Gone;
 use crate::ids::Id;
-use crate::memory::dedup;
+use crate::memory::unread::Tells;
+use crate::memory::{dedup, unread};
 use crate::protocol::Protocol;
 use crate::registration::Registration;
-use crate::time::Millis;
+use crate::rules::importance::Kind;
+use crate::time::{Millis, Moment};
 
 /// The user's registrations are not in memory: [`load`](super::Engine::load) them and ask again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,12 +98,25 @@ pub struct Queued<P: Protocol> {
     pub done: Done,
 }
 
-/// A push that was held or owed and leaves now.
+/// A push that was held or owed, or has waited, and leaves now.
 #[derive(Debug)]
 pub struct Leaving<P: Protocol> {
     pub user: Rc<str>,
     pub push: Push<P>,
     pub important: bool,
+    /// Sender and text of the message that it tells of, if it waited with them.
+    pub from: Option<Box<str>>,
+    pub body: Option<Box<str>>,
+}
+
+/// A push that waits, as it survives a reload: without its content.
+#[derive(Serialize, Deserialize)]
+pub(super) struct SavedWait {
+    pub user: Rc<str>,
+    pub identifier: Rc<str>,
+    pub until: Moment,
+    pub messages: Vec<u64>,
+    pub tells: Tells,
 }
 
 /// The part of an engine that survives a reload.
@@ -110,6 +125,10 @@ pub struct State {
     #[serde(flatten)]
     pub(super) delivery: delivery::State,
     pub(super) pushed: dedup::State,
+    pub(super) unread: unread::State,
+    /// What owed pushes and pushes that wait tell of.
+    pub(super) owed: Vec<(Rc<str>, Rc<str>, Kind, Tells)>,
+    pub(super) waits: Vec<SavedWait>,
     /// When pushes arrived last: user, identifier, time.
     pub(super) successes: Vec<(Rc<str>, Rc<str>, Millis)>,
 }

@@ -40,11 +40,12 @@ fn tables(lua: &Lua, users: Vec<(std::rc::Rc<str>, Records)>) -> LuaResult<LuaTa
     let all = lua.create_table_with_capacity(0, users.len())?;
     for (user, records) in users {
         let of_user = lua.create_table()?;
-        for (identifier, Record { owed, failures }) in records {
+        for (identifier, Record { owed, waits, failures }) in records {
             let History { refusals, since, last, failed_for, .. } = failures;
             let record = lua.create_table()?;
             let kind = KINDS.iter().find(|(_, kind)| Some(*kind) == owed);
             record.raw_set("owed", kind.map(|(name, _)| *name))?;
+            record.raw_set("waits_until", waits.map(|until| until.div_ceil(1000)))?;
             record.raw_set("refusals", Some(refusals).filter(|refusals| *refusals > 0))?;
             if let Some(since) = since {
                 record.raw_set("failing_since", since / 1000)?;
@@ -66,7 +67,8 @@ fn read(stored: &LuaTable) -> Records {
         let refusals = record.raw_get("refusals").unwrap_or(0);
         let (last, failed_for) = (millis("failed_last").unwrap_or(0), millis("failed_for").unwrap_or(0));
         let failures = History::new(refusals, millis("failing_since"), last, failed_for);
-        Record { owed: KINDS.iter().find(|(name, _)| *name == owed).map(|(_, kind)| *kind), failures }
+        let owed = KINDS.iter().find(|(name, _)| *name == owed).map(|(_, kind)| *kind);
+        Record { owed, waits: millis("waits_until"), failures }
     };
     let rows = stored.pairs::<String, LuaTable>().filter_map(Result::ok);
     rows.map(|(identifier, of_device)| (identifier.into(), record(of_device))).collect()

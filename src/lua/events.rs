@@ -7,12 +7,13 @@ use super::protocol::LuaProtocol;
 use super::stanza;
 use super::value::Text;
 use crate::context::Event;
-use crate::engine::Done;
+use crate::engine::{Done, Pushes};
 use crate::memory::journal::Cause;
 use crate::registration::holders::Holders;
 use crate::rules::facts::{Message, Word};
 use crate::rules::importance::shows_activity;
 use crate::rules::queue;
+use crate::rules::read::Read;
 
 /// Adds the method of an event with a message. The method takes, after the engine: the user, the time by the wall clock and by
 /// the monotonic clock, whether other modules observe the pushes, the stanza where a push may carry it, then the facts of
@@ -79,7 +80,24 @@ pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) 
         let queued = host.engine.on_queued(event, &identifier, Done::new(done), message, holders);
         host.write_queued(lua, event, queued, message)
     });
-    // A ping has no stanza.
+    message_method!(methods, "on_collected", |host, _lua, event, message| {
+        host.engine.on_collected(event, message);
+        Ok(())
+    });
+    message_method!(methods, "on_read", |host,
+                                         lua,
+                                         event,
+                                         message,
+                                         chat: Text,
+                                         reader: Option<Text>,
+                                         held: Option<Text>| {
+        let server_host = &host.engine.server().host;
+        let read = Read::in_marker(&chat, message).or_else(|| Read::in_item(event.user, server_host, &chat, message));
+        let Some(read) = read else { return host.write(lua, event, Ok(Pushes::default()), None) };
+        let pushes = host.engine.on_read(event, &read, reader.as_deref(), Holders::new(held.as_deref()));
+        host.write(lua, event, pushes, None)
+    });
+    // It brings no stanza.
     type Ping = (Text, f64, f64, bool, LuaValue, Option<LuaTable>, Option<Text>, Option<Text>);
     method(methods, "on_ping", |lua, host, (user, wall, mono, observed, _, given, cause, held): Ping| {
         let given = given.map(|given| host.registrations(&user, Some(given)));

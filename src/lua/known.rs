@@ -5,57 +5,64 @@ use mlua::prelude::*;
 use super::host::{Host, method};
 use super::protocol::{LooksAt, LuaProtocol};
 use super::value::Text;
+use crate::config::{Config, Rooms};
 use crate::limits::{FIRST_CHILDREN, LAST_CHILDREN, LONGEST_ENTRY, MOST_OF_A_KIND};
 use crate::rules::facts::{
-    ACTIVITY, ARCHIVED, CONTACT, MENTION, MENTIONED_GROUP, MENTIONED_OCCUPANT, NICKNAME, OCCUPANT, REFLECTED, STRANGER,
+    ACTIVITY, ARCHIVED, CONTACT, IN_USE, MARKED_AS, MENTION, MENTIONED_GROUP, MENTIONED_OCCUPANT, NICKNAME, OCCUPANT,
+    PUBLIC_ROOM, REFLECTED, STRANGER,
 };
-use crate::rules::walk::{CALL_NAMESPACES, Form, IQ, Keep, PRESENCE, Rule};
+use crate::rules::walk::{CALL_NAMESPACES, Form, IQ, ITEM, Keep, PRESENCE, Rule};
 
 pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) {
     method(methods, "features", |lua, _: &mut Host<P>, extension: Option<Text>| {
         lua.create_sequence_from(P::features(extension.as_deref()))
     });
-    method(methods, "known", |lua, host, ()| stanzas(lua, host.engine.protocol().looks_at(host.engine.config())));
+    method(methods, "known", |lua, host, ()| stanzas(lua, host.engine.protocol().looks_at(), host.engine.config()));
 }
 
-/// The tables for the shim's walk over a stanza, by its name, and the bits that it sets itself.
-fn stanzas(lua: &Lua, looks_at: LooksAt) -> LuaResult<LuaTable> {
-    let wanted = Wanted { body: looks_at.body, extracts: looks_at.extracts };
+/// The tables for the shim's walk over a stanza, by its name, and the bits and letters that it sets itself.
+fn stanzas(lua: &Lua, looks_at: LooksAt, config: &Config) -> LuaResult<LuaTable> {
+    let wanted = looks_at.extracts;
     let table = lua.create_table()?;
-    let stanzas = [("message", looks_at.message), ("presence", &PRESENCE), ("iq", &IQ)];
+    let stanzas = [("message", looks_at.message), ("presence", &PRESENCE), ("iq", &IQ), ("item", &ITEM)];
     let stanzas = stanzas.into_iter().map(|(name, rule)| Ok((name, rule_of(lua, rule, wanted)?)));
     table.set("stanzas", lua.create_table_from(stanzas.collect::<LuaResult<Vec<_>>>()?)?)?;
-    table.set("reflected", REFLECTED)?;
-    table.set("contact", CONTACT)?;
-    table.set("stranger", STRANGER)?;
+    let bits = [("reflected", REFLECTED), ("contact", CONTACT), ("stranger", STRANGER)];
+    for (name, bit) in bits {
+        table.set(name, bit)?;
+    }
     table.set("calls", lua.create_table_from(CALL_NAMESPACES.map(|namespace| (namespace, true)))?)?;
     table.set("most_of_a_kind", MOST_OF_A_KIND)?;
     table.set("longest_entry", LONGEST_ENTRY)?;
     table.set("first_children", FIRST_CHILDREN)?;
     table.set("last_children", LAST_CHILDREN)?;
-    if wanted.extracts.contains(&MENTION) {
-        table.set("mentioned_group", MENTIONED_GROUP.to_string())?;
-        table.set("mentioned_occupant", MENTIONED_OCCUPANT.to_string())?;
-        table.set("mention", MENTION.to_string())?;
-        table.set("nickname", NICKNAME.to_string())?;
-        table.set("occupant", OCCUPANT.to_string())?;
+    let letters = [
+        ("mentioned_group", MENTIONED_GROUP),
+        ("mentioned_occupant", MENTIONED_OCCUPANT),
+        ("mention", MENTION),
+        ("nickname", NICKNAME),
+        ("occupant", OCCUPANT),
+        ("marked_as", MARKED_AS),
+    ];
+    for (name, letter) in letters {
+        table.set(name, letter.to_string())?;
     }
-    if looks_at.sessions {
+    if looks_at.archived {
         table.set("archived", ARCHIVED)?;
+    }
+    if looks_at.activity || config.patience > 0 {
         table.set("activity", ACTIVITY.to_string())?;
+    }
+    if config.patience > 0 {
+        table.set("in_use", IN_USE.to_string())?;
+    }
+    if config.rooms == Rooms::Mentions {
+        table.set("public_room", PUBLIC_ROOM)?;
     }
     Ok(table)
 }
 
-/// The values that the shim keeps besides bits.
-#[derive(Clone, Copy)]
-struct Wanted {
-    body: bool,
-    /// Kinds of [`Extract`](crate::rules::walk::Extract).
-    extracts: &'static [char],
-}
-
-fn rule_of(lua: &Lua, rule: &Rule, wanted: Wanted) -> LuaResult<LuaTable> {
+fn rule_of(lua: &Lua, rule: &Rule, wanted: &[char]) -> LuaResult<LuaTable> {
     let table = lua.create_table()?;
     if rule.bit != 0 {
         table.set("bit", rule.bit)?;
@@ -64,17 +71,17 @@ fn rule_of(lua: &Lua, rule: &Rule, wanted: Wanted) -> LuaResult<LuaTable> {
         table.set("text", rule.text)?;
     }
     match rule.keep {
-        Keep::Body if wanted.body => table.set("keep", "body")?,
+        Keep::Body => table.set("keep", "body")?,
         Keep::CallId(attr) => {
             table.set("keep", "call")?;
             table.set("attr", attr)?;
         }
         Keep::Invite => table.set("keep", "invite")?,
         Keep::Forwarded => table.set("keep", "forwarded")?,
-        Keep::Mention if wanted.extracts.contains(&MENTION) => table.set("keep", "mention")?,
+        Keep::Mention => table.set("keep", "mention")?,
         Keep::ArchiveId => table.set("keep", "archive_id")?,
         Keep::CarbonArchiveId => table.set("keep", "carbon_archive_id")?,
-        Keep::Extract(extract) if wanted.extracts.contains(&extract.kind) => {
+        Keep::Extract(extract) if wanted.contains(&extract.kind) => {
             table.set("keep", "extract")?;
             table.set("kind", extract.kind.to_string())?;
             table.set("attr", extract.attr)?;
@@ -82,7 +89,12 @@ fn rule_of(lua: &Lua, rule: &Rule, wanted: Wanted) -> LuaResult<LuaTable> {
             table.set("with_text", extract.text.then_some(true))?;
             table.set("form", form(extract.form))?;
         }
-        Keep::Body | Keep::Mention | Keep::Extract(_) | Keep::Nothing => {}
+        Keep::Attributes(kind, names) => {
+            table.set("keep", "attributes")?;
+            table.set("kind", kind.to_string())?;
+            table.set("attrs", names)?;
+        }
+        Keep::Extract(_) | Keep::Nothing => {}
     }
     let (attribute, values) = rule.values;
     if !values.is_empty() {
@@ -106,8 +118,8 @@ fn form(form: Form) -> Option<&'static str> {
     }
 }
 
-/// Maps a child's name to its namespaces, and each namespace to its rule. Names come first, because no rule knows most names.
-fn children(lua: &Lua, parent: &Rule, wanted: Wanted) -> LuaResult<LuaTable> {
+/// Name, then namespace, then what the child means. Names first: most children of a message are known by none.
+fn children(lua: &Lua, parent: &Rule, wanted: &[char]) -> LuaResult<LuaTable> {
     let names = lua.create_table()?;
     for child in parent.children.iter().copied().flatten() {
         let namespaces = match names.get::<Option<LuaTable>>(child.name)? {

@@ -13,6 +13,7 @@ mod log;
 mod protocol;
 mod push2;
 mod registrations;
+mod settings;
 mod stanza;
 mod tigase;
 mod value;
@@ -137,6 +138,7 @@ impl LuaUserData for Host<Push2> {
 fn shared_methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) {
     known::methods(methods);
     registrations::methods(methods);
+    settings::methods(methods);
     events::methods(methods);
     answers::methods(methods);
     admin::methods(methods);

@@ -3,7 +3,6 @@
 use mlua::prelude::*;
 
 use super::stanza::Writer;
-use crate::config::Config;
 use crate::engine::{Engine, Push};
 use crate::protocol::Protocol;
 use crate::registration::Registration;
@@ -26,8 +25,8 @@ pub trait LuaProtocol: Protocol {
     /// Returns the features (XEP-0030) that an account announces for the protocol, or for one of its extensions.
     fn features(extension: Option<&str>) -> Vec<&'static str>;
 
-    /// Returns the parts of a stanza that the shim looks at.
-    fn looks_at(&self, config: &Config) -> LooksAt;
+    /// Says what the shim looks at in a stanza.
+    fn looks_at(&self) -> LooksAt;
 
     fn scribe<'a>(
         engine: &'a Engine<Self>,
@@ -61,12 +60,12 @@ pub trait Scribe<P: Protocol> {
 pub struct LooksAt {
     /// The rule for a `<message>`.
     pub message: &'static Rule,
-    /// Whether the shim passes the text on.
-    pub body: bool,
-    /// The kinds of repeatable values that the shim passes on.
+    /// The kinds of repeatable values that it passes on.
     pub extracts: &'static [char],
-    /// Whether the shim notes that a stanza is archived, and when the user's sessions were active.
-    pub sessions: bool,
+    /// Whether it tells that a stanza is archived.
+    pub archived: bool,
+    /// Whether it tells when the user's sessions were active; it does so for `push_patience`, too.
+    pub activity: bool,
 }
 
 /// Prosody's `util.jid.prep`: we accept the JIDs that Prosody accepts, in the form that it returns.

@@ -8,7 +8,6 @@ use super::host::{EnableArguments, Enabled, Host, method};
 use super::protocol::{LooksAt, LuaProtocol, Normal, Scribe, Told};
 use super::stanza::{Writer, error, request};
 use super::value::{Text, field, is_set, pairs, string, timestamp};
-use crate::config::Config;
 use crate::engine::{Engine, Push};
 use crate::ns;
 use crate::push2::Push2;
@@ -16,7 +15,7 @@ use crate::push2::asked::{Asked, Chat, Match, Profile, Send, features, identifie
 use crate::push2::enable::{Refusal, Request, Requested};
 use crate::push2::keys::{Keys, Signing};
 use crate::registration::Registration;
-use crate::rules::facts::EXTRACTS_PUSH2;
+use crate::rules::facts::EXTRACTS;
 use crate::rules::walk::MESSAGE_PUSH2;
 
 impl LuaProtocol for Push2 {
@@ -42,8 +41,8 @@ impl LuaProtocol for Push2 {
         features().collect()
     }
 
-    fn looks_at(&self, _: &Config) -> LooksAt {
-        LooksAt { message: &MESSAGE_PUSH2, body: true, extracts: EXTRACTS_PUSH2, sessions: true }
+    fn looks_at(&self) -> LooksAt {
+        LooksAt { message: &MESSAGE_PUSH2, extracts: EXTRACTS, archived: true, activity: true }
     }
 
     fn scribe<'a>(engine: &'a Engine<Self>, (): &'a mut (), writer: Writer<'a>, _: Told<'a>) -> Sender<'a> {

@@ -16,7 +16,7 @@ pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) 
     method(methods, "load", |_, host, (user, stored, is_disabled): (Text, Option<LuaTable>, bool)| {
         let registrations = host.registrations(&user, stored);
         host.engine.load(&user, registrations, is_disabled);
-        Ok(())
+        Ok(host.engine.wants_bookmarks(&user))
     });
     method(methods, "is_disabled", |_, host, user: Text| Ok(host.engine.is_disabled(&user)));
     method(methods, "ended", |_, host, refused: bool| {

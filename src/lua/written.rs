@@ -99,8 +99,10 @@ impl<P: LuaProtocol> Host<P> {
     ) -> LuaResult<(LuaTable, Option<LuaTable>)> {
         let stanzas = lua.create_table_with_capacity(leaving.len(), 0)?;
         let all = if observed { Some(lua.create_table()?) } else { None };
-        for Leaving { user, push, important } in &leaving {
-            let told = Told { message: None, important: *important, observed };
+        for Leaving { user, push, important, from, body } in &leaving {
+            let message = Message { from: from.as_deref(), body: body.as_deref(), ..Message::default() };
+            let message = (from.is_some() || body.is_some()).then_some(&message);
+            let told = Told { message, important: *important, observed };
             let writer = Writer::new(lua, &self.stanza_metatable);
             let mut scribe = P::scribe(&self.engine, &mut self.shared, writer, told);
             stanzas.raw_push(scribe.stanza(push)?)?;

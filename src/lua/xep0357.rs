@@ -26,12 +26,11 @@ use super::stanza::{Writer, error, request};
 use super::tigase;
 use super::value::{Text, field, string, text_size, timestamp};
 use crate::address::{domain, is_account};
-use crate::config::Config;
 use crate::element::{self, Packed};
 use crate::engine::{Engine, Push};
 use crate::ns;
 use crate::registration::Registration;
-use crate::rules::facts::EXTRACTS_TIGASE;
+use crate::rules::facts::{EXTRACTS, EXTRACTS_TIGASE};
 use crate::rules::walk::MESSAGE;
 use crate::tigase::Extensions;
 use crate::xep0357::asked::{self, Asked};
@@ -82,14 +81,10 @@ impl LuaProtocol for Xep0357 {
         }
     }
 
-    fn looks_at(&self, config: &Config) -> LooksAt {
+    fn looks_at(&self) -> LooksAt {
         let is_extended = self.extensions.encrypted || self.extensions.filters;
-        LooksAt {
-            message: &MESSAGE,
-            body: is_extended || config.with_body,
-            extracts: if is_extended { EXTRACTS_TIGASE } else { &[] },
-            sessions: false,
-        }
+        let extracts = if is_extended { EXTRACTS_TIGASE } else { EXTRACTS };
+        LooksAt { message: &MESSAGE, extracts, archived: false, activity: false }
     }
 
     fn scribe<'a>(

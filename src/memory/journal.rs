@@ -13,7 +13,7 @@ use crate::ids::Id;
 use crate::reason::Reason;
 use crate::rules::facts::{
     AMENDMENT, ANSWER, BODY, CALL, CALL_ENDS, CHAT_STATE, CORRECTED, ENCRYPTED, ERROR, FILE, GROUPCHAT, HEADLINE,
-    INVITATION, IQ_STANZA, PRESENCE_STANZA, PROCEED, RECEIPT, SENT, SUBJECT, SUBSCRIBE, Word,
+    INVITATION, IQ_STANZA, PRESENCE_STANZA, PROCEED, RECEIPTS, SENT, SUBJECT, SUBSCRIBE, Word,
 };
 use crate::stanza_error::Condition;
 use crate::time::Millis;
@@ -42,6 +42,10 @@ pub enum Cause {
     Released,
     #[strum(message = "it was owed")]
     Again,
+    #[strum(message = "it had waited while another client was in use")]
+    Waited,
+    #[strum(message = "another client has read what it shows")]
+    TakeAway,
     #[strum(message = "its session's queue is four fifths full", serialize = "queue full")]
     QueueFull,
     #[strum(message = "the server has started")]
@@ -63,6 +67,8 @@ pub enum Outcome {
     Held,
     /// The push was not tried, because the app server is away.
     Owed,
+    /// The user is at another client.
+    Waits,
     NotSent(Reason),
 }
 
@@ -90,7 +96,7 @@ pub struct Decision {
 impl Decision {
     /// Says in words what it was about, why, and what came of it. `answers` tells whether app servers answer what they take.
     pub fn text(&self, answers: bool) -> String {
-        let is_held = matches!(self.cause, Cause::Released | Cause::Again);
+        let is_held = matches!(self.cause, Cause::Released | Cause::Again | Cause::Waited);
         let what = self.word.map_or(if is_held { "push" } else { "ping" }, kind);
         let outcome = match self.outcome {
             Outcome::Sent(_, None) if answers => "sent, no answer yet".into(),
@@ -103,6 +109,7 @@ impl Decision {
             Outcome::Sent(_, Some(Answer::Silence)) => "sent, and no error came back".into(),
             Outcome::Held => "held, the last push says it already; one for all follows".into(),
             Outcome::Owed => "owed: the app server is away, and one push follows when it is back".into(),
+            Outcome::Waits => "waits: another client is in use, and the user may read it there".into(),
             Outcome::NotSent(reason) => format!("not sent: {}", reason.text()),
         };
         format!("{what} ({}): {outcome}", self.cause.text())
@@ -128,7 +135,7 @@ fn kind(word: Word) -> &'static str {
         () if has(GROUPCHAT) && has(SUBJECT) => "subject of a room",
         () if has(GROUPCHAT) && has(BODY) => "message of a room",
         () if has(BODY) => "message",
-        () if has(RECEIPT) => "receipt or marker",
+        () if has(RECEIPTS) => "receipt or marker",
         () if has(CHAT_STATE) => "chat state",
         () if has(IQ_STANZA) => "request",
         () => "stanza without a text",

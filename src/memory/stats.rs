@@ -19,8 +19,9 @@ pub struct Stats {
     important: u64,
     unimportant: u64,
     held: u64,
+    waited: u64,
     sent_again: u64,
-    suppressed: [u64; Reason::COUNT],
+    suppressed: Suppressed,
     taken: u64,
     errors: [u64; Condition::COUNT],
     times: Vec<Millis>,
@@ -29,6 +30,15 @@ pub struct Stats {
     removed_unreachable: u64,
     cache_hits: u64,
     cache_misses: u64,
+}
+
+/// Devices that were not woken, by reason.
+struct Suppressed([u64; Reason::COUNT]);
+
+impl Default for Suppressed {
+    fn default() -> Self {
+        Suppressed([0; Reason::COUNT])
+    }
 }
 
 /// A number with its name, and the value of its label if it has one.
@@ -49,6 +59,11 @@ impl Stats {
         self.held += 1;
     }
 
+    /// Counts a push that waits while the user is at another client.
+    pub fn waited(&mut self) {
+        self.waited += 1;
+    }
+
     /// Counts an owed push that left.
     pub fn sent_again(&mut self) {
         self.sent_again += 1;
@@ -66,7 +81,7 @@ impl Stats {
 
     /// Counts a device that was not woken.
     pub fn suppressed(&mut self, reason: Reason) {
-        self.suppressed[reason as usize] += 1;
+        self.suppressed.0[reason as usize] += 1;
     }
 
     /// Counts an answer. Silence has no time.
@@ -104,11 +119,11 @@ impl Stats {
         let labelled = [("pushes", &pushes[..]), ("removed", &removed), ("cache", &cache)];
         let labelled =
             labelled.into_iter().flat_map(|(name, values)| values.iter().map(move |(label, n)| (name, *label, *n)));
-        let suppressed = Reason::all().map(|reason| ("suppressed", reason.label(), self.suppressed[reason as usize]));
+        let suppressed = Reason::all().map(|reason| ("suppressed", reason.label(), self.suppressed.0[reason as usize]));
         let errors = Condition::all().map(Condition::name).zip(self.errors).filter(|(_, n)| *n > 0);
         let answers =
             [("answers", "result", self.taken)].into_iter().chain(errors.map(|(name, n)| ("answers", name, n)));
-        let plain = [("held", "", self.held), ("sent_again", "", self.sent_again)];
+        let plain = [("held", "", self.held), ("waited", "", self.waited), ("sent_again", "", self.sent_again)];
         labelled.chain(suppressed).chain(answers).chain(plain).collect()
     }
 }

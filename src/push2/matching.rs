@@ -9,7 +9,7 @@ use crate::reason::Reason;
 use crate::rules::facts::{ARCHIVED, BODY, CORRECTED, ENCRYPTED, Message, Word};
 use crate::rules::importance::{Importance, judge};
 use crate::rules::mention::User;
-use crate::time::Millis;
+use crate::time::{Millis, SECOND};
 
 /// Returns the importance of a stanza. In Push 2.0, a correction (XEP-0308) is not important.
 pub fn importance(word: Word) -> Result<Importance, Reason> {
@@ -31,6 +31,9 @@ pub struct Case<'a> {
     /// Its text, in lower case.
     pub text: &'a dyn Fn() -> &'a str,
     pub importance: Importance,
+    /// How long an important push waits while the user is at another client (`push_patience`). Of this and a rule's grace the longer
+    /// one counts.
+    pub patience: Millis,
 }
 
 /// Returns the keys to encrypt with, `None` for a push without content, or the reason not to push. If several rules match, there is
@@ -71,18 +74,19 @@ impl Match {
             Profile::ArchivedWithBody => return Some(Reason::NoBody),
             Profile::Unknown => return Some(Reason::UnknownProfile),
         }
-        if self.grace.is_some_and(|grace| case.is_active_elsewhere(grace)) {
+        let patience = if case.importance.is_important() { case.patience } else { 0 };
+        let grace = self.grace.filter(|grace| Millis::from(*grace) * SECOND >= patience);
+        if grace.is_some_and(|grace| case.is_active_elsewhere(grace)) {
             return Some(Reason::ActiveElsewhere);
         }
-        match self.chat(case) {
+        match case.message.from.and_then(|from| self.chat(from)) {
             Some(chat) if !case.passes(chat) => Some(Reason::Filtered),
             _ => None,
         }
     }
 
     /// Returns the most exact filter for the sender.
-    fn chat(&self, case: &Case) -> Option<&Chat> {
-        let from = case.message.from?;
+    pub fn chat(&self, from: &str) -> Option<&Chat> {
         let bare = bare(from);
         let host = bare.split_once('@').map_or(bare, |(_, host)| host);
         [from, bare, host].iter().find_map(|jid| self.chats.iter().find(|chat| *chat.jid == **jid))

@@ -20,7 +20,7 @@ use crate::context::{Context, Server};
 use crate::protocol::{Policy, Protocol};
 use crate::reason::Reason;
 use crate::registration::Registration;
-use crate::rules::facts::{ARCHIVED, RECEIVED, Word};
+use crate::rules::facts::{ARCHIVED, Message, RECEIVED, Word};
 use crate::rules::importance::{Importance, Kind};
 use crate::time::{HOUR, Moment, SECOND, Seconds};
 use asked::Asked;
@@ -91,8 +91,14 @@ impl Protocol for Push2 {
             message,
             text: &|| context.text(),
             importance,
+            patience: server.config.patience,
         };
         matched(&registration.asked, &case).map(|keys| Plan { priority, keys })
+    }
+
+    fn has_rule_for(&self, registration: &Registration<Asked>, message: &Message) -> bool {
+        let has_chat = |from| registration.asked.matches.iter().any(|rule| rule.chat(from).is_some());
+        message.from.is_some_and(has_chat)
     }
 
     fn is_plain(&self, _: &Server, _: &Context, plan: &Plan) -> bool {

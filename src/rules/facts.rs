@@ -61,7 +61,7 @@ pub const PROCEED: Word = 1 << 21;
 pub const INVITATION: Word = 1 << 22;
 /// An OMEMO element, with a payload or without.
 pub const OMEMO: Word = 1 << 23;
-/// A marker (XEP-0333) or a receipt (XEP-0184).
+/// A receipt (XEP-0184), or a marker (XEP-0333) that does not say that the message was read.
 pub const RECEIPT: Word = 1 << 24;
 /// A reaction (XEP-0444), or the retraction of a message (XEP-0424).
 pub const AMENDMENT: Word = 1 << 25;
@@ -83,9 +83,17 @@ pub const FILE: Word = 1 << 32;
 pub const LEFT_CLIENT: Word = 1 << 33;
 /// An IQ.
 pub const IQ_STANZA: Word = 1 << 34;
+/// XEP-0333 `<displayed>`: a message was read.
+pub const DISPLAYED: Word = 1 << 35;
+/// `<x>` of a room (XEP-0045): in a message that is not of type `groupchat`, what one occupant says to another.
+pub const FROM_OCCUPANT: Word = 1 << 36;
+/// From a room of this server that is public by its configuration (XEP-0045). The shim looks this up if `push_rooms` asks for it.
+pub const PUBLIC_ROOM: Word = 1 << 37;
 
 /// A chat state, of any kind.
 pub const CHAT_STATE: Word = AT_CLIENT | LEFT_CLIENT;
+/// A receipt or a marker.
+pub const RECEIPTS: Word = RECEIPT | DISPLAYED;
 /// End-to-end encrypted, with or without a payload. Do not show `<body>`: it is only a fallback.
 pub const E2E: Word = ENCRYPTED | EME | OMEMO;
 /// Ends a call, whoever sent it.
@@ -107,15 +115,14 @@ pub struct Message<'a> {
     pub word: Word,
     /// Sender, as the server stamped it; of a carbon, that of the message in it.
     pub from: Option<&'a str>,
-    /// Only where an option or an extension asks for it.
     pub body: Option<&'a str>,
     /// What the message is known by on all its ways: its id in the addressee's archive (XEP-0313), or for a stanza that is not
     /// archived a key that the shim keeps with it.
     pub dedup_key: Option<&'a str>,
     /// The call that it is about.
     pub call: Option<Call<'a>>,
-    /// Repeatable values, encoded as one string: for each a one-letter kind followed by its text, separated by NUL. They are there
-    /// only where an extension asks for them; for Push 2.0 the shim adds what it knows of the user's sessions.
+    /// Repeatable values, encoded as one string: for each a one-letter kind followed by its text, separated by NUL. The
+    /// shim adds what it knows of the user's sessions.
     pub extracts: Option<&'a str>,
     /// Reads the stanza, which only some pushes carry.
     pub stanza: Option<&'a dyn Fn() -> Option<Element>>,
@@ -145,9 +152,30 @@ pub const OCCUPANT: char = 'u';
 /// shim adds it.
 pub const ACTIVITY: char = 'a';
 
-/// The letters that Tigase's extensions ask for, and those of Push 2.0.
-pub const EXTRACTS_TIGASE: &[char] = &[MENTION, REPLY_TO, MEDIA, OMEMO_SENDER, OMEMO_KEY, OMEMO_IV, OMEMO_PAYLOAD];
-pub const EXTRACTS_PUSH2: &[char] = &[MENTION, REPLY_TO];
+/// The registration that a session holds, if any, whose client says that it is in use (XEP-0352). The shim adds it.
+pub const IN_USE: char = 'w';
+/// The id by which a marker names the message (XEP-0333): of a room's, the id that the room has given it. The shim adds it.
+pub const MARKED_AS: char = 'e';
+/// In a message that the user sends: the id of the message that he has read (XEP-0333).
+pub const READ: char = 'f';
+/// In an item that the user publishes: who has given a message its id, a space, and the id of the message that he has read
+/// (XEP-0490).
+pub const READ_AS: char = 'h';
+/// In a bookmark: a setting (XEP-0492) and whose it is: the category of an identity, a space, and its type.
+pub const NEVER: char = 'N';
+pub const ON_MENTION: char = 'M';
+pub const ALWAYS: char = 'A';
+/// The same, before 0.2 of the specification: the type of a client.
+pub const NEVER_0: char = 'X';
+pub const ON_MENTION_0: char = 'Y';
+pub const ALWAYS_0: char = 'Z';
+
+/// The letters that every protocol asks for, and those that Tigase's extensions ask for. What is in a published item is not among
+/// them: nobody passes it on with a stanza.
+pub const EXTRACTS: &[char] = &[MENTION, REPLY_TO, READ];
+pub const EXTRACTS_TIGASE: &[char] =
+    &[MENTION, REPLY_TO, READ, MEDIA, OMEMO_SENDER, OMEMO_KEY, OMEMO_IV, OMEMO_PAYLOAD];
+
 impl<'a> Call<'a> {
     /// The other end's bare JID, a space, and the id; in a call of `account` with itself the other end is not known.
     pub fn parse(text: &'a str, account: &str) -> Option<Call<'a>> {
@@ -199,6 +227,16 @@ impl<'a> Message<'a> {
     pub fn activities(&self) -> impl Iterator<Item = (u64, &'a str)> {
         let parse = |entry: &'a str| entry.split_once(' ').and_then(|(at, holds)| Some((at.parse().ok()?, holds)));
         self.each(ACTIVITY).filter_map(parse)
+    }
+
+    /// Returns the registrations, or empty texts, of the sessions whose clients say that they are in use.
+    pub fn in_use(&self) -> impl Iterator<Item = &'a str> {
+        self.each(IN_USE)
+    }
+
+    /// Returns the id by which a marker names the message.
+    pub fn marked_as(&self) -> Option<&'a str> {
+        self.each(MARKED_AS).next()
     }
 
     /// Returns the media of a call: `audio`, `video`.

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::reason::Reason;
 use crate::rules::facts::{
-    AMENDMENT, ANSWER, AT_CLIENT, BODY, CALL, CALL_ENDS, CHAT_STATE, EME, ENCRYPTED, ERROR, EVENT, FALLBACK, FILE,
-    GROUPCHAT, HAS_BODY, HEADLINE, INVITATION, NO_STORE, NOTIFICATION, OMEMO, PRESENCE_STANZA, PROCEED, RECEIPT,
+    AMENDMENT, ANSWER, AT_CLIENT, BODY, CALL, CALL_ENDS, CHAT_STATE, DISPLAYED, EME, ENCRYPTED, ERROR, EVENT, FALLBACK,
+    FILE, GROUPCHAT, HAS_BODY, HEADLINE, INVITATION, NO_STORE, NOTIFICATION, OMEMO, PRESENCE_STANZA, PROCEED, RECEIPTS,
     REFLECTED, RETRACT, RINGING, SENT, SUBJECT, SUBSCRIBE, Word,
 };
 
@@ -98,7 +98,7 @@ pub fn judge(word: Word) -> Result<Importance, Reason> {
     } else if has(PRESENCE_STANZA)
         || has(NO_STORE) && !has(HAS_BODY)
         || has(GROUPCHAT) && has(SUBJECT) && !has(HAS_BODY)
-        || has(CHAT_STATE) && !has(HAS_BODY | RECEIPT | AMENDMENT | OMEMO | SUBJECT)
+        || has(CHAT_STATE) && !has(HAS_BODY | RECEIPTS | AMENDMENT | OMEMO | SUBJECT)
     {
         Importance::None
     } else {
@@ -128,9 +128,10 @@ fn ends_call(word: Word, is_own: bool) -> bool {
     ends && word & CALL == 0
 }
 
-/// Whether a message that the user sends shows that the user is active: the `<grace>` of Push 2.0 starts then.
+/// Whether a message that the user sends shows that he is at the client: the `<grace>` of Push 2.0 and `push_patience` count from
+/// then.
 pub fn shows_activity(word: Word) -> bool {
-    word & (BODY | ENCRYPTED | AT_CLIENT) != 0 && word & ERROR == 0
+    word & (BODY | ENCRYPTED | AT_CLIENT | DISPLAYED) != 0 && word & ERROR == 0
 }
 
 /// Returns why a stanza is worth nothing.

@@ -3,5 +3,8 @@
 pub mod facts;
 pub mod importance;
 pub mod mention;
+pub mod patience;
 pub mod queue;
+pub mod read;
+pub mod settings;
 pub mod walk;

@@ -5,10 +5,11 @@
 
 use crate::ns;
 use crate::rules::facts::{
-    AMENDMENT, ANSWER, AT_CLIENT, BODY, CALL, CALL_OVER, CORRECTED, EME, ENCRYPTED, ERROR, EVENT, FALLBACK, FILE,
-    GROUPCHAT, HAS_BODY, HEADLINE, INVITATION, IQ_STANZA, LEFT_CLIENT, MEDIA, MENTION, NO_STORE, NOTIFICATION, OMEMO,
-    OMEMO_IV, OMEMO_KEY, OMEMO_PAYLOAD, OMEMO_SENDER, PRESENCE_STANZA, PROCEED, RECEIPT, RECEIVED, REPLY_TO, RETRACT,
-    RINGING, SENT, SUBJECT, SUBSCRIBE, Word,
+    ALWAYS, ALWAYS_0, AMENDMENT, ANSWER, AT_CLIENT, BODY, CALL, CALL_OVER, CORRECTED, DISPLAYED, EME, ENCRYPTED, ERROR,
+    EVENT, FALLBACK, FILE, FROM_OCCUPANT, GROUPCHAT, HAS_BODY, HEADLINE, INVITATION, IQ_STANZA, LEFT_CLIENT, MEDIA,
+    MENTION, NEVER, NEVER_0, NO_STORE, NOTIFICATION, OMEMO, OMEMO_IV, OMEMO_KEY, OMEMO_PAYLOAD, OMEMO_SENDER,
+    ON_MENTION, ON_MENTION_0, PRESENCE_STANZA, PROCEED, READ, READ_AS, RECEIPT, RECEIVED, REPLY_TO, RETRACT, RINGING,
+    SENT, SUBJECT, SUBSCRIBE, Word,
 };
 
 /// The facts to note about an element: the stanza itself or an element in it.
@@ -59,6 +60,8 @@ pub enum Keep {
     Mention,
     /// For [`Message::extracts`].
     Extract(Extract),
+    /// The same: of that kind, with a space between the values of these attributes, empty where one is not there.
+    Attributes(char, &'static [&'static str]),
 }
 
 /// An entry of [`Message::extracts`].
@@ -110,6 +113,40 @@ pub static IQ: Rule = Rule {
     ..PLAIN
 };
 
+/// An `<item>` that a user publishes (XEP-0163): a bookmark, or which message of a chat he has read.
+pub static ITEM: Rule = Rule { children: &[PUBLISHED], ..PLAIN };
+
+const PUBLISHED: &[Child] = &[
+    child(ns::BOOKMARKS, "conference", with(&[&[child(ns::BOOKMARKS, "extensions", with(EXTENSIONS))]])),
+    child(
+        ns::DISPLAYED,
+        "displayed",
+        with(&[&[child(ns::STANZA_ID, "stanza-id", attributes(READ_AS, &["by", "id"]))]]),
+    ),
+];
+const EXTENSIONS: &[&[Child]] = &[&[
+    child(
+        ns::NOTIFICATION_SETTINGS,
+        "notify",
+        with(&[&settings(ns::NOTIFICATION_SETTINGS, [NEVER, ON_MENTION, ALWAYS], IDENTITY)]),
+    ),
+    child(
+        ns::NOTIFICATION_SETTINGS_0,
+        "notify",
+        with(&[&settings(ns::NOTIFICATION_SETTINGS_0, [NEVER_0, ON_MENTION_0, ALWAYS_0], CLIENT_TYPE)]),
+    ),
+]];
+const IDENTITY: &[&str] = &["identity-category", "identity-type"];
+const CLIENT_TYPE: &[&str] = &["client-type"];
+
+const fn settings(ns: &'static str, kinds: [char; 3], whose: &'static [&'static str]) -> [Child; 3] {
+    [
+        child(ns, "never", attributes(kinds[0], whose)),
+        child(ns, "on-mention", attributes(kinds[1], whose)),
+        child(ns, "always", attributes(kinds[2], whose)),
+    ]
+}
+
 /// Elements beside the content of a message.
 const OUTSIDE: &[Child] = &[
     child(ns::STANZA_ID, "stanza-id", Rule { keep: Keep::ArchiveId, ..PLAIN }),
@@ -120,8 +157,8 @@ const OUTSIDE: &[Child] = &[
 
 /// Published items, as far as they are pushes: an app server may be a node that the user subscribes to.
 const EVENTS: &[&[Child]] = &[&[child(ns::PUBSUB_EVENT, "items", with(ITEMS))]];
-const ITEMS: &[&[Child]] = &[&[child(ns::PUBSUB_EVENT, "item", with(ITEM))]];
-const ITEM: &[&[Child]] =
+const ITEMS: &[&[Child]] = &[&[child(ns::PUBSUB_EVENT, "item", with(PUSHES))]];
+const PUSHES: &[&[Child]] =
     &[&[child(ns::PUSH, "notification", bit(NOTIFICATION)), child(ns::PUSH2, "notification", bit(NOTIFICATION))]];
 
 /// The message in a carbon. A carbon within a carbon means nothing.
@@ -194,7 +231,7 @@ const CONTENT: &[Child] = &[
     child(ns::PGP_LEGACY, "x", bit(ENCRYPTED)),
     child(ns::OPENPGP, "openpgp", bit(ENCRYPTED)),
     child(ns::CONFERENCE, "x", bit(INVITATION)),
-    child(ns::MUC_USER, "x", with(&[&[child(ns::MUC_USER, "invite", bit(INVITATION))]])),
+    child(ns::MUC_USER, "x", Rule { bit: FROM_OCCUPANT, ..with(&[&[child(ns::MUC_USER, "invite", bit(INVITATION))]]) }),
     child(ns::MUC_NOTIFICATIONS, "notification", bit(INVITATION)),
     child(
         ns::REFERENCE,
@@ -205,7 +242,7 @@ const CONTENT: &[Child] = &[
     child(ns::REPLY, "reply", extract(Extract { form: Form::Jid, ..attr(REPLY_TO, "to") })),
     child(ns::RECEIPTS, "received", bit(RECEIPT)),
     child(ns::MARKERS, "received", bit(RECEIPT)),
-    child(ns::MARKERS, "displayed", bit(RECEIPT)),
+    child(ns::MARKERS, "displayed", Rule { bit: DISPLAYED, ..extract(attr(READ, "id")) }),
     child(ns::MARKERS, "acknowledged", bit(RECEIPT)),
     child(ns::REACTIONS, "reactions", bit(AMENDMENT)),
     child(ns::RETRACT, "retract", bit(AMENDMENT)),
@@ -268,6 +305,10 @@ const fn extract(extract: Extract) -> Rule {
     Rule { keep: Keep::Extract(extract), ..PLAIN }
 }
 
+const fn attributes(kind: char, names: &'static [&'static str]) -> Rule {
+    Rule { keep: Keep::Attributes(kind, names), ..PLAIN }
+}
+
 const fn attr(kind: char, attr: &'static str) -> Extract {
     Extract { kind, attr: Some(attr), text: false, of_type: None, form: Form::Text }
 }
@@ -299,7 +340,7 @@ mod tests {
     #[test]
     fn an_element_sets_one_bit() {
         let mut all = Vec::new();
-        [&MESSAGE, &MESSAGE_PUSH2, &PRESENCE, &IQ].into_iter().for_each(|stanza| rules(stanza, &mut all));
+        [&MESSAGE, &MESSAGE_PUSH2, &PRESENCE, &IQ, &ITEM].into_iter().for_each(|stanza| rules(stanza, &mut all));
         assert!(all.len() > 50);
         for rule in all {
             let bits = rule.values.1.iter().map(|(_, bit)| *bit).chain([rule.bit, rule.text]);

@@ -36,6 +36,14 @@ pub enum Allow {
 }
 
 impl Filter {
+    /// Whether the client has said what comes of messages from there.
+    pub fn has_rule_for(&self, message: &Message) -> bool {
+        let sender = message.from.map(bare);
+        let is_groupchat = message.word & GROUPCHAT != 0;
+        self.muted.iter().any(|muted| Some(&**muted) == sender)
+            || is_groupchat && self.rooms.iter().any(|room| Some(&*room.jid) == sender)
+    }
+
     /// Returns why the device is not woken for a message to `user` on `host`. `text` returns the text in lower case.
     pub fn objection<'t>(
         &self,

@@ -108,6 +108,11 @@ impl Protocol for Xep0357 {
         }
     }
 
+    fn has_rule_for(&self, registration: &Registration<Asked>, message: &Message) -> bool {
+        let settings = registration.asked.tigase.as_ref().filter(|_| self.extensions.filters);
+        settings.is_some_and(|settings| settings.filter.has_rule_for(message))
+    }
+
     fn asks_for_roster(&self, registration: &Registration<Asked>) -> bool {
         let settings = registration.asked.tigase.as_ref();
         self.extensions.filters && settings.is_some_and(|settings| settings.filter.ignore_unknown)

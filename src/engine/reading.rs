@@ -1,0 +1,104 @@
+//! What the user reads with one client, the others need not be woken for.
+
+use std::rc::Rc;
+
+use tracing::debug;
+
+use super::Engine;
+use super::types::{NotLoaded, Pushes};
+use crate::address::is_account;
+use crate::context::{Context, Event};
+use crate::delivery::bursts::Lane;
+use crate::memory::journal::{Cause, Decision, Outcome};
+use crate::memory::unread::Place;
+use crate::protocol::Protocol;
+use crate::reason::Reason;
+use crate::registration::devices::Devices;
+use crate::registration::holders::Holders;
+use crate::rules::facts::{Message, REFLECTED};
+use crate::rules::importance::Importance;
+use crate::rules::read::Read;
+use crate::time::Moment;
+
+impl<P: Protocol> Engine<P> {
+    /// Handles what a client of the user says about what he has read; `reader` is the registration that its session holds. What is
+    /// held, owed or waiting for that alone leaves no more. With `push_take_away` the devices that show it are woken, silently, except
+    /// those whose client answers.
+    pub fn on_read(
+        &mut self,
+        event: Event,
+        read: &Read,
+        reader: Option<&str>,
+        holders: Holders,
+    ) -> Result<Pushes<P>, NotLoaded> {
+        if !self.unread.knows(event.user) {
+            return Ok(Pushes::default());
+        }
+        let (user, devices) = self.devices(event.now, event.user)?;
+        let Some(place) = self.unread.read(&user, read) else { return Ok(Pushes::default()) };
+        self.drop_read(event.now, &user, &devices, place);
+        let shown = self.unread.take_shown(&user, place);
+        let shows = |identifier: &Rc<str>| {
+            shown.contains(identifier) && Some(&**identifier) != reader && !holders.answer(identifier)
+        };
+        let woken: Vec<_> = devices.iter().filter(|device| shows(&device.identifier)).collect();
+        if woken.is_empty() {
+            return Ok(Pushes::default());
+        }
+        let context = self.context(event, Cause::TakeAway, None, (&user, &devices));
+        Ok(self.push(&context, user, woken.into_iter()))
+    }
+
+    /// Notes a message that waits for others before it is pushed: meanwhile the user may say that he has read it.
+    pub fn on_collected(&mut self, event: Event, message: &Message) {
+        if let Ok((user, devices)) = self.devices(event.now, event.user) {
+            self.context(event, Cause::Queued, Some(message), (&user, &devices));
+        }
+    }
+
+    fn drop_read(&mut self, now: Moment, user: &Rc<str>, devices: &Devices<P::Asked>, place: Place) {
+        for device in devices.iter() {
+            for important in [false, true] {
+                let lane = Lane { user: user.clone(), identifier: device.identifier.clone(), important };
+                if self.lanes.read(&lane, place) {
+                    self.needless(now, Cause::Released, user, &device.identifier);
+                }
+            }
+        }
+        for device in self.owed.read(user, place) {
+            self.changed(user);
+            self.needless(now, Cause::Again, user, &device);
+        }
+        for wait in self.waiting.read(user, place) {
+            self.changed(user);
+            self.needless(now, Cause::Waited, user, &wait.registration.identifier);
+        }
+    }
+
+    /// Notes that a push leaves no more, since the user has read all that it tells of.
+    pub(super) fn needless(&mut self, now: Moment, cause: Cause, user: &Rc<str>, device: &Rc<str>) {
+        let reason = Reason::ReadElsewhere;
+        debug!("A push for {user} to {device} leaves no more: {}", reason.text());
+        self.stats.suppressed(reason);
+        let outcome = Outcome::NotSent(reason);
+        self.journal.add(user, Decision { at: now.wall, cause, word: None, device: device.clone(), outcome });
+    }
+
+    /// Whether the message of an event has a place among those that the user can say he has read: what wakes devices, but no calls, and
+    /// what rooms reflect.
+    pub(super) fn has_place(&self, context: &Context) -> bool {
+        match context.worth {
+            Ok(importance) => importance != Importance::None && !importance.is_call(),
+            Err(_) => context.word.is_some_and(|word| word & REFLECTED != 0),
+        }
+    }
+
+    /// Notes a message that the user sent to `to`, and which is in his archive.
+    pub(super) fn note_own(&mut self, user: &str, to: Option<&str>, message: &Message) {
+        let is_own = self.is_own(user, message);
+        let to = to.filter(|to| is_own && !is_account(to, user, &self.server.host));
+        if let Some((to, key)) = to.zip(message.dedup_key) {
+            self.unread.note_own(user, to, key);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The user's bookmarks, and what they say of a chat.
+
+use std::hash::BuildHasher;
+
+use super::Engine;
+use crate::address::bare;
+use crate::context::Context;
+use crate::memory::bookmarks::Bookmarks;
+use crate::protocol::Protocol;
+use crate::reason::Reason;
+use crate::rules::facts::Message;
+use crate::rules::importance::Importance;
+use crate::rules::mention::User;
+use crate::rules::settings::{Setting, objection};
+use crate::time::Moment;
+
+impl<P: Protocol> Engine<P> {
+    /// Whether the bookmarks of a user who is in memory have to be read: they are of no use without a device.
+    pub fn wants_bookmarks(&self, user: &str) -> bool {
+        self.users.peek(user).is_some_and(|user| user.devices.iter().len() > 0 && !user.bookmarks.are_known())
+    }
+
+    /// Takes all bookmarks of a user, by JID; `None` if they cannot be read.
+    pub fn load_bookmarks<'b>(
+        &mut self,
+        now: Moment,
+        user: &str,
+        bookmarks: Option<impl Iterator<Item = (&'b str, Setting)>>,
+    ) {
+        let Some(known) = self.users.peek_mut(user) else { return };
+        known.bookmarks = match bookmarks {
+            Some(all) => Bookmarks::new(all.map(|(jid, setting)| (self.hasher.hash_one(jid), setting))),
+            None => Bookmarks::Unreadable(now.mono),
+        };
+    }
+
+    /// Notes a bookmark that the user has published, or without a setting retracted. The node keeps `most` of them.
+    pub fn on_bookmark(&mut self, user: &str, jid: &str, setting: Option<Setting>, most: usize) {
+        let jid = self.hasher.hash_one(jid);
+        let Some(known) = self.users.peek_mut(user) else { return };
+        match setting {
+            Some(setting) => known.bookmarks.put(jid, setting, most),
+            None => known.bookmarks.remove(jid),
+        }
+    }
+
+    /// Notes that the bookmarks of a user have changed, nobody knows how.
+    pub fn bookmarks_changed(&mut self, user: &str) {
+        if let Some(known) = self.users.peek_mut(user) {
+            known.bookmarks.changed();
+        }
+    }
+
+    /// Returns why the user's devices are not woken for a message, as he or the administrator has set it for the chat. The end of a
+    /// call goes to all that rang.
+    pub(super) fn quiet(&self, context: &Context, message: &Message) -> Option<Reason> {
+        let importance = context.worth.ok().filter(|importance| *importance != Importance::CallEnds)?;
+        let (user, host) = (context.event.user, &*self.server.host);
+        let jid = self.hasher.hash_one(bare(message.from?));
+        let setting = self.users.peek(user)?.bookmarks.setting(jid);
+        let is_call = importance == Importance::Urgent;
+        objection(setting, self.server.config.rooms, message, is_call, User { user, host, nick: None }, || {
+            context.text()
+        })
+    }
+}

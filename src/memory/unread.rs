@@ -1,0 +1,358 @@
+//! How far the user has read each chat, and the newest messages, by which he says so. Hashes only, in bounded memory.
+//!
+//! The messages of a chat have places in the order in which they came. A push stands for one place in each chat that it tells of:
+//! that of the newest message. When the user has read a chat up to a place, a push that stands for no later one is needless.
+
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+
+use lru::LruCache;
+use serde::{Deserialize, Serialize};
+
+use crate::address::bare;
+use crate::rules::facts::{FROM_OCCUPANT, GROUPCHAT, Message};
+use crate::rules::read::{Name, Read};
+
+/// Messages remembered for one user, and for one of his chats where there are more.
+const MESSAGES: usize = 32;
+const MESSAGES_OF_CHAT: usize = 8;
+/// Chats of one user that are remembered as read, and those that his devices show.
+const CHATS: usize = 32;
+/// Chats that one push is known to tell of; one that tells of more is never needless.
+const CHATS_OF_PUSH: usize = 32;
+
+/// The place of a message in its chat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    chat: u64,
+    at: u64,
+}
+
+/// What one push tells of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tells {
+    /// The newest message of each chat.
+    places: Vec<Place>,
+    /// Whether it also tells of something that nobody can say he has read.
+    more: bool,
+}
+
+/// What is remembered of all users.
+pub struct Unread {
+    users: LruCache<Rc<str>, Chats>,
+    next: u64,
+    /// Part of each hash, so that nobody can choose a message with the hash of another.
+    seed: u64,
+}
+
+/// The part that survives a reload.
+#[derive(Serialize, Deserialize)]
+pub struct State {
+    seed: u64,
+    next: u64,
+    users: Vec<(Rc<str>, Chats)>,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct Chats {
+    /// The oldest first.
+    newest: VecDeque<Known>,
+    read: VecDeque<Place>,
+    /// What devices show.
+    shown: VecDeque<(Rc<str>, Place)>,
+}
+
+/// A message, by its names.
+#[derive(Serialize, Deserialize)]
+struct Known {
+    /// By its deduplication key, which is its id in the archive if it is archived.
+    key: u64,
+    /// By the id that a marker has.
+    marker: Option<u64>,
+    /// The bare JID that it came from.
+    from: u64,
+    place: Place,
+}
+
+impl Place {
+    /// Whether reading up to `read` is reading this.
+    fn is_read_by(self, read: Place) -> bool {
+        self.chat == read.chat && self.at <= read.at
+    }
+}
+
+impl Tells {
+    /// Tells of a message, or of what has no place.
+    pub fn new(place: Option<Place>) -> Self {
+        Tells { places: place.into_iter().collect(), more: place.is_none() }
+    }
+
+    /// Adds what another push tells of.
+    pub fn add(&mut self, other: &Tells) {
+        self.more |= other.more;
+        for place in &other.places {
+            if let Some(known) = self.places.iter_mut().find(|known| known.chat == place.chat) {
+                known.at = known.at.max(place.at);
+            } else if self.places.len() < CHATS_OF_PUSH {
+                self.places.push(*place);
+            } else {
+                self.more = true;
+            }
+        }
+    }
+
+    /// Takes out what the user has read. Returns whether nothing is left.
+    pub fn read(&mut self, read: Place) -> bool {
+        self.places.retain(|place| !place.is_read_by(read));
+        self.places.is_empty() && !self.more
+    }
+}
+
+impl Default for Tells {
+    fn default() -> Self {
+        Tells::new(None)
+    }
+}
+
+impl Unread {
+    /// `users` is how many are remembered; the one without news for longest is forgotten first. `seed` is random.
+    pub fn new(users: NonZeroUsize, seed: u64) -> Self {
+        let mut cache = LruCache::unbounded();
+        cache.resize(users);
+        Unread { users: cache, next: 0, seed }
+    }
+
+    /// Notes a message, unless it was noted before. Returns its place, and whether the user has read it. A message without a sender or
+    /// a deduplication key has none.
+    pub fn note(&mut self, user: &Rc<str>, message: &Message) -> Option<(Place, bool)> {
+        let (from, key) = (message.from?, self.hash(message.dedup_key?));
+        let of_one = message.word & FROM_OCCUPANT != 0 && message.word & GROUPCHAT == 0;
+        let is_groupchat = message.word & GROUPCHAT != 0;
+        let chat = self.hash((is_groupchat, if of_one { from } else { bare(from) }));
+        let marker = message.marked_as().map(|id| self.hash((bare(from), id)));
+        let from = self.hash(bare(from));
+        let chats = self.users.get_or_insert_mut_ref(user, Chats::default);
+        Some(chats.insert(&mut self.next, key, marker, from, chat))
+    }
+
+    /// Notes what the user himself sent to `to`: his other clients may say that he has read a chat up to there.
+    pub fn note_own(&mut self, user: &str, to: &str, key: &str) {
+        let (key, chat, from) = (self.hash(key), self.hash((false, bare(to))), self.hash(bare(to)));
+        let Some(chats) = self.users.peek_mut(user) else { return };
+        // Where nothing is known, nothing waits.
+        if chats.newest.iter().any(|known| known.place.chat == chat) {
+            chats.insert(&mut self.next, key, None, from, chat);
+        }
+    }
+
+    /// Notes that the user has read a chat. Returns up to where, if that is news: what is not known, and what is older than what he had
+    /// read before, is none.
+    pub fn read(&mut self, user: &str, read: &Read) -> Option<Place> {
+        let from = self.hash(read.chat);
+        let (key, marker) = match read.message {
+            Name::Archive(id) => (Some(self.hash(id)), None),
+            Name::Marker(id) => (None, Some(self.hash((read.chat, id)))),
+        };
+        let chats = self.users.peek_mut(user)?;
+        let is_it = |known: &&Known| {
+            known.from == from && (key == Some(known.key) || marker.is_some() && marker == known.marker)
+        };
+        let place = chats.newest.iter().rev().find(is_it)?.place;
+        if chats.is_read(place) {
+            return None;
+        }
+        chats.read.retain(|before| before.chat != place.chat);
+        keep(&mut chats.read, place);
+        Some(place)
+    }
+
+    /// Takes out of what a push tells of all that the user has read. Returns whether nothing is left.
+    pub fn has_read(&self, user: &str, tells: &mut Tells) -> bool {
+        let read = self.users.peek(user).into_iter().flat_map(|chats| &chats.read);
+        read.fold(false, |_, place| tells.read(*place))
+    }
+
+    /// Notes what a device of the user shows.
+    pub fn shown(&mut self, user: &Rc<str>, device: &Rc<str>, tells: &Tells) {
+        let chats = self.users.get_or_insert_mut_ref(user, Chats::default);
+        for place in &tells.places {
+            chats.shown.retain(|(of, before)| !(of == device && before.chat == place.chat));
+            keep(&mut chats.shown, (device.clone(), *place));
+        }
+    }
+
+    /// Returns the devices that show nothing of a chat that the user has not read; they are not returned again.
+    pub fn take_shown(&mut self, user: &str, read: Place) -> Vec<Rc<str>> {
+        let Some(chats) = self.users.peek_mut(user) else { return Vec::new() };
+        let (read, rest): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut chats.shown).into_iter().partition(|(_, place)| place.is_read_by(read));
+        chats.shown = rest.into();
+        read.into_iter().map(|(device, _)| device).collect()
+    }
+
+    /// Notes that the client of a device is there, and takes its notifications away itself.
+    pub fn hidden(&mut self, user: &str, device: &str) {
+        if let Some(chats) = self.users.peek_mut(user) {
+            chats.shown.retain(|(of, _)| **of != *device);
+        }
+    }
+
+    /// Whether any message of the user is known.
+    pub fn knows(&self, user: &str) -> bool {
+        self.users.contains(user)
+    }
+
+    /// Forgets a user whose account was deleted.
+    pub fn forget(&mut self, user: &str) {
+        self.users.pop(user);
+    }
+
+    /// Returns the state that survives a reload.
+    pub fn save(&mut self) -> State {
+        let mut users = Vec::new();
+        while let Some(user) = self.users.pop_lru() {
+            users.push(user);
+        }
+        State { seed: self.seed, next: self.next, users }
+    }
+
+    /// Restores what [`save`](Unread::save) returned.
+    pub fn restore(&mut self, state: State) {
+        (self.seed, self.next) = (state.seed, state.next);
+        for (user, chats) in state.users {
+            self.users.put(user, chats);
+        }
+    }
+
+    fn hash(&self, what: impl Hash) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.seed.hash(&mut hasher);
+        what.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+impl Chats {
+    fn insert(&mut self, next: &mut u64, key: u64, marker: Option<u64>, from: u64, chat: u64) -> (Place, bool) {
+        if let Some(known) = self.newest.iter().rev().find(|known| known.key == key) {
+            return (known.place, self.is_read(known.place));
+        }
+        let place = Place { chat, at: *next };
+        *next += 1;
+        let mut of_chat = (0..self.newest.len()).filter(|i| self.newest[*i].place.chat == chat);
+        match (of_chat.next(), of_chat.count() + 1) {
+            (Some(oldest), MESSAGES_OF_CHAT..) => {
+                self.newest.remove(oldest);
+            }
+            _ if self.newest.len() >= MESSAGES => {
+                self.newest.pop_front();
+            }
+            _ => {}
+        }
+        self.newest.push_back(Known { key, marker, from, place });
+        (place, false)
+    }
+
+    fn is_read(&self, place: Place) -> bool {
+        self.read.iter().any(|read| place.is_read_by(*read))
+    }
+}
+
+fn keep<T>(newest: &mut VecDeque<T>, value: T) {
+    if newest.len() >= CHATS {
+        newest.pop_front();
+    }
+    newest.push_back(value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROMEO: &str = "romeo";
+
+    fn message(from: &'static str, key: &'static str) -> Message<'static> {
+        Message { from: Some(from), dedup_key: Some(key), ..Message::default() }
+    }
+
+    fn archived(chat: &'static str, id: &'static str) -> Read<'static> {
+        Read { chat, message: Name::Archive(id) }
+    }
+
+    fn unread() -> (Unread, Rc<str>) {
+        (Unread::new(NonZeroUsize::MIN, 1), ROMEO.into())
+    }
+
+    #[test]
+    fn a_chat_is_read_up_to_a_message_and_never_back() {
+        let (mut unread, romeo) = unread();
+        let places = ["1", "2", "3"].map(|key| unread.note(&romeo, &message("juliet@example.org/x", key)).unwrap().0);
+        let nurse = unread.note(&romeo, &message("nurse@example.org/x", "4")).unwrap().0;
+        assert_eq!(unread.read(ROMEO, &archived("juliet@example.org", "2")), Some(places[1]));
+        assert_eq!(unread.read(ROMEO, &archived("juliet@example.org", "1")), None);
+        assert_eq!(unread.read(ROMEO, &archived("juliet@example.org", "unknown")), None);
+        assert_eq!(unread.read(ROMEO, &archived("juliet@example.org", "4")), None, "of another chat");
+        let is_read = |place| unread.has_read(ROMEO, &mut Tells::new(Some(place)));
+        assert_eq!(
+            (is_read(places[0]), is_read(places[1]), is_read(places[2]), is_read(nurse)),
+            (true, true, false, false)
+        );
+        let mut both = Tells::new(Some(places[0]));
+        both.add(&Tells::new(Some(nurse)));
+        assert!(!unread.has_read(ROMEO, &mut both), "the nurse's is left");
+        assert!(!unread.has_read(ROMEO, &mut Tells::default()), "nobody can say that he has read it");
+        assert_eq!(unread.note(&romeo, &message("juliet@example.org/x", "1")), Some((places[0], true)));
+    }
+
+    #[test]
+    fn what_one_occupant_says_to_another_is_a_chat_of_its_own() {
+        let (mut unread, romeo) = unread();
+        let of = |from, key, word| Message { word, ..message(from, key) };
+        let places = [
+            of("room@rooms.example/max", "1", FROM_OCCUPANT),
+            of("room@rooms.example/moritz", "2", FROM_OCCUPANT),
+            of("room@rooms.example/max", "3", GROUPCHAT),
+        ]
+        .map(|message| unread.note(&romeo, &message).unwrap().0);
+        unread.read(ROMEO, &archived("room@rooms.example", "2")).expect("it is known");
+        let is_read = places.map(|place| unread.has_read(ROMEO, &mut Tells::new(Some(place))));
+        assert_eq!(is_read, [false, true, false]);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_a_busy_chat_leaves_room_for_the_others() {
+        let (mut unread, romeo) = unread();
+        let first = unread.note(&romeo, &message("juliet@example.org/x", "first")).unwrap().0;
+        for i in 0..1000 {
+            let key = i.to_string();
+            unread.note(&romeo, &Message { dedup_key: Some(&key), ..message("nurse@example.org/x", "") });
+        }
+        assert_eq!(unread.read(ROMEO, &archived("juliet@example.org", "first")), Some(first));
+        for i in 0..1000 {
+            let (key, from) = (format!("m{i}"), format!("friend{i}@example.org"));
+            unread.note(&romeo, &Message { dedup_key: Some(&key), from: Some(&from), ..Message::default() });
+            unread.read(ROMEO, &Read { chat: &from, message: Name::Archive(&key) });
+            unread.shown(&romeo, &"phone".into(), &Tells::new(Some(first)));
+        }
+        let chats = unread.users.peek(ROMEO).expect("it is there");
+        assert_eq!((chats.newest.len(), chats.read.len(), chats.shown.len()), (MESSAGES, CHATS, 1));
+        unread.note(&"juliet".into(), &message("romeo@example.org/x", "1"));
+        assert!(!unread.knows(ROMEO));
+    }
+
+    #[test]
+    fn a_device_that_shows_what_was_read_is_named_once() {
+        let (mut unread, romeo) = unread();
+        let [one, two] = ["1", "2"].map(|key| unread.note(&romeo, &message("juliet@example.org/x", key)).unwrap().0);
+        let (phone, tablet): (Rc<str>, Rc<str>) = ("phone".into(), "tablet".into());
+        unread.shown(&romeo, &phone, &Tells::new(Some(one)));
+        unread.shown(&romeo, &tablet, &Tells::new(Some(one)));
+        unread.shown(&romeo, &tablet, &Tells::new(Some(two)));
+        assert_eq!(unread.take_shown(ROMEO, one), [phone]);
+        unread.hidden(ROMEO, "watch");
+        assert_eq!(unread.take_shown(ROMEO, two), [tablet]);
+        assert!(unread.take_shown(ROMEO, two).is_empty());
+    }
+}
