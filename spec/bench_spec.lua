@@ -146,6 +146,23 @@ describe("a phone's day", function ()
 		assert.same({ 1, 0, 1 }, { wrong.reference.missed, wrong.reference.needless, wrong.reference.silent });
 	end);
 
+	it("leads to less with what the user has set in another client, and misses nothing", function ()
+		local sides = player.start_quiet(VERSION);
+		local counts = player.play(sides, day.moments_of({ { "24:00", awake = {};
+			{ IMPORTANT, "30 says in 3" };
+			{ IMPORTANT, "28 says", "20 says in 2" };
+			{ IMPORTANT, "20 mentions in 2" };
+			{ SILENT, "28 reacts" };
+		} }));
+		player.stop(sides);
+		local without, with = counts.reference, counts.ours;
+		assert.same({ 3, 1 }, { without.important, without.silent });
+		assert.same({ 1, 0 }, { with.important, with.silent });
+		for _, of_side in ipairs({ without, with }) do
+			assert.same({ 0, 0, 0, 0 }, { of_side.needless, of_side.missed, of_side.late, of_side.unheard }, table.concat(of_side.notes, "\n"));
+		end
+	end);
+
 	it("counts needless, missed, late and unheard pushes", function ()
 		local counts = player.new_counts();
 		local function come(leads, important, silent, ends)

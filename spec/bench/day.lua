@@ -197,6 +197,40 @@ end
 
 local moments = moments_of(sleeps);
 
+-- What the user has set in another client (XEP-0492), by contact and by room: with it the day leads to less.
+local settings = { contacts = { [28] = "never", [9] = "on-mention" }, rooms = { [2] = "on-mention", [3] = "never" } };
+
+-- Whether words of one kind wake the phone in spite of the settings: something to see, a call, or something silent.
+local LOUD = {
+	{ "^(%d+) says in (%d)$", "important", function (_, room) return not settings.rooms[room]; end };
+	{ "^(%d+) mentions in (%d)$", "important", function (_, room) return settings.rooms[room] ~= "never"; end };
+	{ "^(%d+) calls", "call", function (contact) return settings.contacts[contact] ~= "never"; end };
+};
+for _, pattern in ipairs({ "says", "whispers", "says to laptop", "invites to %d", "wants to subscribe" }) do
+	table.insert(LOUD, { "^(%d+) "..pattern.."$", "important", function (contact) return not settings.contacts[contact]; end });
+end
+for _, pattern in ipairs({ "reacts", "retracts", "has read", "has received", "sends keys", "bounces", "asks" }) do
+	table.insert(LOUD, { "^(%d+) "..pattern.."$", "silent", function (contact) return not settings.contacts[contact]; end });
+end
+-- Ends of calls that rang.
+table.insert(LOUD, { "^(%d+) retracts %a+$", "silent", function () return true; end });
+table.insert(LOUD, { "^laptop takes", "silent", function () return true; end });
+
+-- What a moment must lead to with these settings.
+local function leads_with_settings(moment)
+	local leads = {};
+	for _, word in ipairs(moment.words) do
+		for _, rule in ipairs(LOUD) do
+			local one, other = word:match(rule[1]);
+			if one and rule[3](tonumber(one), tonumber(other)) then leads[rule[2]] = true; end
+		end
+	end
+	return {
+		important = moment.leads.important and (leads.important or leads.call); silent = moment.leads.silent and leads.silent;
+		call = moment.leads.call and leads.call;
+	};
+end
+
 -- How many words of the day match one of the patterns.
 local function count(...)
 	local n = 0;
@@ -212,6 +246,7 @@ end
 
 return {
 	moments = moments; moments_of = moments_of; contacts = #CONTACTS; rooms = #ROOMS; sleeps = #sleeps;
+	settings = settings; leads_with_settings = leads_with_settings;
 	messages = count("^%d+ says$", "^%d+ whispers$", "^%d+ says to laptop$"); calls = count("^%d+ calls %a+$");
 	in_rooms = count("^%d+ says in %d$", "^%d+ mentions in %d$"); stanzas = count("");
 };

@@ -2,12 +2,14 @@
 -- counts the pushes that reach the phone.
 --
 --   lua5.4 spec/bench/player.lua 13.0       prints the counts, and a line for each push that was needless or did not come
+--   lua5.4 spec/bench/player.lua 13.0 quiet plays it through ours twice: as it is, and with what the user has set in another client
 --
 -- Nobody waits for hours: the stanzas of a moment come at once, and the next moment begins when all pushes of this one are there.
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
 local day = require "spec.bench.day";
 local net = require "spec.support.net";
+local pep = require "spec.support.pep";
 local prosody = require "spec.support.prosody";
 local st = require "util.stanza";
 
@@ -79,6 +81,7 @@ local function start_one(module, version, reference)
 	return { server = prosody.start {
 		version = version; module = module; reference = module == "reference" and reference or nil; log_level = "info";
 		options = { smacks_max_ack_delay = LATE_ACK, push_coalesce = module == "ours" or nil };
+		enable = module == "ours" and { "pep" } or nil;
 	} };
 end
 
@@ -101,6 +104,16 @@ function player.start(version, reference)
 	local sides = { reference = start_one("reference", version, reference), ours = start_one("ours", version) };
 	-- First both servers: a new process inherits open sockets, and a connection that it holds does not end when it is cut.
 	for _, name in ipairs(SIDES) do populate(sides[name]); end
+	return sides;
+end
+
+-- Ours twice: without settings, in the place of the reference, and with those of the day.
+function player.start_quiet(version)
+	local sides = { reference = start_one("ours", version), ours = start_one("ours", version) };
+	for _, name in ipairs(SIDES) do populate(sides[name]); end
+	sides.ours.leads = day.leads_with_settings;
+	for n, setting in pairs(day.settings.contacts) do assert(pep.set(sides.ours.phone, contact(n), { setting }).attr.type == "result"); end
+	for n, setting in pairs(day.settings.rooms) do assert(pep.set(sides.ours.phone, room(n), { setting }).attr.type == "result"); end
 	return sides;
 end
 
@@ -392,6 +405,11 @@ local function each(sides, action)
 	for _, name in ipairs(SIDES) do action(sides[name], name); end
 end
 
+-- What a moment must lead to, on that side.
+local function leads_of(side, moment)
+	return side.leads and side.leads(moment) or moment.leads;
+end
+
 local function play_moment(sides, moment, number)
 	local does = PHONE_DOES[moment.phone];
 	each(sides, function (side)
@@ -404,10 +422,15 @@ local function play_moment(sides, moment, number)
 		local over = net.now() + does.seconds;
 		net.wait(function () return net.now() >= over; end, "the end of a moment", does.seconds + 1);
 	end
-	local wanted = (moment.leads.important and 1 or 0) + (moment.leads.silent and 1 or 0);
 	local latest = net.now() + PATIENCE;
 	net.wait(function ()
-		return #sides.ours.app.pushes >= wanted or net.now() >= latest;
+		local is_there = true;
+		each(sides, function (side)
+			local leads = leads_of(side, moment);
+			local wanted = (leads.important and 1 or 0) + (leads.silent and 1 or 0);
+			if side.server.module == "ours" and #side.app.pushes < wanted then is_there = false; end
+		end);
+		return is_there or net.now() >= latest;
 	end, "the pushes of a moment", PATIENCE + 1);
 	each(sides, function (side) side.app:settled(); end);
 end
@@ -421,15 +444,16 @@ function player.play(sides, moments)
 		each(sides, function (side, name)
 			side.phone.stanzas = {};
 			if side.laptop then side.laptop.stanzas = {}; end
-			player.count(counts[name], moment, taken(side), PHONE_DOES[moment.phone].ends);
+			local of_side = { time = moment.time, phone = moment.phone, words = moment.words, leads = leads_of(side, moment) };
+			player.count(counts[name], of_side, taken(side), PHONE_DOES[moment.phone].ends);
 		end);
 	end
 	return counts;
 end
 
--- Plays the whole day on a version; `reference` as in prosody.start().
+-- Plays the whole day on a version; `reference` as in prosody.start(), or "quiet" for ours with and without settings.
 function player.run(version, reference)
-	local sides = player.start(version, reference);
+	local sides = reference == "quiet" and player.start_quiet(version) or player.start(version, reference);
 	local ok, ret = xpcall(player.play, debug.traceback, sides, day.moments);
 	player.stop(sides);
 	if not ok then error(ret, 0); end
@@ -440,10 +464,12 @@ end
 -- Run as a program.
 if ... ~= "spec.bench.player" then
 	local before = net.now();
-	local counts = player.run(... or "0.12");
+	local version, how = ...;
+	local counts = player.run(version or "0.12", how);
 	for _, name in ipairs(SIDES) do
 		local of_side = counts[name];
-		print(("%s: %d for calls, %d important, %d silent; %d needless, %d missed, %d late, %d unheard"):format(name, of_side.call,
+		local title = how ~= "quiet" and name or name == "ours" and "with settings" or "without";
+		print(("%s: %d for calls, %d important, %d silent; %d needless, %d missed, %d late, %d unheard"):format(title, of_side.call,
 			of_side.important, of_side.silent, of_side.needless, of_side.missed, of_side.late, of_side.unheard));
 		for _, note in ipairs(of_side.notes) do print("  "..note); end
 	end
