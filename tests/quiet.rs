@@ -208,10 +208,10 @@ fn what_is_owed_leaves_no_more_once_it_is_read() {
     let mut host = with(one_by_one());
     let push = host.offline(&message("1")).remove(0);
     host.answer_here(&push, "remote-server-timeout");
-    host.engine.unwritten();
+    host.engine.unwritten(usize::MAX);
     reads_juliet(&mut host, "1");
     assert_eq!(reason(&host), Some(Reason::ReadElsewhere));
-    let written = host.engine.unwritten();
+    let written = host.engine.unwritten(usize::MAX);
     assert!(written.len() == 1 && written[0].1.values().all(|record| record.owed.is_none()), "nor after a restart");
     assert!(host.after(700 * SECOND).leaving().is_empty());
     assert!(host.offline(&message("1")).is_empty());
@@ -317,7 +317,7 @@ fn a_push_that_waits_leaves_no_more_once_it_is_read() {
     reads_juliet(&mut host, "2");
     assert_eq!(reason(&host), Some(Reason::ReadElsewhere));
     assert!(host.after(PATIENCE).leaving().is_empty());
-    assert_eq!(host.engine.unwritten().into_iter().map(|(_, records)| records.len()).sum::<usize>(), 0);
+    assert_eq!(host.engine.unwritten(usize::MAX).into_iter().map(|(_, records)| records.len()).sum::<usize>(), 0);
 }
 
 #[test]

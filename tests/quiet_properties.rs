@@ -177,7 +177,7 @@ impl<P: Phone> World<P> {
     }
 
     fn write(&mut self) {
-        if let Some((_, records)) = self.engine.unwritten().pop() {
+        if let Some((_, records)) = self.engine.unwritten(usize::MAX).pop() {
             self.stored = Some(records);
         }
     }
