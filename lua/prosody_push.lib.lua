@@ -268,8 +268,6 @@ local function push_test(user, given, on_sent)
 	return not perform(user, nil, given, details, iq);
 end
 
-local admin = module:require "prosody_push_admin"(engine, store, sessions, registrations.remove, push_test);
-
 local remove_refused = background("the end of a registration that was refused", remove_failing);
 
 -- Whether this server made an error in the name of a remote app server. mod_s2s does so if it cannot reach the app server, and so does
@@ -279,6 +277,8 @@ local function is_made_here(origin, from)
 	local came_in = origin.type == "s2sin" or origin.type == "s2sout";
 	return not came_in and from ~= nil and not prosody.hosts[jid_host(from)];
 end
+
+local admin = module:require "prosody_push_admin"(engine, library.hints, store, sessions, is_made_here, registrations.remove, push_test);
 
 -- Handles the answer to a push. Returns true if the stanza answers a push.
 local function answer(origin, stanza)
@@ -294,7 +294,7 @@ local function answer(origin, stanza)
 	if wait then ring_in(wait); end
 	if identifier then registrations.refused(identifier, refusals); end
 	if gone then remove_refused(gone); end
-	if ours then admin.answered(id, kind, condition, text); end
+	if ours then admin.answered(id, made_here, kind, condition, text); end
 	return ours;
 end
 

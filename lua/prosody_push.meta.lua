@@ -14,6 +14,7 @@
 ---@field late_after integer         seconds within which a working app server has answered
 ---@field session_states table        a letter for each state of a session that holds a registration: in_use (connected, and the client has
 ---acknowledged every stanza), connected, late (an ack is overdue), hibernates
+---@field hints table               what each fate of a push that was asked for means, and where to look next
 local prosody_push = {};
 
 ---Switches lines of level debug on or off, for all hosts.
@@ -478,10 +479,53 @@ function Engine:on_timer(now, mono, observed) end
 ---@return table[] stanzas
 function Engine:release_all(now, mono) end
 
----Returns the last decisions for a user, newest first: the time in seconds since 1970, the device, and the decision in words.
+---A decision about one stanza and one device: the time in seconds since 1970, the decision in words, and its outcome by name.
+---@alias prosody_push.Decision { at: number, user: string, device: string, outcome: string, text: string }
+
+---Returns the last decisions for a user, newest first.
 ---@param user string
----@return { at: number, device: string, text: string }[]
+---@return prosody_push.Decision[]
 function Engine:decisions(user) end
+
+---Returns the last decisions for all users, newest first.
+---@param most integer
+---@return prosody_push.Decision[]
+function Engine:latest_decisions(most) end
+
+---The last day: the names of the counts; each minute in which something happened, oldest first, with the counts in that order and how
+---many minutes ago it was; and how long the last answers took, in seconds.
+---@class prosody_push.History
+---@field series string[]
+---@field minutes table[]
+---@field answers integer?
+---@field median number?
+---@field p95 number?
+
+---Returns the counts of the last day.
+---@param now number                seconds since 1970
+---@param mono number               seconds by the clock that never steps
+---@return prosody_push.History
+function Engine:history(now, mono) end
+
+---Notes that a registration ended.
+---@param now number                seconds since 1970
+---@param mono number               seconds by the clock that never steps
+---@param user string
+---@param identifier string
+---@param why string
+function Engine:removed(now, mono, user, identifier, why) end
+
+---Returns the last registrations that ended, newest first.
+---@return { at: number, user: string, device: string, why: string }[]
+function Engine:endings() end
+
+---Returns the fate of a push by its answer: taken (no kind), refused, or failed on its way.
+---@param made_here boolean         whether this server made the error in the app server's name
+---@param kind string?               type of the error
+---@param condition string?
+---@param text string?
+---@return string fate               see hints
+function Engine:fate(made_here, kind, condition, text) end
 
 ---Returns the health of a device: when a push last arrived, the refusals in a row, and since when the device has been unreachable.
 ---Times are in seconds since 1970.
@@ -506,9 +550,11 @@ function Engine:take_times() end
 ---@return integer users
 function Engine:sizes() end
 
----Returns the app servers that have failed since their last answer, or to which pushes are owed.
+---Returns the app servers that have failed since their last answer, or to which pushes are owed; with `all`, each to which something was
+---sent of late.
+---@param all boolean?
 ---@return { jid: string, away_since?: number, failures: integer, last_error?: string, owed: integer }[]
-function Engine:app_servers() end
+function Engine:app_servers(all) end
 
 ---The owed pushes and the failures of a registration, as our own store keeps them. In `Durable` they are by identifier.
 ---@class prosody_push.DurableRecord

@@ -1,7 +1,11 @@
--- The access of mod_push_admin to a push module: a table of functions, shared under the names of host and module.
+-- The access of mod_push_admin and mod_push_page to a push module: a table of functions, shared under the names of host and module.
 
-local now = require "util.time".now;
+local new_id = require "util.id".medium;
 local promise = require "util.promise";
+local st = require "util.stanza";
+local time = require "util.time";
+
+local now, monotonic = time.now, time.monotonic;
 
 local protocol = module:require "prosody_push_protocol";
 local identifier_field = protocol.identifier;
@@ -9,31 +13,46 @@ local identifier_field = protocol.identifier;
 local protocols = module:shared("/*/prosody_push/protocols");
 local place = module.host.."/"..module.name;
 
--- engine; store, sessions: the tables that the libraries of these names return; remove(user, identifier, why);
+-- How many decisions of all users are shown.
+local LATEST = 100;
+
+-- Seconds within which an app server has to answer the question whether it is there.
+local ASK_TIMEOUT = 10;
+
+-- engine; hints: the library's; store, sessions: the tables that the libraries of these names return; is_made_here(origin, from): whether
+-- this server made an error in the name of another; remove(user, identifier, why);
 -- push_test(user, given, on_sent): calls on_sent(id), sends a ping to the given records, and returns whether the ping left.
-return function (engine, store, sessions, remove, push_test)
-	-- id of a push -> the test that waits for its answer: say(text), and the time of its start
+return function (engine, hints, store, sessions, is_made_here, remove, push_test)
+	-- id of a push -> the test that waits for its answer: say(fate, text), and the time of its start
 	local waiting = {};
 
 	-- Passes an answer to the test that waits for it.
-	local function answered(id, kind, condition, text)
+	local function answered(id, made_here, kind, condition, text)
 		local waits = waiting[id];
 		if not waits then return; end
 		local answer = kind and ("%s/%s (%s)"):format(kind, condition, text or "no text") or "taken";
-		waits.say(("%s after %d ms"):format(answer, math.floor((now() - waits.start) * 1000)));
+		local fate = engine:fate(made_here, kind, condition, text);
+		waits.say(fate, ("%s after %d ms"):format(answer, math.floor((now() - waits.start) * 1000)));
 	end
 
-	-- Wakes one device. Returns a promise of the result in words.
+	-- The result of a test: the fate of the push by name, in words, and where to look next.
+	local function result(fate, text)
+		return { fate = fate; text = text; hint = hints[fate] };
+	end
+
+	-- Wakes one device. Returns a promise of the result.
 	local function test(user, identifier)
 		local records, err = store.alone(store.read, user);
 		local record = records and records[identifier];
-		if not record then return promise.resolve(err or "its registration is gone"); end
+		if not record then
+			return promise.resolve(err and result("not_sent", err) or result("gone", "its registration is gone"));
+		end
 		local trouble = engine:never_woken(user, records)[identifier];
-		if trouble then return promise.resolve("never woken: "..trouble); end
+		if trouble then return promise.resolve(result("not_sent", "never woken: "..trouble)); end
 		-- A component of this server answers at once, before the promise runs on the next turn of the server's loop.
 		local id, said, resolve, silence;
-		local function say(text)
-			said = said or text;
+		local function say(fate, text)
+			said = said or result(fate, text);
 			if id then waiting[id] = nil; end
 			if silence then silence:stop(); end
 			if resolve then resolve(said); end
@@ -44,10 +63,10 @@ return function (engine, store, sessions, remove, push_test)
 		end);
 		if not has_left then
 			local decision = engine:decisions(user)[1];
-			say(decision and decision.text or "not sent: the log says why, at level debug");
+			say("not_sent", decision and decision.text or "not sent: the log says why, at level debug");
 		elseif not said then
 			silence = module:add_timer(protocol.test_timeout, function ()
-				say(protocol.silence:format(protocol.test_timeout));
+				say(protocol.fate_of_silence, protocol.silence:format(protocol.test_timeout));
 			end);
 		end
 		return promise.new(function (resolve_it)
@@ -80,7 +99,25 @@ return function (engine, store, sessions, remove, push_test)
 		return found;
 	end
 
+	-- Asks an app server whether it is there, with a request that any server answers. Gives a promise of nil, or of the error in words if
+	-- pushes do not get there now.
+	local function ask(jid)
+		local request = st.iq({ type = "get", to = jid, from = module.host, id = new_id() })
+			:tag("query", { xmlns = "http://jabber.org/protocol/disco#info" });
+		local function failure(origin, kind, condition, text)
+			local made_here = is_made_here(origin or {}, jid);
+			if engine:fate(made_here, kind, condition) == "failed" then return ("%s (%s)"):format(condition, text or "no text"); end
+		end
+		return module:send_iq(request, nil, ASK_TIMEOUT):next(function (event)
+			-- What this server answers at once comes here, errors too.
+			if event.stanza.attr.type == "error" then return failure(event.origin, event.stanza:get_error()); end
+		end, function (err)
+			return failure(err.context and err.context.origin, err.type, err.condition, err.text);
+		end);
+	end
+
 	protocols[place] = {
+		name = module.name;
 		title = protocol.title;
 		users = store.users;
 		devices = devices;
@@ -89,7 +126,13 @@ return function (engine, store, sessions, remove, push_test)
 		remove = remove;
 		counts = function () return engine:counts(); end;
 		sizes = function () return engine:sizes(); end;
-		app_servers = function () return engine:app_servers(); end;
+		latest_decisions = function () return engine:latest_decisions(LATEST); end;
+		-- Returns the counts of the last day, by minute.
+		history = function () return engine:history(now(), monotonic()); end;
+		endings = function () return engine:endings(); end;
+		-- Returns the app servers that fail or to which pushes are owed; with `all`, each that is known.
+		app_servers = function (all) return engine:app_servers(all); end;
+		ask = ask;
 		-- Returns the names of Tigase's extensions that are on.
 		extensions = function () return protocol.has_extensions and engine:extensions() or {}; end;
 		max_hibernation = engine:max_hibernation();
@@ -99,7 +142,7 @@ return function (engine, store, sessions, remove, push_test)
 	local function close()
 		protocols[place] = nil;
 		-- After an unload the module's timers do not fire.
-		for _, waits in pairs(waiting) do waits.say("not known: the module was unloaded meanwhile"); end
+		for _, waits in pairs(waiting) do waits.say("unknown", "not known: the module was unloaded meanwhile"); end
 	end
 
 	return { answered = answered, close = close };

@@ -13,6 +13,7 @@ local protocols = {
 		service = "jid";
 		-- How many seconds a test waits for an answer. `silence` is its result without an answer.
 		test_timeout = 20;
+		fate_of_silence = "no_answer";
 		-- Whether Tigase's extensions can be loaded.
 		has_extensions = true;
 		silence = "no answer within %d seconds: is the app server reachable?";
@@ -26,6 +27,7 @@ local protocols = {
 		record = "push_registration";
 		service = "service";
 		test_timeout = 5;
+		fate_of_silence = "no_error";
 		silence = "sent, and no error came back within %d seconds";
 		-- A push may carry the stanza that it is for.
 		carries_stanzas = true;

@@ -119,6 +119,7 @@ return function (engine, store, sessions, watchdog, load_bookmarks)
 			unbind_all(user, identifier);
 			refused(identifier, 0);
 			module:log("info", "Push registration removed: %s, %s (%s)", user, identifier, why);
+			engine:removed(now(), monotonic(), user, identifier, why);
 		end
 		return true;
 	end

@@ -108,7 +108,7 @@ describe("the documents", function ()
 	end);
 
 	it("have every warning of `push check`", function ()
-		local check, operators, n = read("lua/mod_push_admin/check.lib.lua"), read("docs/operators.md"), 0;
+		local check, operators, n = read("lua/prosody_push_check.lib.lua"), read("docs/operators.md"), 0;
 		for name in check:gmatch('\n\t{ "(%w+)", "') do
 			n = n + 1;
 			assert.is_truthy(operators:find(("\n| `mod_%s is not loaded` | "):format(name), 1, true), name);

@@ -4,11 +4,11 @@
 module:set_global();
 
 module:require "shell";
-local check = module:require "check";
+local check = module:require "prosody_push_check";
 local offer_devices = module:require "devices";
 
 local function warn(host_module)
-	check(host_module, function (sentence, ...) host_module:log("warn", "Push: "..sentence, ...); end);
+	check.settings(host_module, function (sentence, ...) host_module:log("warn", "Push: "..sentence, ...); end);
 end
 
 function module.add_host(host_module)

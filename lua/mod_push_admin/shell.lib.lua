@@ -5,8 +5,8 @@ local jid_prepped_split = require "util.jid".prepped_split;
 local now = require "util.time".now;
 local promise = require "util.promise";
 
-local check = module:require "check";
-local protocols = module:require "protocols";
+local check = module:require "prosody_push_check";
+local protocols = module:require "prosody_push_hosts";
 local slices = module:require "prosody_push_slices";
 
 local NONE = "No client of this user has asked to be woken: there are no registrations";
@@ -149,8 +149,8 @@ function commands.test(self, jid, which)
 	if not list[1] then return true, NONE; end
 	local print, waits = printer(self), {};
 	for i, device in ipairs(list) do
-		waits[i] = device.protocol.test(user, device.identifier):next(function (said)
-			print(("%s: %s"):format(device.identifier, said));
+		waits[i] = device.protocol.test(user, device.identifier):next(function (result)
+			print(("%s: %s"):format(device.identifier, result.text));
 		end);
 	end
 	return promise.all(waits):next(function () return count(#list, "device").." tested"; end);
@@ -189,15 +189,27 @@ function commands.stats(self)
 	return true, "since the modules were loaded";
 end
 
+-- Fails if anything is found: scripts go by the exit status.
 function commands.check(self)
-	local print, found = printer(self), 0;
-	for _, host in ipairs(protocols.hosts()) do
-		check(module:context(host), function (sentence, ...)
-			found = found + 1;
-			print(host..": "..sentence:format(...));
-		end, true);
+	local print, found, asked, waits = printer(self), 0, 0, {};
+	local function say(host, sentence, ...)
+		found = found + 1;
+		print(host..": "..sentence:format(...));
 	end
-	return true, found == 0 and "Nothing in the configuration keeps phones from ringing" or count(found, "setting").." to change";
+	for _, host in ipairs(protocols.hosts()) do
+		check.settings(module:context(host), function (...) say(host, ...); end, true);
+		waits[#waits + 1] = check.app_servers(host):next(function (servers)
+			for _, server in ipairs(servers) do
+				if server.unasked then print(("%s: %d more app servers were not asked"):format(host, server.unasked)); end
+				if server.jid then asked = asked + 1; end
+				if server.trouble then say(host, "%s", server.trouble); end
+			end
+		end);
+	end
+	return promise.all(waits):next(function ()
+		if found > 0 then return promise.reject(found == 1 and "One thing to look after" or found.." things to look after"); end
+		return "Nothing keeps phones from ringing; "..count(asked, "app server").." answered";
+	end);
 end
 
 local DESCRIPTIONS = {
@@ -205,7 +217,7 @@ local DESCRIPTIONS = {
 	{ "explain", "Why a user's devices were woken, or not: the last decisions", { "jid" } };
 	{ "test", "Wake a user's devices, or one, and say what the app servers answer", { "jid", "device" } };
 	{ "remove", "End the registration of a device, by its number in the list or its name", { "jid", "device" } };
-	{ "check", "What in the configuration keeps phones from ringing", {} };
+	{ "check", "What keeps phones from ringing: the configuration, and app servers that cannot be reached", {} };
 	{ "stats", "How many pushes were sent, not sent, and what became of them", {} };
 };
 

@@ -243,6 +243,76 @@ describe("prosodyctl shell push", function ()
 	end);
 end);
 
+describe("prosodyctl shell push check", function ()
+	after_each(function () server:stop(); end);
+
+	local function check()
+		return server:prosodyctl("shell", "push", "check");
+	end
+
+	it("succeeds where all is well", function ()
+		start({ contact_uri = "mailto:postmaster@example.test" }, { s2s = true });
+		two_devices();
+		local text, ok = check();
+		assert.is_true(ok, text);
+		assert.matches("Nothing keeps phones from ringing; 2 app servers answered", text, 1, true);
+	end);
+
+	it("says which app servers cannot be reached, since when and why, and fails", function ()
+		start({ contact_uri = "mailto:postmaster@example.test" }, { s2s = true });
+		two_devices();
+		for node, jid in pairs({ a = "push.nowhere.invalid", b = "push.nowhere.invalid", c = "push2.example.test" }) do
+			local phone = client.connect(server, "mercutio");
+			phone:enable_push { jid = jid, node = node };
+			phone:close();
+		end
+		service:disconnect();
+		juliet:message { to = "mercutio@example.test", body = "Peace!" };
+		server:wait_log("mercutio to push.nowhere.invalid<%a failed");
+		local text, ok = check();
+		assert.is_false(ok, text);
+		assert.matches("example.test: app server push.nowhere.invalid cannot be reached: remote%-server%-not%-found %([^)]+%), "
+			.."its last error was remote%-server%-not%-found; 2 registrations%. Is s2s open", text);
+		assert.matches("app server push2.example.test cannot be reached: [^\n]*; 1 registration%.", text);
+		assert.is_nil(text:find("app server push.example.test", 1, true), text);
+		assert.matches("Error: 3 things to look after", text, 1, true);
+	end);
+
+	it("says when what is installed is not what runs", function ()
+		local dir = os.tmpname();
+		assert(os.execute(("rm %s && cp -r lua %s"):format(dir, dir)));
+		start({ contact_uri = "mailto:postmaster@example.test" }, { s2s = true, modules = dir });
+		assert(os.execute(("sed -i 's/^local VERSION = .*/local VERSION = \"9.9.9\";/' %s/prosody_push_loader.lib.lua"):format(dir)));
+		assert.matches("prosody%-push 9%.9%.9 is installed, and Prosody still runs version [%d.]+: restart Prosody", (check()));
+		os.execute("rm -r "..dir);
+	end);
+
+	for name, case in pairs({
+		smacks_max_ack_delay = { { smacks_max_ack_delay = 600 }, {}, "smacks_max_ack_delay is 600: " };
+		read_timeout = { {}, { network_settings = { read_timeout = 7200 } }, "network_settings.read_timeout is 7200 seconds: " };
+		contact_uri = { { contact_uri = "xmpp:example.test" }, {}, "contact_uri is not a mailto: or https: address: " };
+	}) do
+		it("looks at "..name, function ()
+			case[1].contact_uri = case[1].contact_uri or "mailto:postmaster@example.test";
+			start(case[1], { s2s = true, global = case[2] });
+			local text, ok = check();
+			assert.matches("example.test: "..case[3], text, 1, true);
+			assert.matches("Error: One thing to look after", text, 1, true);
+			assert.is_false(ok);
+		end);
+	end
+
+	it("names a module of others of our names", function ()
+		start({ contact_uri = "mailto:postmaster@example.test" }, { s2s = true });
+		server:unload("cloud_notify");
+		server:eval([[
+			prosody.hosts[module.host].modules.cloud_notify = { module = module };
+		]]);
+		assert.matches("mod_cloud_notify is not the one of prosody%-push: nothing here", (check()));
+		server:eval([[prosody.hosts[module.host].modules.cloud_notify = nil]]);
+	end);
+end);
+
 describe("push_explain", function ()
 	it("bounds the decisions that are kept for a user, or switches them off", function ()
 		for value, n in pairs({ [3] = 3, [false] = 0 }) do
@@ -283,17 +353,17 @@ describe("a server without the administrator's module, or without mod_adhoc,", f
 	end);
 end);
 
-describe("the ad-hoc command of a user", function ()
+describe("the ad-hoc commands of a user", function ()
 	setup(function () start(); end);
 	teardown(function () server:stop(); end);
 
 	local NODE = "urn:prosody-push:devices";
 
-	local function command(who, attr, fields)
-		attr.xmlns, attr.node = "http://jabber.org/protocol/commands", NODE;
+	local function command(who, attr, fields, node)
+		attr.xmlns, attr.node = "http://jabber.org/protocol/commands", node or NODE;
 		local iq = st.stanza("iq", { type = "set", to = server.host }):tag("command", attr);
 		if fields then
-			iq:tag("x", { xmlns = "jabber:x:data", type = "submit" }):tag("field", { var = "devices" });
+			iq:tag("x", { xmlns = "jabber:x:data", type = "submit" }):tag("field", { var = node and "device" or "devices" });
 			for _, value in ipairs(fields) do iq:text_tag("value", value); end
 		end
 		return who:iq(iq:reset()).tags[1];
@@ -324,12 +394,73 @@ describe("the ad-hoc command of a user", function ()
 		romeo:close();
 	end);
 
+	local WAKE = "urn:prosody-push:wake";
+
+	-- The value of the option for a device, as the form has it.
+	local function value_of(reply, device)
+		for field in reply:get_child("x", "jabber:x:data"):childtags("field") do
+			for option in field:childtags("option") do
+				if option.attr.label:find(device, 1, true) == 1 then return option:get_child_text("value"); end
+			end
+		end
+		return "another's";
+	end
+
+	it("wakes a device and says what became of it, and where to look next", function ()
+		two_devices();
+		app.pushes = {};
+		local romeo = client.connect(server, "romeo", { resource = "desktop" });
+		local function wake(device)
+			local reply = command(romeo, { action = "execute" }, nil, WAKE);
+			assert.equal("executing", reply.attr.status);
+			reply = command(romeo, { action = "complete", sessionid = reply.attr.sessionid }, { value_of(reply, device) }, WAKE);
+			return reply:get_child_text("note"), reply.attr.status, reply.attr.sessionid;
+		end
+		local note, status = wake("push.example.test<n");
+		assert.matches("^push.example.test<n: taken after %d+ ms%. The server has done its part", note);
+		assert.equal("completed", status);
+		assert.equal(1, #app.pushes);
+		app.answer = { "cancel", "item-not-found", "no such token" };
+		assert.matches("<n: cancel/item%-not%-found %(no such token%) after .* Open the client", (wake("push.example.test<n")));
+		-- This takes longer than the command waits for.
+		local session;
+		note, status, session = wake("tablet");
+		assert.equal("executing", status);
+		assert.matches("tablet: no answer yet", note, 1, true);
+		local reply = command(romeo, { action = "next", sessionid = session }, nil, WAKE);
+		assert.equal("completed", reply.attr.status);
+		assert.matches("tablet: sent, and no error came back within 5 seconds. A push service", reply:get_child_text("note"), 1, true);
+		assert.equal("There is no such device", (wake("another's")));
+		romeo:close();
+		app.answer = "result";
+	end);
+
+	it("does not wake without end", function ()
+		local mercutio = client.connect(server, "mercutio");
+		mercutio:enable_push { jid = PUSH, node = "m" };
+		app.pushes = {};
+		local note;
+		for _ = 1, 9 do
+			local reply = command(mercutio, { action = "execute" }, nil, WAKE);
+			reply = command(mercutio, { action = "complete", sessionid = reply.attr.sessionid }, { value_of(reply, PUSH) }, WAKE);
+			note = reply:get_child_text("note");
+		end
+		assert.matches("not sent: too many devices were woken in the last minute. Wait", note, 1, true);
+		assert.is_true(#app.pushes >= 5 and #app.pushes < 9);
+		mercutio:close();
+	end);
+
 	it("shows no devices of another user", function ()
 		two_devices();
 		local reply = command(juliet, { action = "execute" });
 		assert.equal("completed", reply.attr.status);
 		assert.equal("No device is woken for this account.", reply:get_child_text("note"));
 		reply = command(juliet, { action = "execute" }, { "tablet" });
+		assert.equal("No device is woken for this account.", reply:get_child_text("note"));
+		local romeo = client.connect(server, "romeo", { resource = "desktop" });
+		local key = value_of(command(romeo, { action = "execute" }, nil, WAKE), "tablet");
+		romeo:close();
+		reply = command(juliet, { action = "execute" }, { key }, WAKE);
 		assert.equal("No device is woken for this account.", reply:get_child_text("note"));
 		assert.is_truthy(server:stored("romeo", "push2_registrations").tablet);
 	end);

@@ -30,6 +30,10 @@ function methods:handle(stanza)
 	local is_publish = stanza.name == "iq" and stanza.attr.type == "set";
 	if not is_publish and not stanza:get_child("notification", "urn:xmpp:push2:0") then
 		table.insert(self.others, stanza);
+		-- As any server answers what it does not know.
+		if stanza.name == "iq" and stanza.attr.type == "get" then
+			self:send(st.error_reply(stanza, "cancel", "service-unavailable"));
+		end
 		return;
 	end
 	table.insert(self.pushes, stanza);

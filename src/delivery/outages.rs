@@ -213,12 +213,9 @@ impl Outages {
         due.min()
     }
 
-    /// Returns the app servers that have failed since their last answer.
-    pub fn failing(&self) -> impl Iterator<Item = (&str, &AppServer)> {
-        self.servers
-            .iter()
-            .filter(|(_, server)| server.failures > 0 || server.away_since.is_some())
-            .map(|(jid, server)| (jid.as_str(), server))
+    /// Returns all app servers that are remembered.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &AppServer)> {
+        self.servers.iter().map(|(jid, server)| (jid.as_str(), server))
     }
 
     fn of(&mut self, jid: &str) -> &mut AppServer {
@@ -227,6 +224,11 @@ impl Outages {
 }
 
 impl AppServer {
+    /// Whether it has failed since its last answer.
+    pub fn is_failing(&self) -> bool {
+        self.failures > 0 || self.away_since.is_some()
+    }
+
     fn may_try(&self, now: Millis) -> bool {
         self.tried.map_or(self.due, |tried| tried + LOST) <= now
     }

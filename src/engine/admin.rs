@@ -1,18 +1,41 @@
 //! Answers to the administrator's questions.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::Engine;
 use crate::delivery::outages::AppServer;
+use crate::memory::endings::Ending;
+use crate::memory::history::History;
 use crate::memory::journal::Decision;
 use crate::memory::stats::Count;
 use crate::protocol::Protocol;
-use crate::time::Millis;
+use crate::time::{Millis, Moment};
 
 impl<P: Protocol> Engine<P> {
     /// Returns the last decisions for a user, the newest first.
     pub fn decisions(&self, user: &str) -> impl Iterator<Item = &Decision> {
         self.journal.decisions(user)
+    }
+
+    /// Returns the last decisions for all users, the newest first.
+    pub fn latest_decisions(&self, most: usize) -> Vec<(&Rc<str>, &Decision)> {
+        self.journal.latest(most)
+    }
+
+    /// Returns what was counted in each minute of the last day.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Notes that a registration ended.
+    pub fn removed(&mut self, now: Moment, user: &str, identifier: &str, why: &str) {
+        self.endings.add(now.wall, user, identifier, why);
+    }
+
+    /// Returns the last registrations that ended, the newest first.
+    pub fn endings(&self) -> impl Iterator<Item = &Ending> {
+        self.endings.iter()
     }
 
     /// Returns the state of a device: when a push was taken last, refusals in a row, and since when transport to it has failed.
@@ -32,11 +55,11 @@ impl<P: Protocol> Engine<P> {
         self.stats.counts()
     }
 
-    /// Returns the app servers that have failed since their last answer, or where pushes are owed: JID, state, and how many pushes are
-    /// owed there.
-    pub fn app_servers(&self) -> Vec<(String, AppServer, usize)> {
+    /// Returns the app servers that have failed since their last answer, or where pushes are owed, or all to which something was sent of
+    /// late: JID, state, and how many pushes are owed there.
+    pub fn app_servers(&self, all: bool) -> Vec<(String, AppServer, usize)> {
         let mut servers: BTreeMap<&str, (AppServer, usize)> = BTreeMap::new();
-        for (jid, server) in self.outages.failing() {
+        for (jid, server) in self.outages.iter().filter(|(_, server)| all || server.is_failing()) {
             servers.insert(jid, (server.clone(), 0));
         }
         for debt in self.owed.iter() {

@@ -16,6 +16,7 @@ use crate::delivery::turns::Waiting;
 use crate::delivery::waiting::{Content, Wait};
 use crate::delivery::{InFlight, Settled};
 use crate::ids::{Id, parse};
+use crate::memory::history::Series;
 use crate::memory::journal::{Answer, Cause, Decision, Outcome};
 use crate::protocol::Protocol;
 use crate::reason::Reason;
@@ -31,6 +32,7 @@ impl<P: Protocol> Engine<P> {
             && let Some(push) = self.delivery.withdrawn(id)
         {
             self.stats.suppressed(Reason::Blocked);
+            self.history.count(push.sent, Series::NotSent);
             self.journal.withdrawn(&push.user, id);
         }
     }
@@ -90,6 +92,7 @@ impl<P: Protocol> Engine<P> {
         };
         self.journal.answered(&user, id, answer);
         self.stats.answered(answer);
+        self.history.answered(now, answer, failed);
         self.hear_of(now, &push, error, is_silence);
         if failed {
             self.pushed.forget(&user, device, &push.messages);

@@ -20,6 +20,8 @@ use crate::ids::Ids;
 use crate::memory::bookmarks::Bookmarks;
 use crate::memory::calls::Calls;
 use crate::memory::dedup::Pushed;
+use crate::memory::endings::Endings;
+use crate::memory::history::History;
 use crate::memory::journal::{Cause, Journal};
 use crate::memory::stats::Stats;
 use crate::memory::unread::{Tells, Unread};
@@ -62,6 +64,8 @@ pub struct Engine<P: Protocol> {
     unwritten: HashSet<Rc<str>>,
     journal: Journal,
     stats: Stats,
+    history: History,
+    endings: Endings,
     /// When pushes were taken last, of devices that have not been loaded since a reload.
     successes: HashMap<(Rc<str>, Rc<str>), Millis>,
     ids: Ids,
@@ -98,6 +102,8 @@ impl<P: Protocol> Engine<P> {
             unwritten: HashSet::new(),
             journal: Journal::new(config.explain),
             stats: Stats::default(),
+            history: History::default(),
+            endings: Endings::default(),
             successes: HashMap::new(),
             ids: Ids::new(random),
             server: Server { host, config, random },
@@ -221,6 +227,7 @@ impl<P: Protocol> Engine<P> {
         self.changed(&user.into());
         self.successes.retain(|(of, _), _| **of != *user);
         self.journal.forget(user);
+        self.endings.forget(user);
     }
 
     /// Whether the account is disabled; `None` if the user's registrations are not in memory.

@@ -13,6 +13,7 @@ use crate::delivery::owed::{Debt, Tries};
 use crate::delivery::turns::Waiting;
 use crate::delivery::waiting::{Content, Wait};
 use crate::limits::MAX_WAITING_TEXT;
+use crate::memory::history::Series;
 use crate::memory::journal::{Cause, Decision, Outcome};
 use crate::memory::unread::Tells;
 use crate::protocol::Protocol;
@@ -89,6 +90,7 @@ impl<P: Protocol> Engine<P> {
                 debug!("A push for {user} to {device} is held: the last one says it already");
                 self.outages.not_tried(registration.jid());
                 self.stats.held();
+                self.history.count(now, Series::Held);
                 self.decided(context, &user, device, Outcome::Held);
                 held = true;
                 continue;
@@ -131,6 +133,7 @@ impl<P: Protocol> Engine<P> {
     ) {
         debug!("No push for {user} to {}: {}", registration.identifier, reason.text());
         self.stats.suppressed(reason);
+        self.history.count(context.event.now, Series::NotSent);
         self.decided(context, user, &registration.identifier, Outcome::NotSent(reason));
     }
 
@@ -201,6 +204,7 @@ impl<P: Protocol> Engine<P> {
         tells: Tells,
     ) {
         self.changed(user);
+        self.history.count(now, Series::Owed);
         self.pushed.forget(user, &registration.identifier, messages);
         let tries = Tries { failed: 0, since: now.mono, newest: now.mono };
         let (user, registration) = (user.clone(), registration.clone());
@@ -215,6 +219,7 @@ impl<P: Protocol> Engine<P> {
         if self.server.config.take_away && in_flight.kind == Kind::Important {
             self.unread.shown(&in_flight.user, &registration.identifier, &in_flight.tells);
         }
+        self.history.count(now, in_flight.kind.into());
         self.delivery.sent(id, InFlight { plain: lane.as_ref().map(|lane| lane.important), ..in_flight });
         self.delivery.keep(id, &payload);
         if let Some(lane) = lane {

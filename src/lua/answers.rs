@@ -16,12 +16,7 @@ pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) 
     });
     type Answer = (f64, f64, Text, Option<Text>, bool, Option<Text>, Option<Text>, Option<Text>);
     method(methods, "on_answer", |lua, host, (wall, mono, id, from, made_here, kind, condition, text): Answer| {
-        let error = kind.as_deref().map(|kind| StanzaError {
-            kind,
-            condition: condition.as_deref().unwrap_or("undefined-condition"),
-            text: text.as_deref(),
-            made_here,
-        });
+        let error = stanza_error(made_here, kind.as_deref(), condition.as_deref(), text.as_deref());
         let now = moment(wall, mono);
         let Answered { verdict, refusals } = host.engine.on_answer(now, &id, from.as_deref(), error);
         let gone = match verdict {
@@ -45,6 +40,16 @@ pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) 
         let leaving = host.engine.release_all(moment(wall, mono));
         Ok(host.write_leaving(lua, leaving, false)?.0)
     });
+}
+
+/// Takes an error as Prosody has it; `None` where there is no type, which every error has.
+pub fn stanza_error<'a>(
+    made_here: bool,
+    kind: Option<&'a str>,
+    condition: Option<&'a str>,
+    text: Option<&'a str>,
+) -> Option<StanzaError<'a>> {
+    kind.map(|kind| StanzaError { kind, condition: condition.unwrap_or("undefined-condition"), text, made_here })
 }
 
 /// A registration that has to go, for the shim.

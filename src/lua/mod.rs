@@ -29,6 +29,7 @@ use crate::config::{Config, Value};
 use crate::crypto;
 use crate::delivery;
 use crate::engine::Engine;
+use crate::memory::fate::Fate;
 use crate::push2::Push2;
 use crate::registration::holders::{CONNECTED, HIBERNATES, IN_USE, LATE};
 use crate::xep0357::Xep0357;
@@ -51,6 +52,7 @@ fn prosody_push(lua: &Lua) -> LuaResult<LuaTable> {
     library.set("late_after", delivery::LATE / 1000)?;
     let states = [("in_use", IN_USE), ("connected", CONNECTED), ("late", LATE), ("hibernates", HIBERNATES)];
     library.set("session_states", lua.create_table_from(states.map(|(name, letter)| (name, letter.to_string())))?)?;
+    library.set("hints", lua.create_table_from(Fate::all().map(|fate| (fate.name(), fate.hint())))?)?;
     library.set(
         "log_debug",
         lua.create_function(|_, on| {

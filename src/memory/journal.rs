@@ -36,7 +36,7 @@ pub enum Cause {
     Queued,
     #[strum(message = "a module asked for it")]
     Ping,
-    #[strum(message = "the administrator asked for it")]
+    #[strum(message = "a test was asked for")]
     Test,
     #[strum(message = "it had been held")]
     Released,
@@ -80,6 +80,20 @@ pub enum Answer {
     Error(Millis, Condition, bool),
     /// No answer came from an app server that answers only with errors.
     Silence,
+}
+
+impl Outcome {
+    /// Returns its name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Outcome::Sent(_, None) => "sent",
+            Outcome::Sent(_, Some(Answer::Taken(_) | Answer::Silence)) => "taken",
+            Outcome::Sent(_, Some(Answer::Error(..))) => "error",
+            Outcome::Held => "held",
+            Outcome::Owed => "owed",
+            Outcome::NotSent(_) => "not_sent",
+        }
+    }
 }
 
 /// A decision about one stanza and one device.
@@ -187,6 +201,17 @@ impl Journal {
     /// Returns the decisions for a user, the newest first.
     pub fn decisions(&self, user: &str) -> impl Iterator<Item = &Decision> {
         self.users.peek(user).into_iter().flat_map(|decisions| decisions.iter().rev())
+    }
+
+    /// Returns the last `most` decisions of all users, the newest first, each with its user.
+    pub fn latest(&self, most: usize) -> Vec<(&Rc<str>, &Decision)> {
+        // The cache has the users in the order of their last decisions: none but the first `most` can have one of the last.
+        let users = self.users.iter().take(most);
+        let mut latest: Vec<_> =
+            users.flat_map(|(user, decisions)| decisions.iter().rev().map(move |decision| (user, decision))).collect();
+        latest.sort_by_key(|(_, decision)| std::cmp::Reverse(decision.at));
+        latest.truncate(most);
+        latest
     }
 
     /// Forgets a user whose account was deleted.

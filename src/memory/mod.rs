@@ -3,6 +3,9 @@
 pub mod bookmarks;
 pub mod calls;
 pub mod dedup;
+pub mod endings;
+pub mod fate;
+pub mod history;
 pub mod journal;
 pub mod stats;
 pub mod unread;

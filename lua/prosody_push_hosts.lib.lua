@@ -1,5 +1,10 @@
 -- The push protocols of each host: the tables that the protocols' modules share through prosody_push_admin.lib.lua.
 
+local cache = require "util.cache";
+local sha256 = require "util.hashes".sha256;
+local promise = require "util.promise";
+local throttle = require "util.throttle";
+
 local protocols = module:shared("/*/prosody_push/protocols");
 
 local ORDER = { "cloud_notify", "push2" };
@@ -22,7 +27,7 @@ local function hosts()
 	return found;
 end
 
--- Returns all devices of a user, oldest first, each with its protocol; nil and an error if they cannot be read.
+-- Returns all devices of a user, oldest first, each with its protocol and a key; nil and an error if they cannot be read.
 local function devices(host, user)
 	local found = {};
 	for _, protocol in ipairs(of_host(host)) do
@@ -30,6 +35,8 @@ local function devices(host, user)
 		if not list then return nil, err; end
 		for _, device in ipairs(list) do
 			device.protocol = protocol;
+			-- Names it among the user's devices, in letters that are safe everywhere: an identifier is the client's to choose.
+			device.key = sha256(protocol.name.."\0"..device.identifier, true):sub(1, 16);
 			found[#found + 1] = device;
 		end
 	end
@@ -62,4 +69,40 @@ local function describe(device, now)
 	return table.concat(parts, ", ");
 end
 
-return { of_host = of_host, hosts = hosts, devices = devices, describe = describe };
+-- The device of a user that has this key; nil and an error if there is none.
+local function device_of(host, user, key)
+	local list, err = devices(host, user);
+	for _, device in ipairs(list or {}) do
+		if device.key == key then return device; end
+	end
+	return nil, err or "There is no such device";
+end
+
+-- A user wakes five devices at once, then one every ten seconds: each push goes to an address of the user's choice.
+local WAKES, SECONDS = 5, 50;
+local wakes = module:shared("/*/prosody_push/wakes");
+wakes.of = wakes.of or cache.new(1000);
+
+-- Wakes a device for its user. Gives a promise of what became of the push: its fate by name, in words, and where to look next.
+local function wake(host, user, device)
+	local key = user.."@"..host;
+	local limit = wakes.of:get(key) or throttle.create(WAKES, SECONDS);
+	wakes.of:set(key, limit);
+	if not limit:poll(1) then
+		return promise.resolve {
+			fate = "not_sent"; text = "not sent: too many devices were woken in the last minute";
+			hint = "Wait some seconds, and try again.";
+		};
+	end
+	return device.protocol.test(user, device.identifier);
+end
+
+return {
+	of_host = of_host;
+	hosts = hosts;
+	devices = devices;
+	device_of = device_of;
+	wake = wake;
+	duration = duration;
+	describe = describe;
+};
