@@ -82,7 +82,7 @@ files: $(if $(and $(SUDO_USER),$(wildcard $(LIBRARY))),,$(if $(shell command -v 
 	install -m 644 lua/*.lib.lua "$(DESTDIR)$(PLUGINDIR)"
 	for module in lua/mod_*; do \
 		install -d "$(DESTDIR)$(PLUGINDIR)/$${module##*/}"; \
-		install -m 644 "$$module"/*.lua "$(DESTDIR)$(PLUGINDIR)/$${module##*/}"; \
+		install -m 644 "$$module"/* "$(DESTDIR)$(PLUGINDIR)/$${module##*/}"; \
 	done
 
 install: files ## library and modules; DESTDIR, PREFIX, PLUGINDIR, LUA_CMOD say where

@@ -1,4 +1,5 @@
 -- `make install` installs everything that a server needs.
+local http = require "spec.support.http";
 local prosody = require "spec.support.prosody";
 local wakes = require "spec.support.wakes";
 
@@ -24,8 +25,12 @@ describe("make install", function ()
 			local server = prosody.start {
 				version = version; module = "ours";
 				modules = dest.."/usr/local/lib/prosody/modules"; library = dest.."/usr/local/lib/lua/5.4/?.so";
+				http = true; enable = { "push_page" };
 			};
 			assert.is_true(wakes(server));
+			for _, file in ipairs({ "", "page.css", "page.js" }) do
+				assert.equal(200, http.get(server, "/push/"..file, { user = "romeo" }).status, file);
+			end
 			server:stop();
 		end);
 	end

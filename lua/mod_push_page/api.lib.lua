@@ -1,0 +1,139 @@
+-- What the page and its JSON say of a host and of a user: plain tables.
+
+local array = require "util.array";
+local jid_prep, jid_split = require "util.jid".prep, require "util.jid".split;
+local promise = require "util.promise";
+
+local check = module:require "prosody_push_check";
+local protocols = module:require "prosody_push_hosts";
+
+local host = module.host;
+
+-- Decisions that are shown at once.
+local MOST = 100;
+
+local function newest_first(list)
+	for i, row in ipairs(list) do row.place = i; end
+	table.sort(list, function (a, b)
+		if a.at ~= b.at then return a.at > b.at; end
+		return a.place < b.place;
+	end);
+	for i, row in ipairs(list) do
+		row.place = nil;
+		if i > MOST then list[i] = nil; end
+	end
+	return list;
+end
+
+-- What rows_of(protocol) gives of each module that pushes, with the protocol in each row.
+local function of_all(rows_of)
+	local all = array();
+	for _, protocol in ipairs(protocols.of_host(host)) do
+		for _, row in ipairs(rows_of(protocol)) do
+			row.protocol = protocol.title;
+			all:push(row);
+		end
+	end
+	return all;
+end
+
+local api = {};
+
+-- The user's devices, the oldest first; nil and an error if they cannot be read. `key` names one.
+function api.devices(user)
+	local list, err = protocols.devices(host, user);
+	if not list then return nil, err; end
+	local found = array();
+	for _, device in ipairs(list) do
+		found:push {
+			key = device.key; protocol = device.protocol.title; identifier = device.identifier; app_server = device.service;
+			made = device.made; last = device.last; refusals = device.refusals; failing_since = device.failing_since;
+			session = device.session; never_woken = device.never_woken;
+		};
+	end
+	return found;
+end
+
+-- The last decisions for a user, or for all, the newest first.
+function api.decisions(user)
+	return newest_first(of_all(function (protocol)
+		if user then return protocol.decisions(user); end
+		return protocol.latest_decisions();
+	end));
+end
+
+-- The name of a user of this host, from what an administrator types; nil if it is none.
+function api.user_of(typed)
+	local user, named_host = jid_split(jid_prep(typed:find("@", 1, true) and typed or typed.."@"..host));
+	return named_host == host and user or nil;
+end
+
+-- The last day, by minute, of each protocol.
+function api.history()
+	local all = array();
+	for _, protocol in ipairs(protocols.of_host(host)) do
+		local history = protocol.history();
+		history.protocol, history.series, history.minutes = protocol.title, array(history.series), array(history.minutes);
+		for i, minute in ipairs(history.minutes) do
+			history.minutes[i] = { ago = minute.ago; counts = array { table.unpack(minute) } };
+		end
+		all:push(history);
+	end
+	return all;
+end
+
+-- The app servers to which something was sent of late, those in trouble first.
+function api.app_servers()
+	local all = of_all(function (protocol) return protocol.app_servers(true); end);
+	table.sort(all, function (a, b)
+		local is_away, is_other_away = a.away_since ~= nil, b.away_since ~= nil;
+		if is_away ~= is_other_away then return is_away; end
+		if a.failures ~= b.failures then return a.failures > b.failures; end
+		return a.jid < b.jid;
+	end);
+	return all;
+end
+
+-- The registrations that ended, the newest first.
+function api.endings()
+	return newest_first(of_all(function (protocol) return protocol.endings(); end));
+end
+
+-- What in the configuration keeps phones from ringing: sentences.
+function api.settings()
+	local found = array();
+	check.settings(module, function (sentence, ...) found:push(sentence:format(...)); end, true);
+	return found;
+end
+
+-- A promise of all that keeps phones from ringing, app servers that cannot be reached among it: sentences; and of how many app servers
+-- were asked.
+function api.check()
+	local found = api.settings();
+	return check.app_servers(host):next(function (servers)
+		local asked = 0;
+		for _, server in ipairs(servers) do
+			if server.jid then asked = asked + 1; end
+			if server.trouble then found:push(server.trouble); end
+		end
+		return { found = found; asked = asked };
+	end);
+end
+
+-- A promise of what became of a push to a device of the user's; nil and an error if there is no such device.
+function api.wake(user, key)
+	local device, err = protocols.device_of(host, user, key);
+	if not device then return nil, err; end
+	return protocols.wake(host, user, device);
+end
+
+-- A promise of the same shape.
+function api.remove(user, key)
+	local device, err = protocols.device_of(host, user, key);
+	if not device then return nil, err; end
+	local removed, remove_err = device.protocol.remove(user, device.identifier, "by the user");
+	if removed == nil then return nil, remove_err; end
+	return promise.resolve { fate = "removed"; text = "removed"; hint = "If its client can still sign in, it registers again." };
+end
+
+return api;

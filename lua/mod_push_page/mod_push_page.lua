@@ -1,0 +1,165 @@
+-- A page for administrators and for users, and its facts as JSON for scripts, at /push. Off unless it is enabled.
+
+local formdecode = require "util.http".formdecode;
+local json = require "util.json";
+local loader = require "core.modulemanager".loader;
+
+local access = module:require "access";
+local api = module:require "api";
+local write_page = module:require "page";
+
+module:depends("http");
+
+-- A form of ours is much shorter.
+local LONGEST_BODY = 16 * 1024;
+
+local HEADERS = {
+	cache_control = "no-store";
+	content_security_policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'; "
+		.."base-uri 'none'; frame-ancestors 'none'";
+	cross_origin_opener_policy = "same-origin";
+	cross_origin_resource_policy = "same-origin";
+	referrer_policy = "no-referrer";
+	x_content_type_options = "nosniff";
+	x_frame_options = "DENY";
+};
+
+local function response(status, content_type, body, more)
+	local headers = { content_type = content_type.."; charset=utf-8" };
+	for name, value in pairs(HEADERS) do headers[name] = value; end
+	for name, value in pairs(more or {}) do headers[name] = value; end
+	return { status_code = status, headers = headers, body = body };
+end
+
+local function as_json(value, status)
+	return response(status or 200, "application/json", json.encode(value));
+end
+
+local function wants_json(request)
+	return (request.headers.accept or ""):find("application/json", 1, true) ~= nil;
+end
+
+-- Says why not: to a script in JSON, to a person in plain text.
+local function refusal(request, status, sentence, headers)
+	if wants_json(request) or request.path:find("/api/", 1, true) then
+		return response(status, "application/json", json.encode({ error = sentence }), headers);
+	end
+	return response(status, "text/plain", sentence.."\n", headers);
+end
+
+-- The page for who asks; `result`: what became of a change.
+local function page(request, caller, result)
+	local query = formdecode(request.url and request.url.query or "");
+	local filter = caller.is_admin and type(query) == "table" and query.user ~= "" and query.user or nil;
+	local token, cookie = access.new_token(request, caller.user);
+	local facts = { host = module.host; user = caller.user; is_admin = caller.is_admin; token = token; filter = filter };
+	facts.devices, facts.err = api.devices(caller.user);
+	if caller.is_admin then
+		local shown = filter and api.user_of(filter);
+		facts.decisions = filter and not shown and {} or api.decisions(shown);
+		facts.history, facts.app_servers, facts.endings = api.history(), api.app_servers(), api.endings();
+		facts.settings = api.settings();
+	else
+		facts.decisions = api.decisions(caller.user);
+	end
+	return response(200, "text/html", write_page(facts, result), { set_cookie = cookie });
+end
+
+-- Calls handler(request, caller, fields) for who may ask.
+local function guarded(handler)
+	return function (event)
+		local request = event.request;
+		local caller, status, sentence, headers = access.who(request);
+		if not caller then return refusal(request, status, sentence, headers); end
+		return handler(request, caller);
+	end;
+end
+
+local function for_admin(handler)
+	return guarded(function (request, caller)
+		if not caller.is_admin then return refusal(request, 403, "Only administrators of this host may see that."); end
+		return handler(request, caller);
+	end);
+end
+
+-- A change: the request has to come from our own page. action(caller, fields) gives a promise of its result, or nil and an error.
+local function change(action, is_for_admin)
+	return (is_for_admin and for_admin or guarded)(function (request, caller)
+		local body = request.body or "";
+		if #body > LONGEST_BODY then return refusal(request, 413, "The request is too long."); end
+		local fields = formdecode(body);
+		if type(fields) ~= "table" then fields = {}; end
+		if not access.is_own(request, caller.user, fields.token) then
+			return refusal(request, 403, "The page is too old, or another site asked for this: load the page anew.");
+		end
+		local done, err = action(caller, fields);
+		if not done then return refusal(request, 404, tostring(err)); end
+		return done:next(function (result)
+			if wants_json(request) then return as_json(result); end
+			return page(request, caller, result);
+		end);
+	end);
+end
+
+local function static(name, content_type)
+	local text = assert(loader:load_resource(module.name, name), name.." is not there: install prosody-push again");
+	return function () return response(200, content_type, text); end;
+end
+
+local function wake(caller, fields)
+	return api.wake(caller.user, fields.device or "");
+end
+
+local function remove(caller, fields)
+	return api.remove(caller.user, fields.device or "");
+end
+
+local function check()
+	return api.check():next(function (checked)
+		local found = checked.found;
+		if found[1] then return { fate = "error"; text = table.concat(found, " "); hint = ""; found = found }; end
+		return { fate = "taken"; text = "Nothing keeps phones from ringing."; hint = checked.asked.." app servers answered."; found = found };
+	end);
+end
+
+-- What a user sees of decisions: his own. An administrator sees those of all, or of one.
+local decisions = guarded(function (request, caller)
+	local query = formdecode(request.url and request.url.query or "");
+	local typed = type(query) == "table" and query.user or nil;
+	if not typed then return as_json(api.decisions(not caller.is_admin and caller.user or nil)); end
+	local user = api.user_of(typed);
+	if not caller.is_admin and user ~= caller.user then
+		return refusal(request, 403, "Only administrators of this host may see that.");
+	end
+	if not user then return refusal(request, 404, "There is no such user on this host."); end
+	return as_json(api.decisions(user));
+end);
+
+local function facts_for_admin(facts)
+	return for_admin(function () return as_json(facts()); end);
+end
+
+module:provides("http", {
+	name = "push";
+	default_path = "/push";
+	-- No other site's script reads anything here, whatever mod_http allows for others.
+	cors = { enabled = false };
+	route = {
+		["GET /"] = guarded(page);
+		["GET /page.css"] = static("page.css", "text/css");
+		["GET /page.js"] = static("page.js", "text/javascript");
+		["POST /wake"] = change(wake);
+		["POST /remove"] = change(remove);
+		["POST /check"] = change(check, true);
+		["GET /api/devices"] = guarded(function (request, caller)
+			local list, err = api.devices(caller.user);
+			if not list then return refusal(request, 503, "The devices cannot be read now: "..tostring(err)); end
+			return as_json(list);
+		end);
+		["GET /api/decisions"] = decisions;
+		["GET /api/history"] = facts_for_admin(api.history);
+		["GET /api/app-servers"] = facts_for_admin(api.app_servers);
+		["GET /api/endings"] = facts_for_admin(api.endings);
+		["GET /api/check"] = for_admin(function () return api.check():next(as_json); end);
+	};
+});
