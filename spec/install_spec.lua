@@ -28,7 +28,7 @@ describe("make install", function ()
 				http = true; enable = { "push_page" };
 			};
 			assert.is_true(wakes(server));
-			for _, file in ipairs({ "", "page.css", "page.js" }) do
+			for _, file in ipairs({ "", "page.css", "page.js", "icon.svg" }) do
 				assert.equal(200, http.get(server, "/push/"..file, { user = "romeo" }).status, file);
 			end
 			server:stop();

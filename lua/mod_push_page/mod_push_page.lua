@@ -15,9 +15,8 @@ local LONGEST_BODY = 16 * 1024;
 
 local HEADERS = {
 	cache_control = "no-store";
-	content_security_policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'; "
-		.."base-uri 'none'; frame-ancestors 'none'";
-	cross_origin_opener_policy = "same-origin";
+	content_security_policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+		.."form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 	cross_origin_resource_policy = "same-origin";
 	referrer_policy = "no-referrer";
 	x_content_type_options = "nosniff";
@@ -147,6 +146,7 @@ module:provides("http", {
 	route = {
 		["GET /"] = guarded(page);
 		["GET /page.css"] = static("page.css", "text/css");
+		["GET /icon.svg"] = static("icon.svg", "image/svg+xml");
 		["GET /page.js"] = static("page.js", "text/javascript");
 		["POST /wake"] = change(wake);
 		["POST /remove"] = change(remove);

@@ -64,7 +64,8 @@ local function devices(list, err, token)
 		items[i] = html.li({ class = device.never_woken and "device error" or "device" },
 			html.h3({}, named(device.identifier)),
 			facts {
-				{ "App server", { named(device.app_server), ", ", device.protocol } };
+				{ "App server", named(device.app_server) };
+				{ "Protocol", device.protocol };
 				{ "Registered", ago(device.made) };
 				{ "Last push", device.last and "taken "..ago(device.last) or "none yet, as far as is known" };
 				{ "Session", device.session and named(device.session) or "none" };
@@ -160,6 +161,7 @@ return function (facts_of, result)
 			html.title({}, "Push notifications of ", facts_of.host),
 			html.meta({ name = "viewport", content = "width=device-width, initial-scale=1" }),
 			html.meta({ name = "color-scheme", content = "light dark" }),
+			html.link({ rel = "icon", href = "icon.svg" }),
 			html.link({ rel = "stylesheet", href = "page.css" }),
 			html.script({ src = "page.js", defer = true })),
 		html.body({},

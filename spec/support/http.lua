@@ -4,7 +4,8 @@
 --   local answer = http.post(server, "/push/wake", { device = "…" }, { user = "romeo", cookie = "…" })
 --   answer.status, answer.headers (names in lower case), answer.body, answer.json()
 --
--- opts: user and password (that of the specs unless given), token (a bearer's), cookie, headers, host, timeout
+-- opts: user and password (that of the specs unless given), token (a bearer's), cookie, headers, host, timeout; type (of the body, a
+-- form unless given)
 require "spec.support.paths";
 local net = require "spec.support.net";
 local base64 = require "util.encodings".base64.encode;
@@ -37,7 +38,7 @@ function http.request(server, method, path, body, opts)
 	if opts.cookie then lines[#lines + 1] = "Cookie: "..opts.cookie; end
 	for name, value in pairs(opts.headers or {}) do lines[#lines + 1] = name..": "..value; end
 	if body then
-		lines[#lines + 1] = "Content-Type: application/x-www-form-urlencoded";
+		lines[#lines + 1] = "Content-Type: "..(opts.type or "application/x-www-form-urlencoded");
 		lines[#lines + 1] = "Content-Length: "..#body;
 	end
 	local conn, data, answer = net.connect(server.http_port), "", nil;
