@@ -146,7 +146,16 @@ demo: deps dev ## a phone is woken, step by step; PROSODY=13.0 or newest for ano
 serve: deps dev ## a server to connect an own client to, until Ctrl-C
 	@PROSODY=$(PROSODY) lua5.4 spec/serve.lua
 
-test: deps lint core luas specs ## everything
+# With the minutes that each takes on a machine with two processors.
+STEPS = lint:2 core:2 luas:2 specs:20
+
+test: deps ## everything (some 26 minutes)
+	@steps=($(STEPS)); left=0; for step in $${steps[@]}; do left=$$((left + $${step#*:})); done; \
+	for i in $${!steps[@]}; do \
+		echo "== make test, $$((i + 1)) of $${#steps[@]}: $${steps[i]%:*} (some $${steps[i]#*:} minutes, $$left until all is done)"; \
+		left=$$((left - $${steps[i]#*:})); \
+		$(MAKE) --no-print-directory $${steps[i]%:*}; \
+	done
 	@echo "All suites passed, on Prosody $(SERVERS)."
 
 core:
@@ -167,17 +176,21 @@ luas: deps
 # The servers under test have each a run of its own, all at once: they mostly wait.
 specs: deps dev
 	@for spec in $(SPECS); do echo "== $$spec"; lua5.4 $(BUSTED) $$spec; done
-	@echo "Prosody $(SERVERS), all at once. The output of each comes when it has ended (some 15 minutes)."
-	@logs=$$(mktemp -d); trap 'rm -rf "$$logs"' EXIT; failed=; \
+	@echo "Prosody $(SERVERS), all at once. The output of each comes when it has ended (some 17 minutes)."
+	@logs=$$(mktemp -d); watch=; trap 'kill $$watch 2>/dev/null || true; rm -rf "$$logs"' EXIT; failed=; \
 	for version in $(SERVERS); do $(MAKE) --no-print-directory specs-$$version >"$$logs/$$version" 2>&1 & runs+=($$!); done; \
+	spec/support/progress "$$logs" & watch=$$!; \
 	for version in $(SERVERS); do \
 		wait $${runs[0]} || failed+=" $$version"; runs=($${runs[@]:1}); cat "$$logs/$$version"; \
 	done; \
 	[ -z "$$failed" ] || { echo "Failed on Prosody$$failed." >&2; exit 1; }
 
 specs-%:
-	@run() { \
-		echo "== $$*"; \
+	@suites=$$((1 + $(words $(SERVER_SPECS)))) suite=0; \
+	[[ " $(STORING_SERVERS) " != *" $* "* ]] || suites=$$((suites + $(words $(STORAGES) $(STORING_SPECS)))); \
+	run() { \
+		suite=$$((suite + 1)); \
+		echo "== $$suite of $$suites: $$*"; \
 		lua5.4 $(BUSTED) $$1 || { echo "Failed: $$*. What comes after it was not run." >&2; exit 1; }; \
 	}; \
 	export PROSODY=$*; \
@@ -211,19 +224,25 @@ lint: deps $(DENY) ## luacheck, rustfmt, clippy, the architecture, cargo-deny
 	fi
 
 bench: ## what a push costs beside the reference; writes docs/bench.md (some 25 minutes)
+	@echo "== 1 of 3: what it runs on, and the counts of the core (some 5 minutes)"
 	spec/support/deps bench
 	cargo install --quiet --locked gungraun-runner --version $(GUNGRAUN) --root "$(TOOLS)"
 	PATH="$(TOOLS)/bin:$$PATH" cargo bench --locked --no-default-features --bench core | tee "$(TARGET)/core-bench.txt"
+	@echo "== 2 of 3: the release build (some 2 minutes)"
 	$(MAKE) build
+	@echo "== 3 of 3: beside the reference, on live servers (some 20 minutes)"
 	PROFILE=release lua5.4 spec/bench.lua "$(TARGET)/core-bench.txt"
 
 soak: ## faults, load and hostile input beside the reference; writes docs/reliability.md (some 30 minutes)
+	@echo "== 1 of 3: what it runs on, and the builds (some 3 minutes)"
 	spec/support/deps
 	cargo build --locked
 	$(MAKE) build
+	@echo "== 2 of 3: the properties, with $(CASES) inputs each (some 7 minutes)" >&2
 	for test in "properties" "outages in_the_end"; do \
 		PROPTEST_CASES=$(CASES) cargo test --release --locked --no-default-features --test $$test || exit; \
 	done | tee "$(TARGET)/properties.txt"
+	@echo "== 3 of 3: beside the reference, on live servers (some 20 minutes)"
 	PROPTEST_CASES=$(CASES) PROFILE=release lua5.4 spec/soak.lua "$(TARGET)/properties.txt"
 
 # The package that people upgrade from. Version 0.1.0 was never tagged.

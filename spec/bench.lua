@@ -8,6 +8,7 @@ local report = require "spec.bench.report";
 local player = require "spec.bench.player";
 local prosody = require "spec.support.prosody";
 local stats = require "spec.bench.stats";
+local steps = require "spec.support.steps";
 local users = require "spec.bench.users";
 
 local ROUNDS = 7;
@@ -107,7 +108,6 @@ local function ordinary(version)
 			table.insert(rows, row);
 		end);
 	end
-	progress("%s: single events", version.name);
 	return rows;
 end
 
@@ -144,7 +144,6 @@ local function whole(version)
 	local elsewhere = { elsewhere = true };
 	add(cases.list[1].name..", app server elsewhere", elsewhere, cases.list[1],
 		stats.of(measure(elsewhere, "ours", "floor", cases.list[1])).median);
-	progress("%s: whole processes", version.name);
 	return rows;
 end
 
@@ -159,7 +158,6 @@ local function first_event(version)
 		end
 		out[side] = stats.of(above);
 	end
-	progress("%s: first events", version.name);
 	return out;
 end
 
@@ -201,7 +199,6 @@ local function nothing(version)
 			end
 			table.insert(rows, row);
 		end
-		progress("%s: events that lead to nothing", version.name);
 		return rows;
 	end);
 end
@@ -213,7 +210,6 @@ local function encrypted(version)
 		local samples = alternate(ROUNDS, function (side) return cases.run(servers, side, case, case.n); end);
 		local out = {};
 		for _, side in ipairs(SIDES) do out[side] = field(samples[side], "own", case.n); end
-		progress("%s: encrypted pushes", version.name);
 		return out;
 	end);
 end
@@ -229,7 +225,6 @@ local function push2(version)
 		samples.ours[i] = cases.run_push2(server, "ours", 500, false);
 	end
 	server:stop();
-	progress("%s: pushes that carry their stanza", version.name);
 	return { openssl = stats.of(samples.openssl), signing = stats.of(samples.signing), ours = stats.of(samples.ours) };
 end
 
@@ -279,7 +274,6 @@ local function queued(version)
 			out[n] = {};
 			for _, side in ipairs(SIDES) do out[n][side] = field(samples[side], "own", 1); end
 		end
-		progress("%s: queued stanzas", version.name);
 		return out;
 	end);
 end
@@ -296,7 +290,6 @@ local function burst(version)
 			out[side] = field(samples[side], "total", 1000);
 			out[side].pushes = field(samples[side], "pushes", 1).median;
 		end
-		progress("%s: bursts", version.name);
 		return out;
 	end);
 end
@@ -319,7 +312,6 @@ local function in_flight(version)
 				out.disable[n][side] = spent * 1e6;
 			end
 		end
-		progress("%s: answers and disables", version.name);
 		return out;
 	end);
 end
@@ -340,7 +332,6 @@ local function registered(version)
 			in_parts("read");
 			out[side] = (servers[side]:eval("return prosody.spec_bench.memory()") - before) / USERS;
 		end
-		progress("%s: 100,000 users", version.name);
 		return out;
 	end);
 end
@@ -367,24 +358,35 @@ local function phones_day(version)
 	if version.is_extra then return nil; end
 	local counts = player.run(version.version);
 	for _, note in ipairs(counts.ours.notes) do progress("%s: %s", version.name, note); end
-	progress("%s: a phone's day", version.name);
 	return counts;
 end
 
 
 ---- All of it ----
 
+-- What is measured on each version, by its name in the report, and in words.
+local MEASURES = {
+	{ "growth", growth, "what a push costs after many" }; { "ordinary", ordinary, "single events" };
+	{ "devices", devices, "by the number of devices" }; { "nothing", nothing, "events that lead to nothing" };
+	{ "queued", queued, "queued stanzas" }; { "whole", whole, "whole processes" }; { "first", first_event, "first events" };
+	{ "encrypted", encrypted, "encrypted pushes" }; { "push2", push2, "pushes that carry their stanza" }; { "burst", burst, "bursts" };
+	{ "many_clients", many_clients, "users with many clients" }; { "enabling", enabling, "clients that enable again" };
+	{ "many_users", many_users, "many users at once" }; { "in_flight", in_flight, "answers and disables" };
+	{ "registered", registered, "100,000 users" };
+	{ "resident", resident, "memory of a server" }; { "day", phones_day, "a phone's day" };
+};
+-- What all of it takes, in minutes.
+local MINUTES = 20;
+
+local begin = steps.new(#versions * #MEASURES, MINUTES);
 local results = {};
 for _, version in ipairs(versions) do
-	table.insert(results, {
-		name = version.name; is_extra = version.is_extra;
-		growth = growth(version); ordinary = ordinary(version); devices = devices(version); nothing = nothing(version); queued = queued(version);
-		whole = whole(version); first = first_event(version);
-		encrypted = encrypted(version); push2 = push2(version); burst = burst(version);
-		many_clients = many_clients(version); enabling = enabling(version); many_users = many_users(version);
-		in_flight = in_flight(version); registered = registered(version);
-		resident = resident(version); day = phones_day(version);
-	});
+	local result = { name = version.name, is_extra = version.is_extra };
+	for _, measure in ipairs(MEASURES) do
+		begin(version.name..": "..measure[3]);
+		result[measure[1]] = measure[2](version);
+	end
+	table.insert(results, result);
 end
 local missed = report.write(results, arg[1]);
 if missed > 0 then

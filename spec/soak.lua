@@ -4,6 +4,7 @@
 --   lua5.4 spec/soak.lua PROPERTIES        PROPERTIES: the output of the long run of the properties in tests/
 local paths = require "spec.support.paths";
 local cases = require "spec.reliability.cases";
+local steps = require "spec.support.steps";
 
 local VERSIONS = { { "0.12", "0.12.3" }, { "13.0", "13.0.1" } };
 local SIDES = { "ours", "reference" };
@@ -30,13 +31,20 @@ local function cell(text)
 	return (text:gsub("^.-:%d+: ", ""):match("^[^\n]*"):gsub("|", "/"));
 end
 
+-- What all cases take, in minutes.
+local MINUTES = 20;
+
+local total = 0;
+for _, group in ipairs(cases.groups) do total = total + #group.list; end
+local begin = steps.new(total, MINUTES);
+
 local out, failed = { INTRO }, 0;
 for _, group in ipairs(cases.groups) do
 	table.insert(out, ("## %s\n"):format(TITLES[group.name]));
 	table.insert(out, "|  | 0.12.3 | 13.0.1 | reference on 0.12.3 | reference on 13.0.1 |");
 	table.insert(out, "| --- | --- | --- | --- | --- |");
 	for _, case in ipairs(group.list) do
-		io.stderr:write(("%s\n"):format(case.name));
+		begin(case.name);
 		local row = { case.name..": "..case.counts };
 		for _, side in ipairs(SIDES) do
 			for _, version in ipairs(VERSIONS) do

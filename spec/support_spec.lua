@@ -3,6 +3,7 @@ local prosody = require "spec.support.prosody";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
 local net = require "spec.support.net";
+local steps = require "spec.support.steps";
 local lfs = require "lfs";
 local st = require "util.stanza";
 
@@ -103,3 +104,31 @@ for _, version in ipairs(versions) do
 		end);
 	end);
 end
+
+describe("on long work", function ()
+	it("a step says which it is, how much time has gone, and about how much is to go", function ()
+		local lines, at = {}, 1000;
+		local begin = steps.new(4, 20, function (line) lines[#lines + 1] = line; end, function () return at; end);
+		for i, name in ipairs({ "a", "b", "c", "d" }) do
+			begin(name);
+			at = 1000 + i * 120;
+		end
+		assert.same({
+			"== 1 of 4 (about 20 min to go): a", "== 2 of 4 (2 min so far, about 6 min to go): b",
+			"== 3 of 4 (4 min so far, about 4 min to go): c", "== 4 of 4 (6 min so far, about 2 min to go): d",
+		}, lines);
+	end);
+
+	it("suites that run side by side say how far they are", function ()
+		local dir = os.tmpname();
+		assert(os.execute(("rm %s && mkdir %s"):format(dir, dir)));
+		local file = assert(io.open(dir.."/0.12", "w"));
+		file:write("== 1 of 9: spec/live\nok      a (1 ms)\nok      b (2 ms)\nFAILED  c\n== 2 of 9: spec/faults_spec.lua\nok      d\n");
+		file:close();
+		local process = io.popen(("PERIOD=0.1 timeout 0.5 spec/support/progress %s 2>/dev/null"):format(dir));
+		local line = process:read("l");
+		process:close();
+		os.execute("rm -r "..dir);
+		assert.equal("   after 0 min: Prosody 0.12, 2 of 9: spec/faults_spec.lua; 3 passed, 1 failed so far", line);
+	end);
+end);
