@@ -98,6 +98,24 @@ describe("the documents", function ()
 		assert.is_true(n > 15);
 	end);
 
+	it("have every outcome of a push that was asked for", function ()
+		local operators, n = read("docs/operators.md"), 0;
+		for name in read("src/memory/fate.rs"):match("pub enum Fate {(.-)\n}"):gmatch("\n    (%u%a+),") do
+			n = n + 1;
+			assert.is_truthy(operators:find(("\n| `%s` | "):format(name:gsub("%u", "_%0"):sub(2):lower()), 1, true), name);
+		end
+		assert.is_true(n > 6);
+	end);
+
+	it("have every address of the page's API", function ()
+		local operators, n = read("docs/operators.md"), 0;
+		for path in read("lua/mod_push_page/mod_push_page.lua"):gmatch('"GET (/api/[%w-]+)"') do
+			n = n + 1;
+			assert.is_truthy(operators:find("\n| `/push"..path.."` | ", 1, true), path);
+		end
+		assert.is_true(n > 5);
+	end);
+
 	it("have every event that `push explain` names", function ()
 		local operators, n = read("docs/operators.md"), 0;
 		for text in read("src/memory/journal.rs"):gmatch('message = "([^"]+)"') do
@@ -145,7 +163,7 @@ describe("the documents", function ()
 
 	it("show commands that run", function ()
 		local server = prosody.start {
-			version = VERSION, module = "ours", host = "example.org", enable = { "admin_shell" },
+			version = VERSION, module = "ours", host = "example.org", enable = { "admin_shell" }, s2s = true,
 		};
 		local app = appserver.connect(server, "push.example.test");
 		local phone = client.connect(server, "romeo");
@@ -188,7 +206,7 @@ describe("the documents", function ()
 				for name, value in pairs(options) do global[name] = value; end
 				local has = {};
 				for _, name in ipairs(modules) do has[name] = true; end
-				local server = prosody.start { version = VERSION, module = "ours", enable = modules, global = global, http = has.http_openmetrics };
+				local server = prosody.start { version = VERSION, module = "ours", enable = modules, global = global, http = has.http_openmetrics or has.push_page };
 				for _, name in ipairs(modules) do
 					assert.is_true(server:eval([[
 						local is_loaded = require "core.modulemanager".is_loaded;
