@@ -206,7 +206,9 @@ describe("the documents", function ()
 				for name, value in pairs(options) do global[name] = value; end
 				local has = {};
 				for _, name in ipairs(modules) do has[name] = true; end
-				local server = prosody.start { version = VERSION, module = "ours", enable = modules, global = global, http = has.http_openmetrics or has.push_page };
+				local server = prosody.start {
+					version = VERSION, module = "ours", enable = modules, global = global, http = has.http_openmetrics or has.push_page;
+				};
 				for _, name in ipairs(modules) do
 					assert.is_true(server:eval([[
 						local is_loaded = require "core.modulemanager".is_loaded;

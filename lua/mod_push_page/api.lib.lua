@@ -102,6 +102,9 @@ end
 -- What in the configuration keeps phones from ringing: sentences.
 function api.settings()
 	local found = array();
+	if not protocols.of_host(host)[1] then
+		found:push("Neither cloud_notify nor push2 of prosody-push is loaded: nothing wakes a device. Add \"cloud_notify\" to modules_enabled.");
+	end
 	check.settings(module, function (sentence, ...) found:push(sentence:format(...)); end, true);
 	return found;
 end

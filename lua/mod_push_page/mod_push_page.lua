@@ -3,6 +3,12 @@
 local formdecode = require "util.http".formdecode;
 local json = require "util.json";
 local loader = require "core.modulemanager".loader;
+local promise = require "util.promise";
+
+if module:get_host_type() ~= "local" then
+	error(("mod_%s needs a host with user accounts, and %s has none: take it out of this host's modules_enabled.")
+		:format(module.name, module.host), 0);
+end
 
 local access = module:require "access";
 local api = module:require "api";
@@ -64,13 +70,22 @@ local function page(request, caller, result)
 	return response(200, "text/html", write_page(facts, result), { set_cookie = cookie });
 end
 
--- Calls handler(request, caller, fields) for who may ask.
+-- Calls handler(request, caller) for whoever may ask. A fault is in the log, and the answer has all headers all the same.
 local function guarded(handler)
-	return function (event)
-		local request = event.request;
+	local function handle(request)
 		local caller, status, sentence, headers = access.who(request);
 		if not caller then return refusal(request, status, sentence, headers); end
 		return handler(request, caller);
+	end
+	return function (event)
+		local request = event.request;
+		local function fails(err)
+			module:log("error", "A fault in the page: %s", err);
+			return refusal(request, 500, "This failed on the server, which has it in its log.");
+		end
+		local ok, answer = xpcall(handle, debug.traceback, request);
+		if not ok then return fails(answer); end
+		return promise.is_promise(answer) and answer:catch(fails) or answer;
 	end;
 end
 

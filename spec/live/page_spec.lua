@@ -282,6 +282,31 @@ describe("the page", function ()
 		assert.matches("/push/$", http.get(server, "/push", { user = "romeo" }).headers.location);
 	end);
 
+	it("says that nothing pushes, and what failed", function ()
+		server:unload();
+		server:unload("push2");
+		assert.matches("Neither cloud_notify nor push2 of prosody%-push is loaded", get("", { user = "juliet" }).body);
+		assert.matches("Neither cloud_notify", get("api/check", { user = "juliet" }).json().found[1], 1, true);
+		assert.equal("[]", get("api/devices").body);
+		server:load();
+		server:load("push2");
+		server:eval([[
+			local protocol = module:shared("/*/prosody_push/protocols")[module.host.."/cloud_notify"];
+			function protocol.devices() error("a fault"); end
+		]]);
+		local answer = get("api/devices");
+		assert.same({ 500, "This failed on the server, which has it in its log.", "no-store" },
+			{ answer.status, answer.json().error, answer.headers["cache-control"] });
+		server:wait_log("A fault in the page: .*a fault");
+		server:eval([[
+			local protocol = module:shared("/*/prosody_push/protocols")[module.host.."/cloud_notify"];
+			function protocol.devices() return nil, "the disk is on fire"; end
+		]]);
+		assert.matches("Your devices cannot be read now: the disk is on fire", get("").body, 1, true);
+		assert.equal(500, get("api/check", { user = "juliet" }).status);
+		assert.equal(503, get("api/devices").status);
+	end);
+
 	it("goes with its module", function ()
 		server:unload("push_page");
 		assert.equal(404, get("").status);
@@ -412,6 +437,15 @@ describe("access to the page", function ()
 		assert.equal(200, answer.status);
 		assert.is_nil(answer.headers["access-control-allow-origin"]);
 		assert.is_nil(answer.headers["access-control-allow-credentials"]);
+	end);
+end);
+
+describe("the page of a host without accounts", function ()
+	it("is not there, and the log says what to do", function ()
+		start({}, { enable = { "push2" } });
+		server:eval([[require "core.modulemanager".load("push.example.test", "push_page")]]);
+		server:wait_log("mod_push_page needs a host with user accounts, and push.example.test has none");
+		server:stop();
 	end);
 end);
 
