@@ -130,6 +130,32 @@ local function answer_times(histories)
 	return rows({ "Protocol", "Answers", "Median", "95 % within" }, cells, "No app server has answered today.");
 end
 
+-- Counts of a series in the last hour.
+local function last_hour(histories, name)
+	local sum = 0;
+	for _, history in ipairs(histories) do
+		for i, series in ipairs(history.series) do
+			for _, minute in ipairs(history.minutes) do
+				if series == name and minute.ago < 60 then sum = sum + minute.counts[i]; end
+			end
+		end
+	end
+	return sum;
+end
+
+-- Whether phones ring, at a glance.
+local function glance(facts_of)
+	local taken, refused = last_hour(facts_of.history, "taken"), last_hour(facts_of.history, "refused");
+	local failed, away = last_hour(facts_of.history, "failed"), 0;
+	for _, server in ipairs(facts_of.app_servers) do
+		if server.away_since then away = away + 1; end
+	end
+	local is_wrong = refused + failed + away > 0;
+	return html.p({ class = is_wrong and "glance error" or taken > 0 and "glance taken" or "glance" },
+		("In the last hour app servers took %d pushes and refused %d; %d did not get there. %d app servers are away.")
+			:format(taken, refused, failed, away));
+end
+
 -- The administrator's half.
 local function administration(facts_of, token)
 	return {
@@ -167,6 +193,7 @@ return function (facts_of, result)
 		html.body({},
 			html.header({}, html.h1({}, "Push notifications"), html.p({}, named(facts_of.user.."@"..facts_of.host))),
 			html.main({},
+				is_admin and section("now", "Do phones ring?", true, glance(facts_of)),
 				section("devices", "Your devices", true, devices(facts_of.devices, facts_of.err, facts_of.token)),
 				answer(result),
 				is_admin and administration(facts_of, facts_of.token),

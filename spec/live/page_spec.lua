@@ -133,6 +133,7 @@ describe("the page", function ()
 		assert.is_true(history.answers == 1 and history.median < 5 and history.p95 == history.median);
 		assert.matches('<path class="important" d="M', all, 1, true);
 		assert.matches("important: 2", all, 1, true);
+		assert.matches('<p class="glance taken">In the last hour app servers took 1 pushes and refused 0; 0 did not get there', all, 1, true);
 		local app_server = get("api/app-servers", admin).json()[1];
 		assert.same({ PUSH, 0, 0, "XEP-0357" }, { app_server.jid, app_server.failures, app_server.owed, app_server.protocol });
 	end);
@@ -172,6 +173,8 @@ describe("the page", function ()
 		local body = submit(page, "wake", { device = keys("romeo")["push.example.test<n"] }).body;
 		assert.matches('<p class="refused" id="answer" role="status"><strong><bdi>cancel/item-not-found (no such token) after', body, 1, true);
 		assert.matches("Open the client, or switch push notifications off and on again", body, 1, true);
+		assert.matches('<p class="glance error">In the last hour app servers took 1 pushes and refused 1;',
+			get("", { user = "juliet" }).body, 1, true);
 		app.answer = { "wait", "resource-constraint" };
 		assert.equal("failed", submit(page, "wake", { device = keys("romeo")["push.example.test<n"] }, JSON).json().fate);
 	end);
