@@ -7,6 +7,7 @@ local now = require "util.time".now;
 local promise = require "util.promise";
 
 local protocols = module:require "prosody_push_hosts";
+local slices = module:require "prosody_push_slices";
 
 local WANTED = {
 	{ "smacks", "a client whose connection is dead looks connected, and nothing wakes it" };
@@ -145,8 +146,9 @@ end
 -- The app servers that a module's registrations name, those with most registrations first: JID and how many; nil and an error if the
 -- store cannot be read.
 local function registered(protocol)
-	local counts, list = {}, {};
+	local counts, list, pause = {}, {}, slices.new();
 	for user in protocol.users() do
+		pause();
 		local devices, err = protocol.devices(user);
 		if not devices then return nil, err; end
 		for _, device in ipairs(devices) do counts[device.service] = (counts[device.service] or 0) + 1; end
