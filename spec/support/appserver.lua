@@ -1,7 +1,8 @@
 -- An app server: an external component (XEP-0114) that collects pushes, both publishes and messages of Push 2.0.
 --
 --   local app = appserver.connect(server, "push.example.test")
---   app.answer = "result" | "none" | { "cancel", "item-not-found", "text" } | function (iq, app) … end
+--   app.answer = "result" | "none" | { "cancel", "item-not-found", "text" } | function (push, app) … end
+--   app.serve = function (stanza, app) … end      answers other stanzas; returns whether it did
 --   app:expect(n)        waits for the n-th push and returns it
 --   app:settled()        waits until no push is on its way, and returns the number of pushes
 local net = require "spec.support.net";
@@ -27,8 +28,9 @@ function methods:disconnect()
 end
 
 function methods:handle(stanza)
-	local is_publish = stanza.name == "iq" and stanza.attr.type == "set";
+	local is_publish = stanza.name == "iq" and stanza.attr.type == "set" and stanza:get_child("pubsub", "http://jabber.org/protocol/pubsub");
 	if not is_publish and not stanza:get_child("notification", "urn:xmpp:push2:0") then
+		if self.serve and self.serve(stanza, self) then return; end
 		table.insert(self.others, stanza);
 		-- As any server answers what it does not know.
 		if stanza.name == "iq" and stanza.attr.type == "get" then
