@@ -1,7 +1,8 @@
 -- A real XMPP client over TCP.
 --
 --   local phone = client.connect(server, "romeo", { resource = "phone", presence = true, smacks = true, host = … })
---   smacks = "unresumable"      stream management without resumption
+--   smacks = "unresumable"      stream management without resumption; a table has more attributes of its <enable>
+--   agent = "d4565fa7-…"      a user agent id: SASL2 (XEP-0388); with bind = "Tag" also Bind 2, stream management and resumption inline
 --   phone:enable_push({ jid = "push.example.test", node = "n1", options = { secret = "s" } })  -> reply
 --   phone:message({ to = "…", body = "…" });  phone:received(pred);  phone:expect(pred, "what")
 --   phone:close()  phone:cut()  phone:sync()  phone:gone()
@@ -25,31 +26,62 @@ local function new_id()
 	return "c"..next_id;
 end
 
-local function login(server, user, host)
-	local self = setmetatable({ stanzas = {}, handled = 0, server = server, user = user }, mt);
+-- SASL2, with what the client asks for inline.
+local function authenticate(self, credentials, inline)
+	local request = st.stanza("authenticate", { xmlns = "urn:xmpp:sasl:2", mechanism = "PLAIN" })
+		:text_tag("initial-response", credentials):tag("user-agent", { id = self.opts.agent }):text_tag("software", "spec"):up();
+	if inline then request:add_direct_child(inline); end
+	self.stream:send(request);
+	self.success = self:arrives("success");
+	if not inline then self:arrives("features"); end
+end
+
+local function login(server, user, opts, inline, handled)
+	local self = setmetatable({ stanzas = {}, handled = handled or 0, server = server, user = user, opts = opts }, mt);
 	self.stream = stream.connect {
 		port = server.c2s_port;
 		default_ns = "jabber:client";
-		to = host or server.host;
+		to = opts.host or server.host;
 		on_stanza = function (stanza) self:handle(stanza); end;
 	};
 	self:arrives("features");
-	self.stream:send(st.stanza("auth", { xmlns = "urn:ietf:params:xml:ns:xmpp-sasl", mechanism = "PLAIN" })
-		:text(base64("\0"..user.."\0"..server.password)));
+	local credentials = base64("\0"..user.."\0"..server.password);
+	if opts.agent then
+		authenticate(self, credentials, inline);
+		return self;
+	end
+	self.stream:send(st.stanza("auth", { xmlns = "urn:ietf:params:xml:ns:xmpp-sasl", mechanism = "PLAIN" }):text(credentials));
 	self:arrives("success");
 	self.stream:open();
 	self:arrives("features");
 	return self;
 end
 
+local function enable_smacks(smacks)
+	local enable = st.stanza("enable", { xmlns = xmlns_sm, resume = smacks ~= "unresumable" and "true" or nil });
+	for name, value in pairs(type(smacks) == "table" and smacks or {}) do enable.attr[name] = value; end
+	return enable;
+end
+
+local function bind2(opts)
+	local bind = st.stanza("bind", { xmlns = "urn:xmpp:bind:0" }):text_tag("tag", opts.bind);
+	bind:add_direct_child(enable_smacks(opts.smacks));
+	return bind;
+end
+
 function client.connect(server, user, opts)
 	opts = opts or {};
-	local self = login(server, user, opts.host);
-	self.jid = self:iq(st.stanza("iq", { type = "set" }):tag("bind", { xmlns = "urn:ietf:params:xml:ns:xmpp-bind" })
-		:text_tag("resource", opts.resource or user)):get_child("bind", "urn:ietf:params:xml:ns:xmpp-bind"):get_child_text("jid");
+	local self = login(server, user, opts, opts.bind and bind2(opts));
+	if opts.bind then
+		self.jid = self.success:get_child_text("authorization-identifier");
+		self.sm_id = self.success:find("{urn:xmpp:bind:0}bound/{urn:xmpp:sm:3}enabled@id");
+	else
+		self.jid = self:iq(st.stanza("iq", { type = "set" }):tag("bind", { xmlns = "urn:ietf:params:xml:ns:xmpp-bind" })
+			:text_tag("resource", opts.resource or user)):get_child("bind", "urn:ietf:params:xml:ns:xmpp-bind"):get_child_text("jid");
+	end
 	self.bare, self.resource = self.jid:match("^([^/]+)/(.*)");
-	if opts.smacks then
-		self.stream:send(st.stanza("enable", { xmlns = xmlns_sm, resume = opts.smacks ~= "unresumable" and "true" or nil }));
+	if opts.smacks and not opts.bind then
+		self.stream:send(enable_smacks(opts.smacks));
 		self.sm_id = self:arrives("enabled").attr.id;
 		self.handled = 0;
 	end
@@ -60,10 +92,15 @@ end
 
 -- Resumes the session of a client that was cut, by a new connection (XEP-0198 §5); `answer` is the expected element.
 function client.resume(server, user, old, answer)
-	local self = login(server, user);
-	self.handled, self.jid, self.bare, self.resource = old.handled, old.jid, old.bare, old.resource;
-	self.stream:send(st.stanza("resume", { xmlns = xmlns_sm, previd = old.sm_id, h = tostring(old.handled) }));
-	self:arrives(answer or "resumed");
+	local resume = st.stanza("resume", { xmlns = xmlns_sm, previd = old.sm_id, h = tostring(old.handled) });
+	local self = login(server, user, old.opts, old.opts.bind and resume, old.handled);
+	self.jid, self.bare, self.resource, self.sm_id = old.jid, old.bare, old.resource, old.sm_id;
+	if old.opts.bind then
+		assert(self.success:get_child("resumed", xmlns_sm), "not resumed: "..tostring(self.success));
+	else
+		self.stream:send(resume);
+		self:arrives(answer or "resumed");
+	end
 	return self;
 end
 
