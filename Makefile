@@ -120,7 +120,7 @@ rock: ## for luarocks and prosodyctl install, source and built for LUA_VERSION: 
 	rm -rf "$(ROCKS)"
 	mkdir -p "$(ROCKS)"
 	tar --create --gzip $(SAME_TAR) --transform='s,^,$(ROCK)/,' --file="$(ROCKS)/$(ROCK).tar.gz" \
-		.cargo Cargo.* LICENSE Makefile *.md benches lua packaging spec/support/oracle.rs src
+		.cargo Cargo.* LICENSE Makefile *.md benches lua packaging spec/support/*.rs src
 	sed 's,"scm-1","$(VERSION)-1",; s,git+file://\.,file://$(ROCK).tar.gz,' prosody-push-scm-1.rockspec >"$(ROCKS)/$(ROCK)-1.rockspec"
 	cd "$(ROCKS)" && zip -q "$(ROCK)-1.src.rock" "$(ROCK)-1.rockspec" "$(ROCK).tar.gz"
 	sed -i 's/lua >= .*"/lua ~> $(LUA_VERSION)"/' "$(ROCKS)/$(ROCK)-1.rockspec"
@@ -138,7 +138,7 @@ deps: ## what demo and tests run on: Debian packages, both Prosodys in .prosody
 	spec/support/deps
 
 dev:
-	cargo build --locked --lib --example oracle
+	cargo build --locked --lib --examples
 
 demo: deps dev ## a phone is woken, step by step; PROSODY=13.0 or newest for another version
 	@PROSODY=$(PROSODY) lua5.4 spec/demo.lua

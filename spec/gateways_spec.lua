@@ -3,6 +3,7 @@ local gateways = require "spec.support.gateways";
 local publish = require "spec.support.publish";
 local tigase = require "spec.support.tigase";
 local push2 = require "spec.support.push2";
+local typed = require "spec.support.typed";
 local base64 = require "util.encodings".base64.encode;
 local st = require "util.stanza";
 
@@ -92,6 +93,26 @@ for _, name in ipairs(gateways.names) do
 		end
 	end);
 end
+
+-- What xmpp-parsers itself refuses, of the rules that fpush has from it.
+describe("xmpp-parsers", function ()
+	it("takes the push that fpush takes", function ()
+		local known, push = good.fpush();
+		local read = typed.read(arrived(push));
+		assert.same({ known.node, "monalProdiOS", "1" }, { read.node, read.options.pushModule, read.summary["message-count"] });
+	end);
+
+	for _, rule in ipairs(gateways.load("fpush")) do
+		if rule.source:find("^xmpp%-parsers [PI]") or rule.source:find("; xmpp%-parsers PubSub") then
+			it("refuses where it is not so that "..rule[1], function ()
+				local _, push = good.fpush();
+				push = arrived(push);
+				rule.breaks(push);
+				assert.is_string(typed.read(push).error);
+			end);
+		end
+	end
+end);
 
 describe("a gateway", function ()
 	it("knows the same form from another, however its namespaces are written", function ()

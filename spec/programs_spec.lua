@@ -1,10 +1,12 @@
 -- Clients made with libraries that no one here wrote: each enables, is cut, is woken once, resumes, is not woken again, disables.
 local prosody = require "spec.support.prosody";
+local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
 local gateways = require "spec.support.gateways";
 local program = require "spec.support.program";
 local publish = require "spec.support.publish";
 local programs = require "spec.support.programs";
+local typed = require "spec.support.typed";
 
 for _, library in ipairs(programs) do
 	describe("a phone made with "..library.title, function ()
@@ -51,3 +53,29 @@ for _, library in ipairs(programs) do
 		end);
 	end);
 end
+
+-- It has types and no connection: that is ours.
+describe("a phone and an app server made with xmpp-parsers", function ()
+	local server;
+	after_each(function () server:stop(); end);
+
+	it("understand the server from end to end", function ()
+		server = prosody.start { version = os.getenv("PROSODY"), module = "ours", enable = { "cloud_notify_priority_tag" } };
+		local app = appserver.connect(server, "push.example.test");
+		local juliet = client.connect(server, "juliet");
+		local phone = client.connect(server, "romeo", { resource = "phone", smacks = true });
+		assert.equal("result", phone:iq(typed.write("enable", app.jid, "n", "s3cret")).attr.type);
+		phone:acked();
+		phone:sleep();
+		juliet:message { to = "romeo@example.test", body = "Asleep?" };
+		local read = typed.read(app:expect(1));
+		assert.same({ "n", "s3cret", "1", "New Message!", { "priority" } },
+			{ read.node, read.options.secret, read.summary["message-count"], read.summary["last-message-body"], read.payloads });
+		phone = client.resume(server, "romeo", phone);
+		phone:expect(function (stanza) return stanza:get_child_text("body") == "Asleep?"; end, "the message");
+		phone:acked();
+		assert.equal(1, app:settled());
+		assert.equal("result", phone:iq(typed.write("disable", app.jid, "n")).attr.type);
+		assert.is_nil(server:stored("romeo"));
+	end);
+end);

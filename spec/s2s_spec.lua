@@ -1,4 +1,4 @@
--- App servers on another server, as every user's is: two Prosodys, TLS, and what becomes of a push there and on its way.
+-- App servers on another server, as in the field: two Prosodys over TLS.
 local federation = require "spec.support.federation";
 local appserver = require "spec.support.appserver";
 local client = require "spec.support.client";
@@ -36,7 +36,7 @@ local function write(body)
 	juliet:message { to = "romeo@example.test", body = body };
 end
 
--- Until the answer of the app server is there, or what stands for it.
+-- Waits for the answer of the app server, or for the error that stands for it.
 local function answered()
 	net.wait(function () return home:in_flight() == 0; end, "the answer");
 end
@@ -52,7 +52,7 @@ after_each(function () federation.stop(home, away); end);
 
 for _, trust in ipairs({ "certificates", "dialback" }) do
 	describe("an app server on another server, trusted by "..trust..",", function ()
-		it("wakes a phone once, and is told apart from a refusal", function ()
+		it("wakes a phone once, and its refusals end the registration", function ()
 			start { trust = trust, options = { push_max_errors = 2 } };
 			sleeps(PUSH, { options = { secret = "s" } });
 			write("Romeo?");
@@ -97,7 +97,7 @@ describe("another server", function ()
 		assert.equal(1, #app.pushes);
 	end);
 
-	-- mod_smacks has what the other did not acknowledge.
+	-- mod_smacks answers in the other server's name for each stanza that it did not acknowledge.
 	it("that freezes and dies with a push that it did not acknowledge gets it when it is back", function ()
 		start {};
 		sleeps(PUSH);

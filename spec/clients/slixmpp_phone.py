@@ -17,13 +17,18 @@ class Phone(slixmpp.ClientXMPP):
         super().__init__(jid, password)
         self.port, self.report = port, report
         self.register_plugin("xep_0198")
-        self.register_plugin("feature_mechanisms", {"unencrypted_plain": True, "unencrypted_scram": True})
+        self["feature_mechanisms"].unencrypted_scram = True
         self.add_event_handler("session_start", self.started)
         self.add_event_handler("session_resumed", lambda _: report("resumed"))
         self.add_event_handler("message", lambda message: report("message " + message["body"]))
 
     def dial(self):
-        self.connect(("127.0.0.1", self.port), force_starttls=False, disable_starttls=True)
+        # 1.8, which Debian 12 has, wants this of connect(); later versions have fields.
+        if hasattr(self, "enable_plaintext"):
+            self.enable_plaintext, self.enable_starttls, self.enable_direct_tls = True, False, False
+            self.connect("127.0.0.1", self.port)
+        else:
+            self.connect(("127.0.0.1", self.port), force_starttls=False, disable_starttls=True)
 
     async def started(self, _):
         self.send_presence()
@@ -46,7 +51,7 @@ async def main():
     phone = Phone(jid, password, int(port), lambda line: writer.write((line + "\n").encode()))
     phone.dial()
     while True:
-        command, *words = (await reader.readline()).decode().split()  or ["quit"]
+        command, *words = (await reader.readline()).decode().split() or ["quit"]
         if command in ("enable", "disable"):
             await phone.push(command, *words)
         elif command == "cut":

@@ -75,7 +75,7 @@ return {
 			publish.set(options, "secret", "s");
 		end;
 	};
-	-- It knows no devices: the node is Apple's token.
+	-- fpush keeps no devices: the node is Apple's token.
 	{
 		"Apple knows the token"; source = "fpush-push/src/push_handler.rs"; answer = { "cancel", "policy-violation" };
 		broken = function (_, device) return device == nil; end;

@@ -16,13 +16,13 @@ end
 
 return {
 	title = "Tigase Push"; serves = "Siskin, Snikket iOS";
-	-- Its source is not public where we could read it.
+	-- We found no public source.
 	read = "xeps.tigase.net, push-notifications";
 	answer = { "modify", "bad-request" }; dead = { "cancel", "item-not-found" };
 	identity = { category = "pubsub"; type = "push" };
 	features = { "urn:xmpp:push:0", "tigase:messenger:apns:1", "snikket:apns:1" };
 	command = { node = "register-device"; wants = { "provider", "device-token" } };
-	-- What it says of itself to a device that registers.
+	-- It answers a device that registers with these fields.
 	says = { features = tigase.xmlns_encrypt; ["max-payload-size"] = "3000" };
 	rules.known("XEP-0060 §7.1.3.3", { "cancel", "item-not-found" });
 	{

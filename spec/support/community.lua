@@ -4,7 +4,7 @@ local lfs = require "lfs";
 
 local community = {};
 
--- Modules that react to the events that ours do, or stand between a client and its session. Debian's package lacks some.
+-- Modules that hook the same events as ours, or change a client's session. Debian's package lacks some of them.
 community.wanted = {
 	"sasl2", "sasl2_bind2", "sasl2_sm", "sasl2_fast", "csi_battery_saver", "muc_notifications", "unified_push", "firewall",
 	"throttle_presence", "filter_chatstates", "track_muc_joins", "stanza_counter", "lastlog2", "spam_reporting", "ping_muc",

@@ -1,9 +1,9 @@
--- Gateways: app servers that refuse what the real ones refuse (spec/gateways, one a file), and answer as these do.
+-- Gateways: app servers that refuse the pushes that the real gateways refuse (spec/gateways has one in each file), and answer as they do.
 --
 --   local gateway = gateways.connect(server, "push.example.test", "p2")
 --   gateway:know { node = "n", account = "romeo@example.test", … }      a device registered, beside XMPP
 --   gateway.app         the app server: pushes, expect(), settled()
---   gateway.refused     what pushes broke, in order; empty if all were taken
+--   gateway.refused     the rules that pushes broke, in order; empty if the gateway took all
 --   gateway:forget(node)      the device is gone
 --
 -- Devices have: node (to snikket-apns the URL in <client>), account, secret, options (the client's form), key and max_size
@@ -70,7 +70,7 @@ function methods:answer(push)
 	end
 end
 
--- What clients ask before they enable.
+-- Answers a client's disco#info and ad-hoc commands.
 function methods:serve(stanza)
 	if stanza.name ~= "iq" then return false; end
 	if stanza.attr.type == "get" and stanza:get_child("query", xmlns_disco) then

@@ -1,4 +1,4 @@
--- What clients send: spec/clients has a file for each, written from its sources.
+-- The stanzas of clients: spec/clients has a file for each client, written from its sources.
 --
 -- A shape has: title; read (repository, version, date); files (where it was read); gateway (of spec/gateways); modules (of ours, beside
 -- cloud_notify); resource; smacks (of client.connect); sasl2 ("bind" for Bind 2 too), where the server has it; inactive (true if
