@@ -73,6 +73,8 @@ function interop.tables(newest)
 
 	add = start("Libraries", "library", "from");
 	for _, library in ipairs(programs) do add(library.title, library.from, cells(runs)); end
+	local locked = read(paths.root.."/Cargo.lock"):match('name = "xmpp%-parsers"\nversion = "([^"]+)"');
+	add("xmpp-parsers "..locked..", its types alone", "crates.io", cells(runs));
 
 	add = start("Servers", "what is tried");
 	for _, name in ipairs(tried("s2s_spec.lua")) do add(name, cells(runs)); end
