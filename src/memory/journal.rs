@@ -91,6 +91,7 @@ impl Outcome {
             Outcome::Sent(_, Some(Answer::Error(..))) => "error",
             Outcome::Held => "held",
             Outcome::Owed => "owed",
+            Outcome::Waits => "waits",
             Outcome::NotSent(_) => "not_sent",
         }
     }
