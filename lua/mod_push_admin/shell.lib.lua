@@ -1,5 +1,6 @@
 -- Commands for Prosody's shell: `prosodyctl shell push …`, or push:… in the shell itself.
 
+local jid_node = require "util.jid".node;
 local jid_prep = require "util.jid".prep;
 local jid_prepped_split = require "util.jid".prepped_split;
 local now = require "util.time".now;
@@ -108,7 +109,7 @@ function commands.list(self, jid)
 		local app_server = type(jid) == "string" and jid_prep(jid);
 		if app_server then n, err = list_all(print, app_server); end
 		-- Nobody has registered there: perhaps it was to be a user.
-		if n == 0 or not app_server then n, err = nil, host; end
+		if not app_server or n == 0 and jid_node(app_server) then n, err = nil, host; end
 	end
 	if not n then return nil, err; end
 	return true, count(n, "device");
