@@ -430,7 +430,7 @@ describe("a record that asks for encryption", function ()
 		server:reload();
 		write("a private word");
 		assert.same({}, woken());
-		server:wait_log("No push for romeo to push.example.test<n: the registration asks for an unknown encryption");
+		server:wait_log("No push for romeo to push.example.test<n: the registration.s encryption key is not 16 bytes in base64");
 		stop();
 	end);
 end);
