@@ -6,7 +6,7 @@ local duration = module:require "prosody_push_hosts".duration;
 local now = require "util.time".now;
 
 local KINDS = { "call", "important", "silent" };
-local OUTCOMES = { "taken", "refused", "failed", "held", "owed", "not_sent" };
+local OUTCOMES = { "taken", "refused", "failed", "held", "waited", "owed", "not_sent" };
 
 local function date(at)
 	return os.date("%Y-%m-%d %H:%M:%S", math.floor(at));

@@ -216,7 +216,7 @@ local function held(n, to, from, kind, archived)
 			return took * 1000;
 		end
 		local least = math.huge;
-		for _ = 1, 3 do least = math.min(least, post()); end
+		for _ = 1, 7 do least = math.min(least, post()); end
 		return least;
 	]], n, to, from, kind or "chat", archived);
 end

@@ -633,7 +633,12 @@ describe("a server that starts", function ()
 		server:eval([[
 			local timer = require "util.timer";
 			local add_task = timer.add_task;
-			timer.add_task = function (delay, ...) return add_task(math.min(delay, 0.01), ...); end
+			timer.add_task = function (delay, callback, ...)
+				return add_task(math.min(delay, 0.01), function (...)
+					local again = callback(...);
+					return again and math.min(again, 0.01);
+				end, ...);
+			end
 			prosody.events.fire_event("server-started");
 			timer.add_task = add_task;
 		]]);

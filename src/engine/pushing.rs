@@ -71,6 +71,7 @@ impl<P: Protocol> Engine<P> {
                 self.waiting.put(wait);
                 self.changed(&user);
                 self.stats.waited();
+                self.history.count(now, Series::Waited);
                 self.decided(context, &user, device, Outcome::Waits);
                 continue;
             }

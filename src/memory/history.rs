@@ -31,6 +31,8 @@ pub enum Series {
     Failed,
     /// It waits for the answer to the one before it.
     Held,
+    /// It waits while the user is at another client (`push_patience`).
+    Waited,
     /// It was not tried, because the app server is away.
     Owed,
     NotSent,
