@@ -55,8 +55,9 @@ local function attach(server)
 	bench(server, "watch_turns");
 end
 
--- CPU seconds of the server's process from its start.
-local function started(server)
+-- Starts the server anew, with the app server away from the beginning or there. Returns the CPU seconds of its process.
+local function started(server, is_away)
+	server.global = { spec_app_is_away = is_away };
 	server:restart();
 	local spent = server:eval("return os.clock()");
 	attach(server);
@@ -71,7 +72,7 @@ function users.measure(version, storage, n)
 	};
 	local row = { users = n };
 	for first = 1, n, 1000 do bench(server, "register", first, math.min(first + 999, n)); end
-	row.start = started(server);
+	row.start = started(server, false);
 	local function shell(...)
 		local words = { ... };
 		local start, text, ok = net.now(), nil, nil;
@@ -88,8 +89,7 @@ function users.measure(version, storage, n)
 		until_owed(server, n);
 	end);
 	row.stats = shell("stats");
-	row.start_owed = started(server);
-	app_is_away(server, true);
+	row.start_owed = started(server, true);
 	row.recall = pause(server, function ()
 		server:reload();
 		until_owed(server, n);

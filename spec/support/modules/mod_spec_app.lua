@@ -2,7 +2,7 @@
 -- and has the pushes checked by what it keeps: how many came, the first and the last.
 local st = require "util.stanza";
 
-local app = { count = 0, silent = false, is_away = false, unanswered = {} };
+local app = { count = 0, silent = false, is_away = module:get_option_boolean("spec_app_is_away", false), unanswered = {} };
 prosody.spec_app = app;
 
 function app.reset()
