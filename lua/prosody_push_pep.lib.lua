@@ -80,11 +80,11 @@ return function (engine, facts_about, guarded, read)
 	for name, handler in pairs(handlers) do handlers[name] = guarded("what is in a user's PEP", handler); end
 
 	-- mod_pep makes the service of a user when it is first asked for, and drops those not asked for longest.
-	module:handle_items("pep-service", function (event)
+	module:handle_items("pep-service", guarded("the start of a user's PEP", function (event)
 		for name, handler in pairs(handlers) do module:hook_object_event(event.item.service.events, name, handler); end
-	end, function (event)
+	end), guarded("the end of a user's PEP", function (event)
 		for name, handler in pairs(handlers) do module:unhook_object_event(event.item.service.events, name, handler); end
-	end);
+	end));
 
 	return { load_bookmarks = load_bookmarks };
 end

@@ -148,7 +148,7 @@ mod tests {
             history.count(at(minute), Series::Call);
         }
         assert_eq!(history.minutes.len(), MINUTES as usize);
-        assert_eq!(history.minutes(at(3 * MINUTES - 1)).next(), Some((MINUTES - 1, &[1, 0, 0, 0, 0, 0, 0, 0, 0])));
+        assert_eq!(history.minutes(at(3 * MINUTES - 1)).next(), Some((MINUTES - 1, &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0])));
         assert_eq!(history.minutes(at(5 * MINUTES)).count(), 0);
     }
 
