@@ -41,6 +41,15 @@ local function answered()
 	net.wait(function () return home:in_flight() == 0; end, "the answer");
 end
 
+-- The other server starts again, and its app server gets the one push that it is owed.
+local function comes_back()
+	away:restart();
+	app = appserver.connect(away, PUSH);
+	assert.equal("n", appserver.read(app:expect(1)).node);
+	answered();
+	assert.equal(1, #app.pushes);
+end
+
 local function stream(what)
 	return home:eval([[
 		local session = prosody.hosts[module.host].s2sout[...];
@@ -90,11 +99,7 @@ describe("another server", function ()
 		net.wait(function () return not stream("type"); end, "the end of the stream");
 		write("Two");
 		home:wait_log("failed on its way");
-		away:restart();
-		app = appserver.connect(away, PUSH);
-		assert.equal("n", appserver.read(app:expect(1)).node);
-		answered();
-		assert.equal(1, #app.pushes);
+		comes_back();
 	end);
 
 	-- mod_smacks answers in the other server's name for each stanza that it did not acknowledge.
@@ -113,11 +118,7 @@ describe("another server", function ()
 		home:wait_log("Push %x+%-[^\n]*"..PUSH:gsub("%p", "%%%0")..".*Push %x+%-[^\n]*"..PUSH:gsub("%p", "%%%0"));
 		away:kill();
 		home:wait_log("failed on its way");
-		away:restart();
-		app = appserver.connect(away, PUSH);
-		assert.equal("n", appserver.read(app:expect(1)).node);
-		answered();
-		assert.equal(1, #app.pushes);
+		comes_back();
 	end);
 
 	-- 10,000 bytes are the least that mod_s2s lets an administrator set.

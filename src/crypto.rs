@@ -28,6 +28,7 @@ pub fn random(bytes: &mut [u8]) {
 
 /// The ciphertext with its tag behind it. An `iv` is for one text only.
 pub fn aes_128_gcm(key: &[u8; 16], iv: [u8; GCM_IV], mut text: Vec<u8>) -> Vec<u8> {
+    // The type says that the key has 16 bytes, and stanzas, of which texts are, have far less than the 64 GB of GCM.
     let key = LessSafeKey::new(UnboundKey::new(&AES_128_GCM, key).expect("16 bytes are a key of AES-128"));
     let nonce = Nonce::assume_unique_for_key(iv);
     key.seal_in_place_append_tag(nonce, Aad::empty(), &mut text).expect("texts are shorter than 64 GB");
@@ -45,6 +46,7 @@ pub fn hkdf_sha256<const LENGTH: usize>(salt: &[u8], secret: &[u8], info: &[&[u8
     let mut key = [0; LENGTH];
     let pseudo_random = Salt::new(HKDF_SHA256, salt).extract(secret);
     let expanded = pseudo_random.expand(info, Length(LENGTH)).and_then(|key_material| key_material.fill(&mut key));
+    // RFC 5869 §2.3: 255 hashes at most; the keys that are asked for have 32 bytes and less.
     expanded.expect("keys are shorter than 255 hashes");
     key
 }
@@ -88,6 +90,7 @@ impl OneTimeKey {
     /// The secret that both sides can compute.
     pub fn agree(self, theirs: &PublicKey) -> [u8; 32] {
         let agreed = agree(&self.private, theirs.0.clone(), (), |secret| secret.try_into().map_err(|_| ()));
+        // PublicKey::new takes no other point, and OneTimeKey makes no other key.
         agreed.expect("both are of P-256, and the point is on the curve")
     }
 }

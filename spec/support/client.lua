@@ -217,6 +217,9 @@ function methods:session(what)
 		return session and session]]..what, self.user, self.resource);
 end
 
+-- Programs of others have sessions, too (spec/support/program.lua).
+client.session = methods.session;
+
 -- Waits until the server has an ack for every stanza that it sent.
 function methods:acked()
 	net.wait(function () return self:session(".outgoing_stanza_queue:count_unacked()") == 0; end, "the acks of "..self.jid);

@@ -6,6 +6,7 @@
 --
 --   local program = program.start(server, "/usr/bin/python3 spec/clients/slixmpp.py", "romeo@example.test/phone")
 --   program:tell("cut");  program:says("cut");  program:stop()
+local client = require "spec.support.client";
 local net = require "spec.support.net";
 local socket = require "socket";
 
@@ -48,13 +49,7 @@ function methods:says(wanted)
 	end
 end
 
--- What the server says of its session, as client.lua has it.
-function methods:session(what)
-	return self.server:eval([[
-		local user = prosody.hosts[module.host].sessions[...];
-		local session = user and user.sessions[select(2, ...)];
-		return session and session]]..what, self.user, self.resource);
-end
+methods.session = client.session;
 
 function methods:acked()
 	net.wait(function () return self:session(".outgoing_stanza_queue:count_unacked()") == 0; end, "the acks of "..self.command);
