@@ -54,6 +54,8 @@ function cases.stop(servers)
 end
 
 cases.enable = { name = "enable again", kind = "enable", user = "tybalt", n = 1000, pushes = { reference = 0, ours = 0 } };
+cases.enable_changed = { name = "enable with another form", kind = "enable_changed", user = "tybalt", n = 1000,
+	pushes = { reference = 0, ours = 0 } };
 
 -- node: of whom a push is to be; important: whether it says so; pushes: by what `n` events lead to, of each side; nil where
 -- one comes later for all of them. again: the event can be measured alone, since it leads to nothing.
@@ -69,6 +71,7 @@ cases.list = {
 	{ name = "ping", kind = "ping", user = "romeo", n = 1000, node = "r1", important = false,
 		pushes = { reference = 1, ours = 1 } };
 	cases.enable;
+	cases.enable_changed;
 	{ name = "chat state, nobody keeps it", kind = "chat_state", user = "romeo", n = 1000, node = "r1", important = false,
 		pushes = { reference = 1, ours = 0 } };
 	{ name = "message that was pushed before", kind = "pushed_before", user = "romeo", n = 1000, node = "r1", important = true,

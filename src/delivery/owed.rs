@@ -55,18 +55,64 @@ type Key = (Rc<str>, Rc<str>, Kind);
 /// The pushes that one user's devices are owed, by registration and kind, and when each is due.
 type Debts<P> = BTreeMap<(Rc<str>, Kind), (Debt<P>, Option<Millis>)>;
 
-/// The pushes that wait for one app server: kind, user, registration.
-type Parked = BTreeSet<(Reverse<Kind>, Rc<str>, Rc<str>)>;
-
 /// All owed pushes of a host.
 pub struct Owed<P: Protocol> {
     /// By user, so that no user pays for another. Without a due time a push waits for its app server.
     users: HashMap<Rc<str>, Debts<P>>,
     due: BTreeSet<(Millis, Key)>,
-    /// The pushes that wait for each app server, the most important first.
-    parked: HashMap<Box<str>, Parked>,
+    app_servers: HashMap<Box<str>, AppServer>,
+    /// The app servers that are back and whose pushes leave.
+    back: Vec<Box<str>>,
     len: usize,
     bytes: usize,
+}
+
+/// What is owed to the devices of one app server.
+#[derive(Default)]
+struct AppServer {
+    owed: usize,
+    /// The pushes that wait for the app server, the most important first; of these those that failed least often.
+    parked: BTreeMap<Reverse<Kind>, BTreeSet<(u32, Rc<str>, Rc<str>)>>,
+    back: Option<Back>,
+}
+
+/// An app server is back, and the pushes that have waited leave one by one: thousands may have.
+struct Back {
+    since: Millis,
+    /// Pushes a second.
+    rate: u64,
+    left: u64,
+}
+
+impl AppServer {
+    fn park(&mut self, failed: u32, (user, device, kind): &Key) {
+        self.parked.entry(Reverse(*kind)).or_default().insert((failed, user.clone(), device.clone()));
+    }
+
+    fn unpark(&mut self, failed: u32, (user, device, kind): &Key) {
+        if let Some(of_kind) = self.parked.get_mut(&Reverse(*kind)) {
+            of_kind.remove(&(failed, user.clone(), device.clone()));
+            if of_kind.is_empty() {
+                self.parked.remove(&Reverse(*kind));
+            }
+        }
+    }
+
+    /// The first push of each kind, with how often it failed.
+    fn firsts(&self) -> impl Iterator<Item = (u32, Key)> {
+        self.parked.iter().filter_map(|(Reverse(kind), of_kind)| {
+            let (failed, user, device) = of_kind.first()?;
+            Some((*failed, (user.clone(), device.clone(), *kind)))
+        })
+    }
+
+    /// Returns the push that leaves next, and when, if the app server is back.
+    fn next(&self) -> Option<(Millis, Key)> {
+        let back = self.back.as_ref()?;
+        let (_, key) = self.firsts().next()?;
+        // In tenths of a second: a timer for each would be many.
+        Some((back.since + back.left * 10 / back.rate * SECOND / 10, key))
+    }
 }
 
 /// Returns how long after its failure a push is sent again that had failed so often before.
@@ -76,16 +122,26 @@ pub fn delay(failed: u32) -> Millis {
 
 impl<P: Protocol> Default for Owed<P> {
     fn default() -> Self {
-        Owed { users: HashMap::new(), due: BTreeSet::new(), parked: HashMap::new(), len: 0, bytes: 0 }
+        Owed {
+            users: HashMap::new(),
+            due: BTreeSet::new(),
+            app_servers: HashMap::new(),
+            back: Vec::new(),
+            len: 0,
+            bytes: 0,
+        }
     }
 }
 
 impl<P: Protocol> Owed<P> {
-    /// Owes a push that failed or is not tried. With `parked` it waits for [`unpark`](Owed::unpark). Returns after how long it is sent
-    /// again; `None` if it waits, or comes too late.
+    /// Owes a push that failed or is not tried. With `parked` its app server is away, and it waits for [`unpark`](Owed::unpark). Returns
+    /// after how long it is sent again; `None` if it waits, or comes too late.
     pub fn put(&mut self, now: Millis, mut debt: Debt<P>, parked: bool) -> Option<Millis> {
         if debt.kind == Kind::Call && (parked || now + delay(debt.tries.failed) > debt.tries.since + CALL) {
             return None;
+        }
+        if parked {
+            self.stop(debt.registration.jid());
         }
         let mut due = (!parked).then(|| now + delay(debt.tries.failed));
         if let Some((before, was_due)) = self.remove(&key(&debt)) {
@@ -110,10 +166,16 @@ impl<P: Protocol> Owed<P> {
         const AT_ONCE: usize = 10;
         let mut due = Vec::new();
         while due.len() < AT_ONCE
-            && let Some((at, key)) = self.due.first().cloned()
+            && let Some((at, key)) = self.next()
             && at <= until
         {
-            due.extend(self.remove(&key).map(|(debt, _)| debt));
+            let Some((debt, was_due)) = self.remove(&key) else { break };
+            if was_due.is_none()
+                && let Some(back) = self.app_servers.get_mut(debt.registration.jid()).and_then(|at| at.back.as_mut())
+            {
+                back.left += 1;
+            }
+            due.push(debt);
         }
         due.sort_by_key(|debt| Reverse(debt.kind));
         due
@@ -121,7 +183,7 @@ impl<P: Protocol> Owed<P> {
 
     /// Returns when [`due`](Owed::due) has something to return.
     pub fn next_due(&self) -> Option<Millis> {
-        self.due.first().map(|(due, _)| *due)
+        self.next().map(|(due, _)| due)
     }
 
     /// Drops what a device needs no more, since it was told by a push of a kind that left at `sent`: pushes of that kind or a lesser
@@ -179,37 +241,31 @@ impl<P: Protocol> Owed<P> {
         !gone.is_empty()
     }
 
-    /// Makes the pushes that wait for an app server due: the most important first, `rate` a second. Returns how many.
+    /// Lets the pushes that wait for an app server leave: the most important first, `rate` a second. Returns how many wait.
     pub fn unpark(&mut self, now: Millis, app_server: &str, rate: u32) -> usize {
-        let parked = self.parked.remove(app_server).unwrap_or_default();
-        let count = parked.len();
-        for (place, (Reverse(kind), user, device)) in parked.into_iter().enumerate() {
-            let debt = self.users.get_mut(&user).and_then(|debts| debts.get_mut(&(device.clone(), kind)));
-            if let Some((_, due)) = debt {
-                // In tenths of a second: a timer for each would be many.
-                let tenths = place as u64 * 10 / u64::from(rate.max(1));
-                let at = now + tenths * SECOND / 10;
-                *due = Some(at);
-                self.due.insert((at, (user, device, kind)));
-            }
+        let Some(at) = self.app_servers.get_mut(app_server).filter(|at| !at.parked.is_empty()) else { return 0 };
+        if at.back.is_none() {
+            at.back = Some(Back { since: now, rate: rate.max(1).into(), left: 0 });
+            self.back.push(app_server.into());
         }
-        count
+        self.parked_at(app_server)
     }
 
     /// Takes out one push that waits for an app server, to find out whether it is back: the most important of those that were tried
     /// least often, since the app server may fail to reach one device only.
     pub fn probe(&mut self, app_server: &str) -> Option<Debt<P>> {
-        let failed =
-            |user: &Rc<str>, key: &(Rc<str>, Kind)| self.users.get(user)?.get(key).map(|(debt, _)| debt.tries.failed);
-        let parked = self.parked.get(app_server)?.iter();
-        let least = parked.min_by_key(|(Reverse(kind), user, device)| failed(user, &(device.clone(), *kind)))?;
-        let (Reverse(kind), user, device) = least.clone();
-        self.remove(&(user, device, kind)).map(|(debt, _)| debt)
+        let (_, key) = self.app_servers.get(app_server)?.firsts().min_by_key(|(failed, _)| *failed)?;
+        self.remove(&key).map(|(debt, _)| debt)
     }
 
     /// Returns how many pushes wait for an app server.
     pub fn parked_at(&self, app_server: &str) -> usize {
-        self.parked.get(app_server).map_or(0, BTreeSet::len)
+        self.app_servers.get(app_server).map_or(0, |at| at.parked.values().map(BTreeSet::len).sum())
+    }
+
+    /// Returns the app servers to whose devices pushes are owed, and how many.
+    pub fn app_servers(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.app_servers.iter().map(|(jid, at)| (&**jid, at.owed))
     }
 
     /// Returns how many pushes are owed.
@@ -231,6 +287,19 @@ impl<P: Protocol> Owed<P> {
         self.users.get(user).into_iter().flat_map(|debts| debts.values().map(|(debt, _)| debt))
     }
 
+    /// Returns the push that leaves next, and when.
+    fn next(&self) -> Option<(Millis, Key)> {
+        let back = self.back.iter().filter_map(|jid| self.app_servers.get(jid)?.next());
+        back.chain(self.due.first().cloned()).min_by_key(|(at, _)| *at)
+    }
+
+    /// What waits for an app server waits on: it is away, or nothing is left.
+    fn stop(&mut self, app_server: &str) {
+        if self.app_servers.get_mut(app_server).is_some_and(|at| at.back.take().is_some()) {
+            self.back.retain(|jid| **jid != *app_server);
+        }
+    }
+
     fn insert(&mut self, mut debt: Debt<P>, due: Option<Millis>) {
         if self.bytes + size(&debt) > BYTES {
             debt.payload = None;
@@ -238,14 +307,13 @@ impl<P: Protocol> Owed<P> {
         self.bytes += size(&debt);
         self.len += 1;
         let key @ (user, device, kind) = &key(&debt);
+        let at = self.app_servers.entry(debt.registration.jid().into()).or_default();
+        at.owed += 1;
         match due {
             Some(due) => {
                 self.due.insert((due, key.clone()));
             }
-            None => {
-                let parked = self.parked.entry(debt.registration.jid().into()).or_default();
-                parked.insert((Reverse(*kind), user.clone(), device.clone()));
-            }
+            None => at.park(debt.tries.failed, key),
         }
         self.users.entry(user.clone()).or_default().insert((device.clone(), *kind), (debt, due));
     }
@@ -256,18 +324,21 @@ impl<P: Protocol> Owed<P> {
         if debts.is_empty() {
             self.users.remove(user);
         }
-        match due {
-            Some(due) => {
-                self.due.remove(&(due, key.clone()));
-            }
-            None => {
-                let jid = debt.registration.jid();
-                if let Some(parked) = self.parked.get_mut(jid) {
-                    parked.remove(&(Reverse(*kind), user.clone(), device.clone()));
-                    if parked.is_empty() {
-                        self.parked.remove(jid);
-                    }
+        let jid = debt.registration.jid();
+        if let Some(at) = self.app_servers.get_mut(jid) {
+            at.owed -= 1;
+            match due {
+                Some(due) => {
+                    self.due.remove(&(due, key.clone()));
                 }
+                None => at.unpark(debt.tries.failed, key),
+            }
+            let (is_settled, has_left) = (at.owed == 0, at.parked.is_empty());
+            if has_left {
+                self.stop(jid);
+            }
+            if is_settled {
+                self.app_servers.remove(jid);
             }
         }
         self.len -= 1;
@@ -358,7 +429,40 @@ mod tests {
         assert_eq!(nodes(&owed.due(10 * SECOND)), [("d", Kind::Important)]);
         assert_eq!(nodes(&owed.due(11 * SECOND)), [("a", Kind::Silent)]);
         assert_eq!(nodes(&owed.due(12 * SECOND)), [("c", Kind::Silent)]);
-        assert!(owed.is_empty() && owed.parked.is_empty());
+        assert!(owed.is_empty() && owed.app_servers.is_empty() && owed.back.is_empty());
+    }
+
+    #[test]
+    fn what_leaves_to_an_app_server_that_is_away_again_waits_again() {
+        let mut owed = Owed::<Xep0357>::default();
+        for device in ["a", "b", "c", "d"] {
+            owed.put(0, debt(device, Kind::Silent, 0), true);
+        }
+        assert_eq!(owed.unpark(0, "push.example", 10), 4);
+        assert_eq!(owed.unpark(SECOND, "push.example", 10), 4, "it is heard of once more");
+        assert_eq!(nodes(&owed.due(0)), [("a", Kind::Silent)]);
+        assert_eq!(owed.next_due(), Some(SECOND / 10));
+        owed.put(1, debt("a", Kind::Silent, 1), true);
+        assert_eq!((owed.next_due(), owed.parked_at("push.example")), (None, 4));
+        assert_eq!(nodes(&owed.probe("push.example").into_iter().collect::<Vec<_>>()), [("b", Kind::Silent)]);
+        assert_eq!(owed.unpark(SECOND, "push.example", 10), 3);
+        assert_eq!(nodes(&owed.due(2 * SECOND)), [("c", Kind::Silent), ("d", Kind::Silent), ("a", Kind::Silent)]);
+        assert!(owed.is_empty() && owed.app_servers.is_empty() && owed.back.is_empty());
+    }
+
+    #[test]
+    fn pushes_are_counted_by_app_server() {
+        let mut owed = Owed::<Xep0357>::default();
+        for (device, parked) in [("a", false), ("b", true), ("c", true)] {
+            owed.put(0, debt(device, Kind::Silent, 0), parked);
+            owed.put(0, debt(device, Kind::Silent, 0), !parked);
+        }
+        assert_eq!(owed.app_servers().collect::<Vec<_>>(), [("push.example", 3)]);
+        owed.retain("romeo", |identifier| identifier == "push.example<a");
+        assert_eq!(owed.app_servers().collect::<Vec<_>>(), [("push.example", 1)]);
+        owed.due(4 * SECOND);
+        owed.probe("push.example");
+        assert_eq!(owed.app_servers().count(), 0);
     }
 
     #[test]

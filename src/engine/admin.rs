@@ -62,8 +62,8 @@ impl<P: Protocol> Engine<P> {
         for (jid, server) in self.outages.iter().filter(|(_, server)| all || server.is_failing()) {
             servers.insert(jid, (server.clone(), 0));
         }
-        for debt in self.owed.iter() {
-            servers.entry(debt.registration.jid()).or_default().1 += 1;
+        for (jid, owed) in self.owed.app_servers() {
+            servers.entry(jid).or_default().1 = owed;
         }
         servers.into_iter().map(|(jid, (server, owed))| (jid.to_owned(), server, owed)).collect()
     }

@@ -94,6 +94,16 @@ end
 
 local queue = {};
 
+local function enable(user, secret)
+	local stanza = st.iq({ type = "set", from = user.."@"..host.."/phone", id = id() })
+		:tag("enable", { xmlns = "urn:xmpp:push:0", jid = "app."..host, node = "node" })
+			:tag("x", { xmlns = "jabber:x:data", type = "submit" })
+				:tag("field", { var = "FORM_TYPE" }):text_tag("value", "http://jabber.org/protocol/pubsub#publish-options"):up()
+				:tag("field", { var = "secret" }):text_tag("value", secret):up():up():up();
+	return "iq-set/self/urn:xmpp:push:0:enable",
+		{ origin = { username = user, host = host, resource = "phone", log = function () end, send = function () end }, stanza = stanza };
+end
+
 -- Each gives one event and its data.
 local traffic = {
 	offline = function (user) return offline(user, message(user)); end;
@@ -105,15 +115,8 @@ local traffic = {
 		return "smacks-hibernation-stanza-queued", { origin = session(user), queue = queue, stanza = stanza };
 	end;
 	ping = function (user) return "cloud-notify-ping", { user = user }; end;
-	enable = function (user)
-		local stanza = st.iq({ type = "set", from = user.."@"..host.."/phone", id = id() })
-			:tag("enable", { xmlns = "urn:xmpp:push:0", jid = "app."..host, node = "node" })
-				:tag("x", { xmlns = "jabber:x:data", type = "submit" })
-					:tag("field", { var = "FORM_TYPE" }):text_tag("value", "http://jabber.org/protocol/pubsub#publish-options"):up()
-					:tag("field", { var = "secret" }):text_tag("value", "a secret of the app server"):up():up():up();
-		return "iq-set/self/urn:xmpp:push:0:enable",
-			{ origin = { username = user, host = host, resource = "phone", log = function () end, send = function () end }, stanza = stanza };
-	end;
+	enable = function (user) return enable(user, "a secret of the app server"); end;
+	enable_changed = function (user) return enable(user, "secret "..id().." of the app server"); end;
 	disable = function (user)
 		local stanza = st.iq({ type = "set", from = user.."@"..host.."/phone", id = id() })
 			:tag("disable", { xmlns = "urn:xmpp:push:0", jid = "app."..host, node = "nobody's" }):up();
