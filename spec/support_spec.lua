@@ -122,13 +122,13 @@ describe("on long work", function ()
 	it("suites that run side by side say how far they are", function ()
 		local dir = os.tmpname();
 		assert(os.execute(("rm %s && mkdir %s"):format(dir, dir)));
-		local file = assert(io.open(dir.."/0.12", "w"));
+		local file = assert(io.open(dir.."/specs-0.12", "w"));
 		file:write("== 1 of 9: spec/live\nok      a (1 ms)\nok      b (2 ms)\nFAILED  c\n== 2 of 9: spec/faults_spec.lua\nok      d\n");
 		file:close();
 		local process = io.popen(("PERIOD=0.1 timeout 0.5 spec/support/progress %s 2>/dev/null"):format(dir));
 		local line = process:read("l");
 		process:close();
 		os.execute("rm -r "..dir);
-		assert.equal("   after 0 min: Prosody 0.12, 2 of 9: spec/faults_spec.lua; 3 passed, 1 failed so far", line);
+		assert.equal("   after 0 min: specs-0.12, 2 of 9: spec/faults_spec.lua; 3 passed, 1 failed so far", line);
 	end);
 end);
