@@ -1,5 +1,5 @@
-//! The facts that the rules know of a stanza: a word of bits and a few scalars. [`walk`](crate::rules::walk) says which elements
-//! lead to them.
+//! The facts about a stanza that the rules use: a word of bits and a few scalars. [`walk`](crate::rules::walk) has the elements
+//! that they come from.
 
 use minidom::Element;
 
@@ -13,10 +13,10 @@ pub type Word = u64;
 pub const BODY: Word = 1;
 /// `<subject>`, empty or not.
 pub const SUBJECT: Word = 1 << 1;
-/// End-to-end encrypted (XEP-0384, XEP-0027, XEP-0373). OMEMO counts only with a payload: without one it moves keys
-/// and there is nothing to show.
+/// End-to-end encrypted (XEP-0384, XEP-0027, XEP-0373). OMEMO counts only with a payload: without one it only moves keys, and
+/// there is nothing to show.
 pub const ENCRYPTED: Word = 1 << 2;
-/// Somebody calls: XEP-0353 `<propose>`, XEP-0482 `<invite>`, or a Jingle `session-initiate` (XEP-0166).
+/// The start of a call: XEP-0353 `<propose>`, XEP-0482 `<invite>`, or a Jingle `session-initiate` (XEP-0166).
 pub const CALL: Word = 1 << 3;
 /// A carbon of a message that the user sent (XEP-0280).
 pub const SENT: Word = 1 << 4;
@@ -49,14 +49,14 @@ pub const RETRACT: Word = 1 << 16;
 pub const CORRECTED: Word = 1 << 17;
 /// A chat state (XEP-0085) that shows the user at the client: `<active>`, `<composing>` or `<paused>`.
 pub const AT_CLIENT: Word = 1 << 18;
-/// The stanza is in the user's archive. The shim sets the bit, where it has the id.
+/// The stanza is in the user's archive. The shim sets the bit if it has the id.
 pub const ARCHIVED: Word = 1 << 19;
 /// A push, by any protocol, also as an event of XEP-0060. A push is never pushed: two users whose registrations name each other
 /// would push for ever.
 pub const NOTIFICATION: Word = 1 << 20;
-/// XEP-0353 `<proceed>`: sent by the user it takes a call; sent by the other end it means nothing.
+/// XEP-0353 `<proceed>`: sent by the user, it takes a call; sent by the other end, it means nothing.
 pub const PROCEED: Word = 1 << 21;
-/// An invitation to a room (XEP-0249, XEP-0045 §7.8.2), or a room's word that it has messages for a member who is absent
+/// An invitation to a room (XEP-0249, XEP-0045 §7.8.2), or a room's notice of messages to an absent member
 /// (`mod_muc_notifications`).
 pub const INVITATION: Word = 1 << 22;
 /// An OMEMO element, with a payload or without.
@@ -79,13 +79,13 @@ pub const RINGING: Word = 1 << 30;
 pub const HAS_BODY: Word = 1 << 31;
 /// A Jingle session for a file (XEP-0234): no call.
 pub const FILE: Word = 1 << 32;
-/// A chat state of a user who looks elsewhere: `<inactive>` or `<gone>`.
+/// A chat state of a user who has left the chat: `<inactive>` or `<gone>`.
 pub const LEFT_CLIENT: Word = 1 << 33;
 /// An IQ.
 pub const IQ_STANZA: Word = 1 << 34;
 /// XEP-0333 `<displayed>`: a message was read.
 pub const DISPLAYED: Word = 1 << 35;
-/// `<x>` of a room (XEP-0045): in a message that is not of type `groupchat`, what one occupant says to another.
+/// `<x>` of a room (XEP-0045): a message with it that is not of type `groupchat` is private, from one occupant to another.
 pub const FROM_OCCUPANT: Word = 1 << 36;
 /// From a room of this server that is public by its configuration (XEP-0045). The shim looks this up if `push_rooms` asks for it.
 pub const PUBLIC_ROOM: Word = 1 << 37;
@@ -102,8 +102,8 @@ pub const CALL_ENDS: Word = CALL_OVER | RETRACT;
 /// A call, as its two ends know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call<'a> {
-    /// The bare JID of the other end, or of the room. None where the user speaks to himself: his client ends the call that has
-    /// the id, whoever calls.
+    /// The bare JID of the other end, or of the room. `None` in a call of the account with itself: then a client of the user
+    /// ends any call with the id, whoever calls.
     pub peer: Option<&'a str>,
     /// The first [`CALL_ID`] bytes of its id.
     pub id: &'a str,
@@ -113,16 +113,16 @@ pub struct Call<'a> {
 #[derive(Clone, Copy, Default)]
 pub struct Message<'a> {
     pub word: Word,
-    /// Sender, as the server stamped it; of a carbon, that of the message in it.
+    /// The sender, as the server stamped it; for a carbon, the sender of the message in it.
     pub from: Option<&'a str>,
     pub body: Option<&'a str>,
-    /// What the message is known by on all its ways: its id in the addressee's archive (XEP-0313), or for a stanza that is not
-    /// archived a key that the shim keeps with it.
+    /// The deduplication key, the same in every event of the message: its id in the addressee's archive (XEP-0313), or, for a
+    /// stanza that is not archived, a key that the shim keeps with it.
     pub dedup_key: Option<&'a str>,
-    /// The call that it is about.
+    /// The call that the message is about.
     pub call: Option<Call<'a>>,
-    /// Repeatable values, encoded as one string: for each a one-letter kind followed by its text, separated by NUL. The
-    /// shim adds what it knows of the user's sessions.
+    /// Repeatable values, encoded as one string: for each a one-letter kind followed by its text, separated by NUL. The shim
+    /// adds facts about the user's sessions.
     pub extracts: Option<&'a str>,
     /// Reads the stanza, which only some pushes carry.
     pub stanza: Option<&'a dyn Fn() -> Option<Element>>,
@@ -132,7 +132,7 @@ pub struct Message<'a> {
 pub const MENTION: char = 'm';
 /// An occupant of the room that is mentioned, by id (XEP-0513, XEP-0421).
 pub const MENTIONED_OCCUPANT: char = 'o';
-/// A group that is mentioned (XEP-0513 §3.2), a space, and the room or server whose it is, if that is said.
+/// A group that is mentioned (XEP-0513 §3.2), a space, and the room or server that the group belongs to, if it is given.
 pub const MENTIONED_GROUP: char = 'g';
 /// The `media` of a call (XEP-0167).
 pub const MEDIA: char = 'd';
@@ -142,7 +142,7 @@ pub const OMEMO_SENDER: char = 's';
 pub const OMEMO_KEY: char = 'k';
 pub const OMEMO_IV: char = 'i';
 pub const OMEMO_PAYLOAD: char = 'p';
-/// Whose message it replies to (XEP-0461).
+/// The JID whose message this one replies to (XEP-0461).
 pub const REPLY_TO: char = 'r';
 /// A nickname of the user in the room that the message comes from. The shim adds it.
 pub const NICKNAME: char = 'n';
@@ -152,16 +152,16 @@ pub const OCCUPANT: char = 'u';
 /// shim adds it.
 pub const ACTIVITY: char = 'a';
 
-/// The registration that a session holds, if any, whose client says that it is in use (XEP-0352). The shim adds it.
+/// For each session whose client reports that it is in use (XEP-0352): the registration that the session holds, if any. The
+/// shim adds it.
 pub const IN_USE: char = 'w';
-/// The id by which a marker names the message (XEP-0333): of a room's, the id that the room has given it. The shim adds it.
+/// The id by which a marker names the message (XEP-0333): in a room, the id that the room has given it. The shim adds it.
 pub const MARKED_AS: char = 'e';
-/// In a message that the user sends: the id of the message that he has read (XEP-0333).
+/// In a message that the user sends: the id of the message that was read (XEP-0333).
 pub const READ: char = 'f';
-/// In an item that the user publishes: who has given a message its id, a space, and the id of the message that he has read
-/// (XEP-0490).
+/// In an item that the user publishes: the entity that has given the read message its id, a space, and the id (XEP-0490).
 pub const READ_AS: char = 'h';
-/// In a bookmark: a setting (XEP-0492) and whose it is: the category of an identity, a space, and its type.
+/// In a bookmark: a setting (XEP-0492), with the identity that it is for: its category, a space, and its type.
 pub const NEVER: char = 'N';
 pub const ON_MENTION: char = 'M';
 pub const ALWAYS: char = 'A';
@@ -170,14 +170,14 @@ pub const NEVER_0: char = 'X';
 pub const ON_MENTION_0: char = 'Y';
 pub const ALWAYS_0: char = 'Z';
 
-/// The letters that every protocol asks for, and those that Tigase's extensions ask for. What is in a published item is not among
-/// them: nobody passes it on with a stanza.
+/// The letters that every protocol asks for, and those that Tigase's extensions ask for. The letters of published items are not
+/// among them, because no stanza has these values.
 pub const EXTRACTS: &[char] = &[MENTION, REPLY_TO, READ];
 pub const EXTRACTS_TIGASE: &[char] =
     &[MENTION, REPLY_TO, READ, MEDIA, OMEMO_SENDER, OMEMO_KEY, OMEMO_IV, OMEMO_PAYLOAD];
 
 impl<'a> Call<'a> {
-    /// The other end's bare JID, a space, and the id; in a call of `account` with itself the other end is not known.
+    /// Parses the other end's bare JID, a space, and the id. In a call of `account` with itself, the other end is not known.
     pub fn parse(text: &'a str, account: &str) -> Option<Call<'a>> {
         let (peer, id) = text.split_once(' ')?;
         Some(Call { peer: Some(peer).filter(|peer| !peer.is_empty() && *peer != account), id: cut(id, CALL_ID) })

@@ -30,7 +30,7 @@ impl Importance {
         matches!(self, Importance::Important | Importance::Urgent)
     }
 
-    /// Whether the stanza is about a call: its push waits for nothing.
+    /// Whether the stanza is about a call: its push is never delayed.
     pub fn is_call(self) -> bool {
         matches!(self, Importance::Urgent | Importance::CallEnds)
     }
@@ -65,7 +65,7 @@ impl Kind {
     }
 }
 
-/// Judges a stanza by its facts. Returns the reason if no device is ever woken for it, whatever its client asked for.
+/// Judges a stanza by its facts. Returns a reason if no device is ever woken for it, whatever its client asked for.
 pub fn judge(word: Word) -> Result<Importance, Reason> {
     let has = |bits| word & bits != 0;
     if has(NOTIFICATION) {
@@ -82,8 +82,8 @@ pub fn judge(word: Word) -> Result<Importance, Reason> {
     if is_own {
         return Err(Reason::OwnMessage);
     }
-    // The other end reports its own state before the call is over: that rings no device and silences none. In a room, any
-    // occupant may take a call, and takes it for himself only.
+    // The other end reports the state of its own devices before the call is over, which rings none of the user's devices and
+    // silences none. In a room, an occupant who takes a call takes it only for their own devices.
     if has(CALL_ENDS | PROCEED | RINGING) && !has(CALL | ERROR | HAS_BODY) && !has_text {
         return Err(Reason::NothingToShow);
     }
@@ -128,13 +128,13 @@ fn ends_call(word: Word, is_own: bool) -> bool {
     ends && word & CALL == 0
 }
 
-/// Whether a message that the user sends shows that he is at the client: the `<grace>` of Push 2.0 and `push_patience` count from
-/// then.
+/// Whether a message that the user sends shows that the user is at the client: the `<grace>` of Push 2.0 and `push_patience`
+/// count from then.
 pub fn shows_activity(word: Word) -> bool {
     word & (BODY | ENCRYPTED | AT_CLIENT | DISPLAYED) != 0 && word & ERROR == 0
 }
 
-/// Returns why a stanza is worth nothing.
+/// Returns the reason for [`Importance::None`].
 pub fn why_none(word: Word) -> Reason {
     if word & NO_STORE != 0 { Reason::NobodyKeepsIt } else { Reason::NothingToShow }
 }

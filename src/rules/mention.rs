@@ -1,4 +1,4 @@
-//! Is the user named in a message?
+//! Whether a message mentions the user.
 
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -7,18 +7,18 @@ use crate::limits::MOST_OF_A_KIND;
 use crate::ns;
 use crate::rules::facts::Message;
 
-/// The user, as others may call him where a message comes from.
+/// The user, by the names that others may use where a message comes from.
 #[derive(Clone, Copy)]
 pub struct User<'a> {
     pub user: &'a str,
     pub host: &'a str,
-    /// A nickname that the client has registered, besides those in the message's facts.
+    /// A nickname that the client has registered, in addition to those in the message's facts.
     pub nick: Option<&'a str>,
 }
 
 impl User<'_> {
-    /// Whether the message mentions the user: by reference (XEP-0372), explicitly (XEP-0513), as a reply to him (XEP-0461), or with
-    /// his name or a nickname as a word of the text, which `text` has in lower case.
+    /// Whether the message mentions the user: by reference (XEP-0372), explicitly (XEP-0513), by a reply (XEP-0461), or with
+    /// the user's name or a nickname as a word of the text. `text` is the text in lower case.
     pub fn is_mentioned(self, message: &Message, text: &str) -> bool {
         message.mentioned_jids().any(|jid| self.is(jid, message))
             || message.mentioned_occupants().any(|id| message.occupants().any(|own| own == id))
@@ -39,7 +39,7 @@ impl User<'_> {
         message.nicknames().chain(self.nick)
     }
 
-    /// Whether it is the user's JID, or that of the user in the room.
+    /// Whether `jid` is the user's account, or the user as an occupant of the room.
     fn is(self, jid: &str, message: &Message) -> bool {
         let in_room = || {
             let nick = jid.strip_prefix(message.from.map(bare)?)?.strip_prefix('/')?;
@@ -58,10 +58,10 @@ impl User<'_> {
     }
 }
 
-/// Bytes to both sides of a word that tell whether it stands by itself.
+/// Bytes on each side of a word in which its bounds are looked for.
 const CONTEXT: usize = 64;
 
-/// Whether `word` stands in the text by itself; both are in lower case.
+/// Whether the text has `word` as a word of its own; both are in lower case.
 fn has_word(text: &str, word: &str) -> bool {
     !word.is_empty()
         && text
@@ -70,13 +70,13 @@ fn has_word(text: &str, word: &str) -> bool {
             .any(|(start, _)| stands_apart(text, start, start + word.len()) || is_word(text, start, start + word.len()))
 }
 
-/// Between what are no letters: so stands a name with an ending, or before a colon.
+/// Whether there is no letter or digit on either side, as for a name before a colon, or before a hyphen and an ending.
 fn stands_apart(text: &str, start: usize, end: usize) -> bool {
     let is_part = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
     !is_part(text[..start].chars().next_back()) && !is_part(text[end..].chars().next())
 }
 
-/// Between word bounds of UAX #29: in scripts without spaces there are no others.
+/// Whether both ends are word bounds of UAX #29, the only bounds in scripts without spaces.
 fn is_word(text: &str, start: usize, end: usize) -> bool {
     let from = (0..=start.saturating_sub(CONTEXT)).rfind(|&place| text.is_char_boundary(place)).unwrap_or(0);
     let to = (end + CONTEXT..text.len()).find(|&place| text.is_char_boundary(place)).unwrap_or(text.len());

@@ -1,11 +1,12 @@
-//! `push_patience`: while the user is at another client, an important push waits, because he will probably read the message there.
+//! `push_patience`: while the user is at another client, an important push waits, because the user will probably read the
+//! message there.
 
 use crate::rules::facts::Message;
 use crate::time::{Millis, SECOND};
 
-/// Whether the user is at a client of his that does not hold the registration `identifier`: by what it sent in the last `patience`,
-/// or by what it says itself (XEP-0352). `now` is by the wall clock, as the shim's times are. A time that is to come, since a clock
-/// was set back, counts for nothing.
+/// Whether the user is at a client that does not hold the registration `identifier`: the client sent something in the last
+/// `patience`, or reports that it is in use (XEP-0352). `now` is by the wall clock, like the shim's times. A time in the
+/// future, after a clock was set back, does not count.
 pub fn is_elsewhere(message: &Message, identifier: &str, now: Millis, patience: Millis) -> bool {
     let is_other = |holds: &str| holds != identifier;
     let now = now / SECOND;

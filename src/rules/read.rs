@@ -1,5 +1,5 @@
-//! What a client of the user says about what he has read: a marker to the other end (XEP-0333), or an item for his other clients
-//! (XEP-0490). Either says that he has read all of a chat up to one message.
+//! Read reports of the user's clients: a marker to the other end (XEP-0333), or an item for the user's other clients
+//! (XEP-0490). Either means that the user has read a chat up to one message.
 
 use crate::address::{bare, is_account};
 use crate::rules::facts::{ERROR, Message, READ, READ_AS};
@@ -12,12 +12,12 @@ pub struct Read<'a> {
     pub message: Name<'a>,
 }
 
-/// The id of a message, by the one who gave it.
+/// The id of a message, by the entity that has given it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Name<'a> {
     /// The id in the user's archive.
     Archive(&'a str),
-    /// The id by which a marker names it: the sender's, or the room's.
+    /// The id by which a marker names the message: the sender's, or the room's.
     Marker(&'a str),
 }
 
@@ -28,8 +28,8 @@ impl<'a> Read<'a> {
         Some(Read { chat: bare(to), message: Name::Marker(id) })
     }
 
-    /// Reads an item that `user` on `host` publishes for `chat`. An id that neither the user's server nor the chat has given is of no
-    /// use.
+    /// Reads an item that `user` on `host` publishes for `chat`. An id that neither the user's account nor the chat has given
+    /// is ignored.
     pub fn in_item(user: &str, host: &str, chat: &'a str, item: &Message<'a>) -> Option<Read<'a>> {
         let (by, id) = item.each(READ_AS).next()?.split_once(' ')?;
         let message = match by {

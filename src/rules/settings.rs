@@ -1,4 +1,4 @@
-//! What the user has set for a chat in any of his clients (XEP-0492), and the option `push_rooms` where he has not.
+//! The user's setting for a chat, made in any client (XEP-0492), and the option `push_rooms` for rooms without a setting.
 
 use crate::config::Rooms;
 use crate::reason::Reason;
@@ -7,7 +7,7 @@ use crate::rules::facts::{
 };
 use crate::rules::mention::User;
 
-/// What the user's bookmarks (XEP-0402) say of a chat.
+/// The setting for a chat in the user's bookmarks (XEP-0402).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setting {
     /// The bookmarks could not be read, or are not read yet.
@@ -20,7 +20,7 @@ pub enum Setting {
     Always,
 }
 
-/// How exactly a setting is meant for us: the identity of a phone (XEP-0030) before that of any client, and that before none.
+/// The identity (XEP-0030) that a setting is for, from the least exact to the most exact: any identity, any client, a phone.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Meant {
     All,
@@ -29,8 +29,8 @@ enum Meant {
 }
 
 impl Setting {
-    /// Reads the setting in a bookmark, whose facts are those of [`walk::ITEM`](crate::rules::walk::ITEM). Of two that are meant as
-    /// exactly and differ, which the specification forbids, the louder one counts.
+    /// Reads the setting in a bookmark, whose facts are those of [`walk::ITEM`](crate::rules::walk::ITEM). If two different
+    /// settings are equally exact, which the specification forbids, the louder one counts.
     pub fn of_bookmark(bookmark: &Message) -> Setting {
         let newest = [(NEVER, Setting::Never), (ON_MENTION, Setting::OnMention), (ALWAYS, Setting::Always)];
         let oldest = [(NEVER_0, Setting::Never), (ON_MENTION_0, Setting::OnMention), (ALWAYS_0, Setting::Always)];
@@ -48,7 +48,7 @@ fn most_exact(bookmark: &Message, kind: char, meant: fn(&str) -> Option<Meant>) 
     bookmark.each(kind).filter_map(meant).max()
 }
 
-/// Takes category and type of an identity.
+/// Reads the category and the type of an identity.
 fn meant(identity: &str) -> Option<Meant> {
     match identity {
         "client phone" => Some(Meant::Phones),
@@ -58,7 +58,8 @@ fn meant(identity: &str) -> Option<Meant> {
     }
 }
 
-/// Takes the type of a client, as the specification had it before 0.2. Its example says `mobile`, which the registry does not have.
+/// Reads the type of a client, as the specification had it before 0.2. Its example says `mobile`, which the registry does not
+/// have.
 fn meant_0(client: &str) -> Option<Meant> {
     match client {
         "phone" | "mobile" => Some(Meant::Phones),
@@ -67,8 +68,8 @@ fn meant_0(client: &str) -> Option<Meant> {
     }
 }
 
-/// Returns why the user's devices are not woken for a message, as far as he or the administrator has set it. A call is no concern
-/// of rooms and mentions. `text` returns the text in lower case.
+/// Returns why a setting of the user or the administrator keeps a message from the user's devices. For a call, only
+/// [`Setting::Never`] counts. `text` returns the text in lower case.
 pub fn objection<'t>(
     setting: Setting,
     rooms: Rooms,

@@ -1,7 +1,7 @@
 //! The parts of a stanza that matter.
 //!
-//! The shim walks the children of a stanza once and adds up the bits of those it knows. [`MESSAGE`], [`PRESENCE`] and [`IQ`] say
-//! which these are; the shim gets them when it loads. A rule that looks at one more element is one more line here and no new Lua.
+//! The shim walks the children of a stanza once and adds up the bits of those that it knows. [`MESSAGE`], [`PRESENCE`], [`IQ`]
+//! and [`ITEM`] list them; the shim gets these tables when it loads. One more element takes one more line here and no Lua.
 
 use crate::ns;
 use crate::rules::facts::{
@@ -19,11 +19,11 @@ pub struct Rule {
     pub bit: Word,
     /// One bit, set when the element has text; 0 for none.
     pub text: Word,
-    /// The value that the shim keeps besides bits.
+    /// The value that the shim keeps in addition to the bits.
     pub keep: Keep,
     /// Bits for values of an attribute.
     pub values: Values,
-    /// Only the user's own account may send the element (XEP-0280 §11): of anybody else it means nothing.
+    /// Only the user's own account may send the element (XEP-0280 §11): from anybody else it is ignored.
     pub own: bool,
     /// The children that matter, in groups that several elements share.
     pub children: &'static [&'static [Child]],
@@ -40,15 +40,15 @@ pub struct Child {
     pub rule: Rule,
 }
 
-/// A scalar that goes with the word.
+/// A value of an element that the shim keeps in addition to the word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Keep {
     Nothing,
-    /// The text, where an option lets it be pushed.
+    /// The text of the message.
     Body,
     /// The `id` of the last one whose `by` is the user's own account (XEP-0359).
     ArchiveId,
-    /// The id of a call, in that attribute.
+    /// The id of a call, in this attribute.
     CallId(&'static str),
     /// The call has the id of the message that it is in (XEP-0482 §3.1).
     Invite,
@@ -56,25 +56,26 @@ pub enum Keep {
     Forwarded,
     /// The same as [`Keep::ArchiveId`], of the message in a carbon.
     CarbonArchiveId,
-    /// Whom a mention is about (XEP-0513). A mention with modifiers counts for nothing: modifiers ask not to notify.
+    /// The target of a mention (XEP-0513). A mention with modifiers is ignored: modifiers ask not to notify.
     Mention,
-    /// For [`Message::extracts`].
+    /// An entry of `extracts` of a [`Message`](crate::rules::facts::Message).
     Extract(Extract),
-    /// The same: of that kind, with a space between the values of these attributes, empty where one is not there.
+    /// The same: an entry of this kind with the values of these attributes, separated by spaces; an absent attribute counts as
+    /// empty.
     Attributes(char, &'static [&'static str]),
 }
 
-/// An entry of [`Message::extracts`].
+/// How an entry of `extracts` is made from an element.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Extract {
     pub kind: char,
-    /// The attribute that it is.
+    /// The attribute that has the value.
     pub attr: Option<&'static str>,
-    /// Whether it is the text; behind the attribute and a space, where both are wanted.
+    /// Whether the element's text is the value; if `attr` is set, the text follows the attribute and a space.
     pub text: bool,
-    /// Only of elements of this type.
+    /// If set, only elements of this type count.
     pub of_type: Option<&'static str>,
-    /// What the text is: the shim puts JIDs into the form in which Prosody has them.
+    /// The form of the attribute's value: the shim passes on JIDs in Prosody's form.
     pub form: Form,
 }
 
@@ -87,7 +88,7 @@ pub enum Form {
     Uri,
 }
 
-/// A `<message>` as it comes: one that stands for itself, or a carbon around another.
+/// A `<message>`, or a carbon around another one.
 pub static MESSAGE: Rule =
     message(&[CALLS, JINGLE_MESSAGE, JINGLE_MESSAGE_1, CONTENT, OUTSIDE, &[sent(), received(&[FORWARDING])]]);
 
@@ -102,10 +103,10 @@ pub static MESSAGE_PUSH2: Rule = message(&[
     &[sent(), received(&[FORWARDING_PUSH2])],
 ]);
 
-/// A `<presence>` as it comes.
+/// A `<presence>`.
 pub static PRESENCE: Rule = Rule { bit: PRESENCE_STANZA, values: ("type", &[("subscribe", SUBSCRIBE)]), ..PLAIN };
 
-/// An `<iq>` as it comes.
+/// An `<iq>`.
 pub static IQ: Rule = Rule {
     bit: IQ_STANZA,
     values: ("type", &[("result", ANSWER), ("error", ANSWER)]),
@@ -113,7 +114,7 @@ pub static IQ: Rule = Rule {
     ..PLAIN
 };
 
-/// An `<item>` that a user publishes (XEP-0163): a bookmark, or which message of a chat he has read.
+/// An `<item>` that a user publishes (XEP-0163): a bookmark, or the newest message of a chat that was read.
 pub static ITEM: Rule = Rule { children: &[PUBLISHED], ..PLAIN };
 
 const PUBLISHED: &[Child] = &[
@@ -161,7 +162,7 @@ const ITEMS: &[&[Child]] = &[&[child(ns::PUBSUB_EVENT, "item", with(PUSHES))]];
 const PUSHES: &[&[Child]] =
     &[&[child(ns::PUSH, "notification", bit(NOTIFICATION)), child(ns::PUSH2, "notification", bit(NOTIFICATION))]];
 
-/// The message in a carbon. A carbon within a carbon means nothing.
+/// The message in a carbon. A carbon within a carbon is ignored.
 const FORWARDING: &[Child] = &[child(ns::FORWARD, "forwarded", with(&[FORWARDED]))];
 const FORWARDED: &[Child] =
     &[child(ns::CLIENT, "message", forwarded(&[CALLS, JINGLE_MESSAGE, JINGLE_MESSAGE_1, CONTENT, ARCHIVED_AS]))];
@@ -179,7 +180,7 @@ const FORWARDED_SENT: &[Child] =
 
 const TYPES: Values = ("type", &[("groupchat", GROUPCHAT), ("headline", HEADLINE), ("error", ERROR)]);
 
-/// Of a message: a call, and its end.
+/// In a message: a call, and its end.
 const CALLS: &[Child] = &[
     child(ns::CALL_INVITES, "invite", Rule { bit: CALL, keep: Keep::Invite, ..PLAIN }),
     child(ns::CALL_INVITES, "retract", call(RETRACT)),
@@ -202,12 +203,12 @@ const fn jingle_message(ns: &'static str) -> [Child; 7] {
     ]
 }
 
-/// Where these are in: calls are told of on every way, with an archive or without.
+/// Namespaces of the elements that signal a call. The shim reports such messages whether they are archived or not.
 pub const CALL_NAMESPACES: [&str; 3] = [ns::JINGLE_MESSAGE, ns::JINGLE_MESSAGE_1, ns::CALL_INVITES];
 
 const PROPOSED: &[&[Child]] = &[&[child(ns::JINGLE_RTP, "description", extract(attr(MEDIA, "media")))]];
 
-/// Of an IQ: a call that was not announced by a message before.
+/// In an IQ: a call that no message has announced before.
 const JINGLE: Rule = Rule {
     values: ("action", &[("session-initiate", CALL)]),
     keep: Keep::CallId("sid"),
@@ -258,7 +259,7 @@ const CONTENT: &[Child] = &[
 
 const CONTENT_PUSH2: &[Child] = &[child(ns::MESSAGE_CORRECT, "replace", bit(CORRECTED))];
 
-/// The text is a fallback if it stands for an amendment, or for all that there is.
+/// The text is a fallback if it stands for an amendment, or for the whole message.
 const FALLBACK_FOR: Values =
     ("for", &[("", FALLBACK), (ns::REACTIONS, FALLBACK), (ns::RETRACT, FALLBACK), (ns::RETRACT_0, FALLBACK)]);
 
@@ -336,7 +337,7 @@ mod tests {
         }
     }
 
-    /// The shim adds bits up: two in one would be carried into a third.
+    /// The shim sets bits by addition: two bits in one number could be carried into a third.
     #[test]
     fn an_element_sets_one_bit() {
         let mut all = Vec::new();
