@@ -1,9 +1,9 @@
-//! Bursts: a push that says nothing new is held.
+//! Bursts: a push that brings no news is held.
 //!
-//! A plain push only says that there is something. While the app server has not answered the last plain push of a kind to a
-//! device, or within a second of it, another one says nothing new. It is held, and one push stands for all that were held. That
-//! push leaves when the answer has come and the second is over, at the latest [`LONGEST_HOLD`] after the first push that it stands
-//! for. So a push always follows the last message.
+//! A plain push has no content: it only makes the client connect. While the app server has not answered the last plain push of
+//! a kind to a device, or within a second of it, another one brings no news. It is held, and one push stands for all that were
+//! held. That push leaves when the answer has come and the second is over, at the latest [`LONGEST_HOLD`] after the first push
+//! that it stands for. So a push always follows the last message.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -17,7 +17,7 @@ use crate::time::Millis;
 
 /// Time between two plain pushes of one kind to one device.
 pub const SPACING: Millis = 1000;
-/// How long an app server that does not answer keeps the next push back.
+/// How long a push is held at most if the app server does not answer.
 pub const LONGEST_HOLD: Millis = 10_000;
 
 /// Pushes of one kind, important or not, to one device.
@@ -103,7 +103,8 @@ impl<P: Protocol> Lanes<P> {
         true
     }
 
-    /// Notes that the user has read a chat. Returns whether a lane held a push that tells of nothing else: it is dropped.
+    /// Notes that the user has read a chat. Returns whether the lane held a push that covers nothing else; that push is
+    /// dropped.
     pub fn read(&mut self, lane: &Lane, place: Place) -> bool {
         let last = self.lanes.get_mut(lane);
         last.is_some_and(|last| last.held.take_if(|held| held.tells.read(place)).is_some())

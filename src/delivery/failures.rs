@@ -23,7 +23,7 @@ const LONGEST_GAP: Millis = DAY;
 /// Users whose failures are remembered; the user whose pushes failed least recently is forgotten first.
 const USERS: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
-/// A registration that has to go, because pushes to it fail.
+/// A registration to remove, because pushes to it fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gone {
     pub user: Rc<str>,
@@ -39,12 +39,13 @@ pub struct Gone {
 pub struct History {
     /// Refusals in a row.
     pub refusals: u32,
-    /// Since when transport has failed; by the wall clock, like the next.
+    /// Since when transport has failed, by the wall clock, like `last`.
     pub since: Option<Millis>,
     pub last: Millis,
     /// For how long transport has failed, as far as gaps count.
     pub failed_for: Millis,
-    /// The last failure by the monotonic clock, if it was since the engine was made: a gap is no longer than by this clock.
+    /// The last failure by the monotonic clock; `None` if it was before the engine was made. A gap counts as no longer than by
+    /// this clock.
     last_mono: Option<Millis>,
 }
 
@@ -94,7 +95,7 @@ impl Failures {
         self.users.peek(user)
     }
 
-    /// Counts an error that came for a push to `device` at `app_server`. Returns the registration if it has to go.
+    /// Counts an error that came for a push to `device` at `app_server`. Returns the registration if it has to be removed.
     pub fn count(
         &mut self,
         now: Moment,

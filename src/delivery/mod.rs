@@ -1,18 +1,18 @@
-//! What becomes of a push, from the moment it leaves until its device has been told.
+//! The delivery of a push, from the moment when it leaves until its device has been notified.
 //!
-//! A device has been told of a message when its app server has taken the push, not before. For each device and message:
+//! A device has been notified of a message when its app server has taken the push, not before. For each device and message:
 //!
 //! ```text
-//! unknown ──▶ in flight ──▶ told        the app server took it (Push 2.0: no error came), or refused it
+//! unknown ──▶ in flight ──▶ notified    the app server took the push (Push 2.0: no error came), or refused it
 //!    ▲            │
-//!    └────────────┴───────▶ owed        it failed on its way, or its app server is away
+//!    └────────────┴───────▶ owed        the push failed on its way, or its app server is away
 //! ```
 //!
-//! A message that is in flight or told is not pushed again ([`dedup`](crate::memory::dedup)). A message whose push failed is
-//! unknown again, so that the next event (hibernation, a queue that is given back, the archive) pushes it, and the device is
-//! [`owed`] one push, which is sent again until the app server takes it. While an app server is away ([`outages`]), one push at a
-//! time tries it and all others are owed. A refused push is not sent again: refusals count ([`failures`]). In a burst, one push
-//! stands for many ([`bursts`]). While the user is at another client, a push may wait ([`waiting`]).
+//! A message that is in flight or notified is not pushed again ([`dedup`](crate::memory::dedup)). A message whose push failed
+//! is unknown again, so that the next event (hibernation, a queue that is handed back, the archive) pushes it, and the device
+//! is [`owed`] one push, which is sent again until the app server takes it. While an app server is away ([`outages`]), one push
+//! at a time tries it and all others are owed. A refused push is not sent again: refusals count ([`failures`]). In a burst, one
+//! push stands for many ([`bursts`]). While the user is at another client, a push may wait ([`waiting`]).
 
 pub mod bursts;
 pub mod failures;
@@ -41,7 +41,7 @@ use crate::time::{Millis, Moment, SECOND};
 
 /// An app server that works has answered after this time.
 pub const LATE: Millis = SECOND;
-/// Bytes of payloads that are kept while answers may come, those of the newest pushes.
+/// Bytes of payloads that are kept for pushes in flight, the newest pushes first.
 const CONTENT: usize = 4 * 1024 * 1024;
 
 /// A push in flight: it is not answered yet.
@@ -51,12 +51,12 @@ pub struct InFlight<P: Protocol> {
     pub registration: Rc<Registration<P::Asked>>,
     pub sent: Moment,
     pub kind: Kind,
-    /// The lane that the push keeps if it says only that there is something: whether it is important.
+    /// If the push occupies a lane: whether the lane is that of important pushes.
     pub plain: Option<bool>,
     /// The deduplication keys of the messages that the push covers.
     pub messages: Vec<u64>,
     pub tells: Tells,
-    /// The call that it is about.
+    /// The call that the push is about.
     pub call: Option<CallKey>,
     /// The earlier tries, if it was owed.
     pub tries: Option<Tries>,
@@ -74,7 +74,7 @@ pub enum Settled<P: Protocol> {
     Refused,
     /// The push did not arrive, or the app server could not take it now: the device is owed another.
     Failed(Debt<P>),
-    /// The registration has to go.
+    /// The registration has to be removed.
     Ends(Gone),
 }
 
@@ -102,16 +102,16 @@ pub struct Delivery<P: Protocol> {
     in_flight: HashMap<Id, InFlight<P>>,
     /// When each push was sent, in that order; entries of answered pushes are skipped.
     order: VecDeque<(Millis, Id)>,
-    /// Pushes that were sent until then have been checked for being late.
+    /// Pushes that were sent up to this time have been checked for lateness.
     known_late: Millis,
-    /// The pushes whose payload is kept, or was, with its bytes; and the sum of these.
+    /// The pushes whose payload is or was kept, each with the size of the payload in bytes; and the sum of the sizes.
     contents: VecDeque<(Id, usize)>,
     bytes: usize,
     pub failures: Failures,
 }
 
 impl<P: Protocol> Delivery<P> {
-    /// `max_errors` is how many refusals in a row end a registration.
+    /// `max_errors` is the number of refusals in a row that ends a registration.
     pub fn new(max_errors: u32) -> Self {
         Delivery {
             in_flight: HashMap::new(),
@@ -153,9 +153,9 @@ impl<P: Protocol> Delivery<P> {
         }
     }
 
-    /// Adds a message to the last push of a kind to a device, if that is still in flight.
+    /// Adds a message to the last push in flight of this kind, or of a greater one, to a device.
     pub fn tells_also(&mut self, user: &str, identifier: &str, kind: Kind, message: u64, tells: &Tells) {
-        /// Stanzas that waited together were pushed a moment ago.
+        /// The number of newest pushes that are searched: stanzas that waited together were pushed a moment ago.
         const LOOK_BACK: usize = 64;
         for (_, id) in self.order.iter().rev().take(LOOK_BACK) {
             let Some(push) = self.in_flight.get_mut(id) else { continue };
@@ -271,7 +271,7 @@ impl<P: Protocol> Delivery<P> {
         State { in_flight: in_flight.collect() }
     }
 
-    /// Restores what [`save`](Delivery::save) returned.
+    /// Restores the state that [`save`](Delivery::save) returned.
     pub fn restore(&mut self, state: State) {
         for Saved { id, user, identifier, jid, sent, kind, plain, messages } in state.in_flight {
             let registration = Rc::new(Registration::new(&identifier, &jid, P::Asked::default(), 0));

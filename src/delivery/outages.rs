@@ -17,15 +17,15 @@ use crate::time::{Millis, Moment, SECOND};
 
 /// Failures in a row after which an app server counts as away.
 const FAILURES: u32 = 10;
-/// Devices that must be among them if the app server itself said that it could not take the pushes: it may mean one device only.
+/// Devices that the failures must concern if the app server itself reported all of them: it may fail to reach one device only.
 const DEVICES: usize = 3;
-/// An app server counts as away after so many pushes without any answer
+/// Pushes without any answer after which an app server counts as away, if [`SILENCE`] is over as well.
 const UNANSWERED: u32 = 10;
-/// and so much time.
+/// The time since the first of these pushes.
 const SILENCE: Millis = 20 * SECOND;
 /// A push service without answers counts as back when no error has come for this long.
 const NO_OBJECTION: Millis = 60 * SECOND;
-/// A push that tried an app server and has had no answer for so long is lost: it was withdrawn, or its account was deleted.
+/// A push that tried an app server and has had no answer for this long is lost: it was withdrawn, or its account was deleted.
 const LOST: Millis = 240 * SECOND;
 /// App servers that are remembered; the one that was pushed to least recently is forgotten first.
 const APP_SERVERS: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
@@ -40,14 +40,14 @@ pub struct AppServer {
     failed_at: Millis,
     /// Since when it is away, by the wall clock.
     pub away_since: Option<Millis>,
-    /// The devices whose pushes it could not take, as it said itself.
+    /// Devices whose pushes failed, at most [`DEVICES`].
     devices: HashSet<Rc<str>>,
     has_failed_before_it: bool,
     /// Pushes since its last answer, and when the first of them left.
     unanswered: u32,
     unanswered_since: Millis,
     probes: u32,
-    /// When a push may try it next, and when the push left that tries it now; by the monotonic clock.
+    /// When the next push may try it, and when the push left that tries it now; by the monotonic clock.
     due: Millis,
     tried: Option<Millis>,
 }
@@ -62,7 +62,7 @@ pub enum News {
     Back(Millis),
 }
 
-/// All app servers to which something was sent of late, by JID.
+/// All app servers that were pushed to lately, by JID.
 pub struct Outages {
     policy: &'static Policy,
     servers: LruCache<String, AppServer>,
@@ -85,7 +85,7 @@ impl Outages {
         server.unanswered = server.unanswered.saturating_add(1);
     }
 
-    /// Notes that a push to `device`, sent at `sent`, failed. `by_itself` says that the app server itself could not take it.
+    /// Notes that a push to `device`, sent at `sent`, failed. `by_itself`: whether the app server itself sent the error.
     pub fn failed(
         &mut self,
         now: Moment,
@@ -108,7 +108,7 @@ impl Outages {
             server.devices.insert(device.clone());
         }
         if server.away_since.is_some() {
-            // Other pushes that fail left earlier.
+            // Only the push that tries the app server counts. Other pushes that fail left before it.
             if server.tried.is_some_and(|tried| sent >= tried) {
                 server.probes = server.probes.saturating_add(1);
                 (server.tried, server.due) = (None, now.mono + delay(server.probes));
@@ -121,7 +121,8 @@ impl Outages {
         server.goes(now)
     }
 
-    /// Treats an app server as away: this server has started, a push is owed there, and it is not known whether it can be reached.
+    /// Treats an app server as away: this server has started, a push is owed there, and nobody knows yet whether the app server
+    /// can be reached.
     pub fn is_unknown(&mut self, now: Moment, jid: &str) {
         let server = self.of(jid);
         if server.away_since.is_none() {
@@ -137,7 +138,7 @@ impl Outages {
         away_since.map_or(News::None, News::Back)
     }
 
-    /// Notes that no error came for a push that left at `sent`. This tells that the app server worked, unless a push failed later.
+    /// Notes that no error came for a push that left at `sent`. So the app server worked, unless a push failed later.
     pub fn said_nothing(&mut self, jid: &str, sent: Millis) {
         if let Some(server) = self.servers.peek_mut(jid)
             && server.away_since.is_none()
@@ -181,7 +182,7 @@ impl Outages {
         .collect()
     }
 
-    /// No push was there to try the app server: the next one does.
+    /// Notes that there was no push to try the app server: the next one does.
     pub fn not_tried(&mut self, jid: &str) {
         if let Some(server) = self.servers.peek_mut(jid) {
             server.tried = None;

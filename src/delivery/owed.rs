@@ -1,7 +1,8 @@
 //! Owed pushes: one for each device and kind, whose push failed on its way or was not tried while the app server was away.
 //!
 //! An owed push is sent again at growing intervals and then every ten minutes, until the app server takes it, the client comes
-//! back, or the registration ends. A call is sent again for half a minute only: after that it has been missed.
+//! back, the user has read its messages elsewhere, or the registration ends. A call is sent again for half a minute only: after
+//! that it has been missed.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -16,22 +17,22 @@ use crate::time::{Millis, SECOND};
 
 /// The time from the first failure to the next try.
 const FIRST: Millis = 4 * SECOND;
-/// How often the time doubles.
+/// The number of tries at growing times: the first after [`FIRST`], each other one after twice the time before.
 const DOUBLINGS: u32 = 8;
-/// The time between tries after that.
+/// The time between later tries.
 const REST: Millis = 600 * SECOND;
-/// For how long a call is sent again.
+/// How long a call is sent again.
 const CALL: Millis = 30 * SECOND;
-/// Bytes of payloads that wait, for all devices; beyond them a push says only that there is something.
+/// Bytes of payloads that are kept, for all devices; a push beyond them is sent again without its content.
 const BYTES: usize = 4 * 1024 * 1024;
 
 /// The earlier tries of an owed push.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tries {
     pub failed: u32,
-    /// Since when it is owed, by the monotonic clock, like the next.
+    /// When the push was first sent, or was owed without a try; by the monotonic clock, like `newest`.
     pub since: Millis,
-    /// When the newest message came for which the device still needs a push.
+    /// When the newest message that the push covers was pushed, or would have been.
     pub newest: Millis,
 }
 
@@ -43,7 +44,7 @@ pub struct Debt<P: Protocol> {
     pub kind: Kind,
     /// The payload, if it can be sent again and is still known.
     pub payload: Option<P::Payload>,
-    /// The call that it is about.
+    /// The call that the push is about.
     pub call: Option<CallKey>,
     pub tells: Tells,
     pub tries: Tries,
@@ -57,7 +58,7 @@ type Debts<P> = BTreeMap<(Rc<str>, Kind), (Debt<P>, Option<Millis>)>;
 
 /// All owed pushes of a host.
 pub struct Owed<P: Protocol> {
-    /// By user, so that no user pays for another. Without a due time a push waits for its app server.
+    /// By user, so that one user's pushes do not slow down another's. A push without a due time waits for its app server.
     users: HashMap<Rc<str>, Debts<P>>,
     due: BTreeSet<(Millis, Key)>,
     app_servers: HashMap<Box<str>, AppServer>,
@@ -67,16 +68,17 @@ pub struct Owed<P: Protocol> {
     bytes: usize,
 }
 
-/// What is owed to the devices of one app server.
+/// The pushes that are owed to the devices of one app server.
 #[derive(Default)]
 struct AppServer {
     owed: usize,
-    /// The pushes that wait for the app server, the most important first; of these those that failed least often.
+    /// The pushes that wait for the app server, the most important first, and among these the ones that failed least often
+    /// first.
     parked: BTreeMap<Reverse<Kind>, BTreeSet<(u32, Rc<str>, Rc<str>)>>,
     back: Option<Back>,
 }
 
-/// An app server is back, and the pushes that have waited leave one by one: thousands may have.
+/// An app server that is back. The pushes that have waited for it leave one by one, because there may be thousands.
 struct Back {
     since: Millis,
     /// Pushes a second.
@@ -98,7 +100,7 @@ impl AppServer {
         }
     }
 
-    /// The first push of each kind, with how often it failed.
+    /// Returns the first push of each kind, with the number of its failures.
     fn firsts(&self) -> impl Iterator<Item = (u32, Key)> {
         self.parked.iter().filter_map(|(Reverse(kind), of_kind)| {
             let (failed, user, device) = of_kind.first()?;
@@ -110,12 +112,12 @@ impl AppServer {
     fn next(&self) -> Option<(Millis, Key)> {
         let back = self.back.as_ref()?;
         let (_, key) = self.firsts().next()?;
-        // In tenths of a second: a timer for each would be many.
+        // In steps of a tenth of a second, because a timer for each push would be too many.
         Some((back.since + back.left * 10 / back.rate * SECOND / 10, key))
     }
 }
 
-/// Returns how long after its failure a push is sent again that had failed so often before.
+/// Returns the time until the next try of a push that had failed `failed` times before its last failure.
 pub fn delay(failed: u32) -> Millis {
     if failed < DOUBLINGS { FIRST << failed } else { REST }
 }
@@ -134,8 +136,8 @@ impl<P: Protocol> Default for Owed<P> {
 }
 
 impl<P: Protocol> Owed<P> {
-    /// Owes a push that failed or is not tried. With `parked` its app server is away, and it waits for [`unpark`](Owed::unpark). Returns
-    /// after how long it is sent again; `None` if it waits, or comes too late.
+    /// Owes a push that failed or is not tried. If `parked`, its app server is away, and the push waits for
+    /// [`unpark`](Owed::unpark). Returns the time until the next try; `None` if the push waits, or is too late for its call.
     pub fn put(&mut self, now: Millis, mut debt: Debt<P>, parked: bool) -> Option<Millis> {
         if debt.kind == Kind::Call && (parked || now + delay(debt.tries.failed) > debt.tries.since + CALL) {
             return None;
@@ -145,7 +147,7 @@ impl<P: Protocol> Owed<P> {
         }
         let mut due = (!parked).then(|| now + delay(debt.tries.failed));
         if let Some((before, was_due)) = self.remove(&key(&debt)) {
-            // Two messages are one push, which says only that there is something.
+            // One push for two messages is plain.
             debt.payload = debt.payload.filter(|payload| before.payload.as_ref() == Some(payload));
             debt.tells.add(&before.tells);
             debt.tries.since = debt.tries.since.min(before.tries.since);
@@ -186,8 +188,8 @@ impl<P: Protocol> Owed<P> {
         self.next().map(|(due, _)| due)
     }
 
-    /// Drops what a device needs no more, since it was told by a push of a kind that left at `sent`: pushes of that kind or a lesser
-    /// one for earlier messages. Returns whether there were any.
+    /// Drops the pushes that a device no longer needs, because it was notified by a push of `kind` that left at `sent`: the
+    /// pushes of the same kind or a lesser one for earlier messages. Returns whether there were any.
     pub fn told(&mut self, user: &Rc<str>, identifier: &Rc<str>, kind: Kind, sent: Millis) -> bool {
         let debts = self.users.get(user);
         let is_told = |kind: &Kind| {
@@ -201,7 +203,7 @@ impl<P: Protocol> Owed<P> {
         !told.is_empty()
     }
 
-    /// Notes that the user has read a chat. Returns the devices that were owed pushes which tell of nothing else: they are dropped.
+    /// Notes that the user has read a chat. Drops the pushes that cover nothing else, and returns their devices.
     pub fn read(&mut self, user: &Rc<str>, place: Place) -> Vec<Rc<str>> {
         let debts = self.users.get_mut(user).into_iter().flatten();
         let read =
@@ -213,7 +215,7 @@ impl<P: Protocol> Owed<P> {
         read.into_iter().map(|(device, _)| device).collect()
     }
 
-    /// Notes what a push tells of that was owed before a reload.
+    /// Sets the messages that an owed push covered before a reload.
     pub fn tells(&mut self, user: &Rc<str>, identifier: &Rc<str>, kind: Kind, tells: Tells) {
         let debts = self.users.get_mut(user);
         if let Some((debt, _)) = debts.and_then(|debts| debts.get_mut(&(identifier.clone(), kind))) {
@@ -293,7 +295,7 @@ impl<P: Protocol> Owed<P> {
         back.chain(self.due.first().cloned()).min_by_key(|(at, _)| *at)
     }
 
-    /// What waits for an app server waits on: it is away, or nothing is left.
+    /// Lets no more of the pushes that wait for an app server leave: it is away again, or no push is left.
     fn stop(&mut self, app_server: &str) {
         if self.app_servers.get_mut(app_server).is_some_and(|at| at.back.take().is_some()) {
             self.back.retain(|jid| **jid != *app_server);

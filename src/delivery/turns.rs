@@ -1,5 +1,5 @@
-//! Pushes that take long to compose. Of one event's only a few are composed at once, the others a few in each turn of the server's
-//! event loop: between them the server does what else there is to do.
+//! Pushes that take long to compose. Only a few pushes of an event are composed at once. The others are composed in later turns
+//! of the server's event loop, a few in each turn, so that the server does its other work in between.
 
 use std::collections::VecDeque;
 
@@ -11,7 +11,8 @@ use crate::rules::importance::Importance;
 
 /// Pushes that are composed in one turn.
 const AT_ONCE: usize = 4;
-/// In each turn at least this part of all that wait leaves, so that a flood of events does not fill the memory.
+/// In each turn, at least one in this many of the waiting pushes is composed, so that a flood of events does not fill the
+/// memory.
 const PART: usize = 8;
 
 /// A push that waits to be composed.
@@ -36,8 +37,8 @@ impl<P: Protocol> Default for Turns<P> {
 }
 
 impl<P: Protocol> Turns<P> {
-    /// Returns how many pushes of an event of the user may be composed at once. None while others of the user wait: no push
-    /// overtakes another.
+    /// Returns how many pushes of an event of the user may be composed at once. Returns 0 while others of the user wait,
+    /// because no push may overtake another.
     pub fn at_once(&self, user: &str) -> usize {
         let waits = self.waiting.iter().any(|waiting| *waiting.in_flight.user == *user);
         if waits { 0 } else { AT_ONCE }

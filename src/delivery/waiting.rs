@@ -1,5 +1,5 @@
-//! Pushes that wait while the user is at another client (`push_patience`). Each leaves in time, unless the user has read elsewhere
-//! what it tells of, or its device's client is back.
+//! Pushes that wait while the user is at another client (`push_patience`). Each leaves when its time is over, unless the user
+//! has read its messages elsewhere, or the device's client is back.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
@@ -9,13 +9,13 @@ use crate::protocol::Protocol;
 use crate::registration::Registration;
 use crate::time::{Millis, Moment};
 
-/// Pushes with content that wait for one device, and the bytes of what waits for all; beyond them a push says only that there is
-/// something.
+/// Limits of the content that waits: pushes with content for one device, and bytes for all devices. A push beyond them becomes
+/// a plain one.
 const OF_DEVICE: usize = 16;
 const BYTES: usize = 4 * 1024 * 1024;
-/// Messages of one push that the device is told of again if it fails.
+/// Messages of one push that are pushed again if it fails.
 const MESSAGES: usize = 500;
-/// What a draft counts for.
+/// The bytes that a draft counts for.
 const DRAFT: usize = 4096;
 
 /// A push that waits.
@@ -24,14 +24,14 @@ pub struct Wait<P: Protocol> {
     pub registration: Rc<Registration<P::Asked>>,
     /// When it leaves.
     pub until: Moment,
-    /// The deduplication keys of the messages that it stands for.
+    /// The deduplication keys of the messages that the push covers.
     pub messages: Vec<u64>,
     pub tells: Tells,
-    /// What it says of one message; without it, the push says only that there is something, and stands for all such messages.
+    /// The content for one message. A plain push has none, and covers all messages without content.
     pub content: Option<Content<P>>,
 }
 
-/// What a push says of its message.
+/// The content of a push for one message.
 pub struct Content<P: Protocol> {
     pub draft: P::Draft,
     /// Sender and text, for a payload that does not have them.
@@ -39,7 +39,7 @@ pub struct Content<P: Protocol> {
     pub body: Option<Box<str>>,
 }
 
-/// By when it leaves, and a number of its own.
+/// When the push leaves, and a number that no other push has.
 type Key = (Millis, u64);
 
 /// All pushes of a host that wait.
@@ -102,7 +102,7 @@ impl<P: Protocol> Waits<P> {
         self.waits.first_key_value().map(|((due, _), _)| *due)
     }
 
-    /// Takes out the pushes that tell of nothing that the user has not read.
+    /// Takes out the pushes that cover only messages that the user has read.
     pub fn read(&mut self, user: &str, place: Place) -> Vec<Wait<P>> {
         self.take(user, |wait| wait.tells.read(place))
     }
@@ -117,7 +117,7 @@ impl<P: Protocol> Waits<P> {
         !self.take(user, |wait| !exists(&wait.registration.identifier)).is_empty()
     }
 
-    /// Returns all of them.
+    /// Returns all pushes that wait.
     pub fn iter(&self) -> impl Iterator<Item = &Wait<P>> {
         self.waits.values()
     }
@@ -146,7 +146,7 @@ impl<P: Protocol> Waits<P> {
     }
 }
 
-/// The bytes of what a push says of its message.
+/// Returns the bytes of the content of a push.
 fn size<P: Protocol>(wait: &Wait<P>) -> usize {
     wait.content.as_ref().map_or(0, |Content { from, body, .. }| {
         let text = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len());
