@@ -23,7 +23,7 @@ impl<P: Protocol> Engine<P> {
         self.journal.latest(most)
     }
 
-    /// Returns what was counted in each minute of the last day.
+    /// Returns the counts of each minute of the last day.
     pub fn history(&self) -> &History {
         &self.history
     }
@@ -50,13 +50,13 @@ impl<P: Protocol> Engine<P> {
         (last, refusals, failing_since)
     }
 
-    /// Returns everything that is counted.
+    /// Returns all counts since the start of the engine.
     pub fn counts(&self) -> Vec<Count> {
         self.stats.counts()
     }
 
-    /// Returns the app servers that have failed since their last answer, or where pushes are owed, or all to which something was sent of
-    /// late: JID, state, and how many pushes are owed there.
+    /// Returns the app servers that have failed since their last answer or to whose devices pushes are owed; with `all`, also
+    /// the others that were pushed to lately. Each has its JID, its state, and the number of owed pushes.
     pub fn app_servers(&self, all: bool) -> Vec<(String, AppServer, usize)> {
         let mut servers: BTreeMap<&str, (AppServer, usize)> = BTreeMap::new();
         for (jid, server) in self.outages.iter().filter(|(_, server)| all || server.is_failing()) {

@@ -1,4 +1,4 @@
-//! The outcome of pushes: answers, and time that passes without one. And the pushes that were held or owed and leave later.
+//! The outcome of pushes: answers, and timeouts. Also the pushes that were held or owed and leave later.
 
 use std::rc::Rc;
 
@@ -53,7 +53,7 @@ impl<P: Protocol> Engine<P> {
         self.delivery.failures.of(user, identifier).map_or(0, |history| history.refusals)
     }
 
-    /// Notes that time has passed. Returns the registrations that have to go because no answer came.
+    /// Notes that time has passed. Returns the registrations that have to be removed because no answer came.
     pub fn on_timer(&mut self, now: Moment) -> Vec<Gone> {
         let overdue = self.delivery.overdue(now);
         self.look_for_late(now);
@@ -61,7 +61,7 @@ impl<P: Protocol> Engine<P> {
         overdue.into_iter().filter_map(|(id, push)| self.landed(now, id, push, silence, true)).collect()
     }
 
-    /// Settles a push that was answered, or was not in time. Returns the registration if it has to go.
+    /// Settles a push that was answered or timed out. Returns the registration if it has to be removed.
     fn landed(
         &mut self,
         now: Moment,
@@ -166,7 +166,7 @@ impl<P: Protocol> Engine<P> {
         self.changed_at(jid);
     }
 
-    /// Marks the users of pushes in flight to an app server as changed: these pushes become owed, or are so no longer.
+    /// Marks the users of pushes in flight to an app server as changed: these pushes become owed, or are no longer owed.
     fn changed_at(&mut self, jid: &str) {
         let waits = |push: &&InFlight<P>| push.registration.jid() == jid;
         self.unwritten.extend(self.delivery.in_flight().filter(waits).map(|push| push.user.clone()));
@@ -229,8 +229,8 @@ impl<P: Protocol> Engine<P> {
         leaving
     }
 
-    /// Returns all pushes that are held or wait to be composed. Those that wait while the user is at another client stay, and survive as
-    /// owed ones do.
+    /// Returns all pushes that are held or wait to be composed. Pushes that wait while the user is at another client stay: like
+    /// owed ones, they are kept in the store.
     pub fn release_all(&mut self, now: Moment) -> Vec<Leaving<P>> {
         let mut leaving = self.release_held(now, Millis::MAX);
         let in_turn = self.turns.take_all();
@@ -238,7 +238,7 @@ impl<P: Protocol> Engine<P> {
         leaving
     }
 
-    /// Composes pushes that have waited for it.
+    /// Composes pushes that have waited for their turn, and adds them to `leaving`.
     fn release_in_turn(&mut self, now: Moment, all: Vec<Waiting<P>>, leaving: &mut Vec<Leaving<P>>) {
         for Waiting { in_flight, draft, importance, cause, word } in all {
             let InFlight { user, registration, kind, messages, mut tells, .. } = in_flight;
@@ -304,7 +304,7 @@ impl<P: Protocol> Engine<P> {
                 }
                 None => (None, None, None),
             };
-            // It has waited long enough: no burst holds it.
+            // The push has waited long enough, so it is not held in a burst.
             let sent = self.send_plain(in_flight, None, Cause::Waited, payload);
             leaving.push(Leaving { from, body, ..sent });
         }
@@ -322,7 +322,7 @@ impl<P: Protocol> Engine<P> {
         debug!("A push for {user} to {} is owed and sent again", registration.identifier);
         let in_flight = InFlight { call, tells, tries: Some(tries), ..InFlight::new(user, registration, now, kind) };
         self.stats.sent_again();
-        // Where app servers answer, the push stays owed until then.
+        // If app servers answer, the push stays owed until the answer comes.
         if !P::POLICY.answers {
             self.changed(&in_flight.user);
         }
@@ -351,8 +351,8 @@ impl<P: Protocol> Engine<P> {
         Leaving { user, push, important, from: None, body: None }
     }
 
-    /// Returns the time until [`on_timer`](Engine::on_timer) or [`release`](Engine::release) has something to do; `None` while nothing
-    /// is in flight, held or owed.
+    /// Returns the time until [`on_timer`](Engine::on_timer) or [`release`](Engine::release) has something to do, or the
+    /// durable state has to be written; `None` if there is nothing to wait for.
     pub fn timer(&mut self, now: Moment) -> Option<Millis> {
         let late = self.delivery.next_late().filter(|_| P::POLICY.answers);
         let next =
@@ -360,8 +360,9 @@ impl<P: Protocol> Engine<P> {
         [next, self.next_release(now)].into_iter().flatten().min()
     }
 
-    /// Returns the time until a held or owed push may leave; `None` while there is none. It may be sooner than
-    /// [`timer`](Engine::timer) said before, if an event has held or freed a push.
+    /// Returns the time until [`release`](Engine::release) has something to do, or the durable state has to be written; `None`
+    /// if there is nothing to wait for. It may be sooner than the time that [`timer`](Engine::timer) returned before, if an
+    /// event has held or freed a push.
     pub fn next_release(&self, now: Moment) -> Option<Millis> {
         let probe = self.outages.next_due(|app_server| self.owed.parked_at(app_server) > 0);
         let write = (!self.unwritten.is_empty()).then_some(now.mono + DELAY);
@@ -370,7 +371,7 @@ impl<P: Protocol> Engine<P> {
         next.into_iter().flatten().min().map(|next| next.saturating_sub(now.mono))
     }
 
-    /// Returns the state that survives a reload. The engine is of no use afterwards.
+    /// Returns the state that survives a reload. The engine cannot be used afterwards.
     pub fn save(&mut self) -> State {
         let devices = self.users.iter().flat_map(|(name, user)| user.devices.iter().map(move |device| (name, device)));
         let tells =
@@ -394,7 +395,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Restores what [`save`](Engine::save) returned, before any event.
+    /// Restores the state that [`save`](Engine::save) returned, before any event.
     pub fn restore(&mut self, state: State) {
         self.successes = state.successes.into_iter().map(|(user, device, at)| ((user, device), at)).collect();
         self.delivery.restore(state.delivery);
@@ -403,7 +404,7 @@ impl<P: Protocol> Engine<P> {
         for (user, identifier, kind, tells) in state.owed {
             self.owed.tells(&user, &identifier, kind, tells);
         }
-        // The store knows that they wait, but not what they tell of.
+        // The pushes that wait have come from the store without their messages, so the saved ones replace them.
         for SavedWait { user, identifier, .. } in &state.waits {
             self.waiting.drop_for(user, identifier);
         }
@@ -419,7 +420,7 @@ impl<P: Protocol> Engine<P> {
     }
 }
 
-/// Returns the registration as it is now, as far as it is in memory; `None` if it ended.
+/// Returns the registration as it is now; `None` if it ended. If the user is not in memory, returns the registration unchanged.
 fn current<A: Asked>(
     users: &LruCache<Rc<str>, User<A>>,
     user: &str,

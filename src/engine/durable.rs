@@ -1,4 +1,5 @@
-//! The state that survives the server, however it ends: owed pushes, those that wait, and failures. The shim keeps it in a store of its own.
+//! The state that survives the server, however it ends: owed pushes, waiting pushes, and failures. The shim keeps it in a store
+//! of its own.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
@@ -19,9 +20,9 @@ pub(super) const DELAY: Millis = SECOND;
 /// The durable state of one device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    /// The greatest kind of push that it is owed. Calls are left out: they are over when the server is back.
+    /// The greatest kind of push that the device is owed. Calls are left out: they are over when the server is back.
     pub owed: Option<Kind>,
-    /// Until when it waits, by the wall clock, if the user may read elsewhere what it tells of.
+    /// When the first push leaves that waits because the user may read its messages elsewhere, by the wall clock.
     pub waits: Option<Millis>,
     pub failures: History,
 }
@@ -35,8 +36,8 @@ impl<P: Protocol> Engine<P> {
         self.unwritten.insert(user.clone());
     }
 
-    /// Looks for pushes that an app server that works would have answered by now: they are owed if the server stops. Not for
-    /// protocols in which app servers do not answer.
+    /// Looks for pushes that an app server that works would have answered by now: they are owed if this server stops. Does
+    /// nothing in a protocol without answers.
     pub(super) fn look_for_late(&mut self, now: Moment) {
         if P::POLICY.answers {
             let late = self.delivery.late(now);
@@ -50,7 +51,8 @@ impl<P: Protocol> Engine<P> {
         self.unwritten(usize::MAX)
     }
 
-    /// Returns users whose state has changed, at most `limit`, with the state to write; an empty one if nothing is left to store.
+    /// Returns users whose state has changed, at most `limit`, with the state to write, which is empty if nothing is left to
+    /// store.
     pub fn unwritten(&mut self, limit: usize) -> Vec<(Rc<str>, Records)> {
         let users: HashSet<_> = self.unwritten.iter().take(limit).cloned().collect();
         users.iter().for_each(|user| {
@@ -64,8 +66,8 @@ impl<P: Protocol> Engine<P> {
         if users.is_empty() {
             return Vec::new();
         }
-        // A push that is sent again is owed until the app server takes it, if it answers; and so is a push in flight to an app
-        // server that is away.
+        // If app servers answer, a push that is sent again is owed until the app server takes it. A push in flight to an app
+        // server that is away is owed, too.
         let is_told_of = P::POLICY.answers;
         let mut tried: HashMap<&str, Vec<&InFlight<P>>> = HashMap::new();
         for push in self.delivery.in_flight().filter(|push| users.contains(&push.user)) {
@@ -94,7 +96,8 @@ impl<P: Protocol> Engine<P> {
         users.iter().map(|user| (user.clone(), records(user))).collect()
     }
 
-    /// Takes the stored state of a user whose registrations are loaded. One push at a time finds out whether an app server is there.
+    /// Takes the stored state of a user whose registrations are loaded. For each app server, one push at a time finds out
+    /// whether it is there.
     pub fn recall(&mut self, now: Moment, user: &str, records: Records) {
         let Some((user, known)) = self.users.get_key_value(user) else { return };
         let (user, devices) = (user.clone(), known.devices.clone());
@@ -124,14 +127,14 @@ impl<P: Protocol> Engine<P> {
             if let Some(until) = waits
                 && !devices.is_disabled
             {
-                // Nobody knows any more what it tells of. A clock that was set does not make it late.
+                // The messages of the push are not stored. It waits no longer than `push_patience`, even if a clock was set.
                 let rest = until.saturating_sub(now.wall).min(self.server.config.patience);
                 let (user, registration) = (user.clone(), registration.clone());
                 let (until, tells) = (now.after(rest), Tells::default());
                 self.waiting.put(Wait { user, registration, until, messages: Vec::new(), tells, content: None });
             }
         }
-        // What has failed since is newer.
+        // Failures since the start are newer than the stored ones.
         if self.delivery.failures.of_user(&user).is_none() {
             self.delivery.failures.set(user, histories);
         }

@@ -66,7 +66,7 @@ impl<P: Protocol> Engine<P> {
         Ok(self.push(&context, name, woken.into_iter()))
     }
 
-    /// Returns why a device need not be told of the end of a call, and notes that it knows of it.
+    /// Returns why a device need not be notified of the end of a call, and notes that it knows of the end.
     fn unheard_end(
         &mut self,
         user: &str,
@@ -96,8 +96,8 @@ impl<P: Protocol> Engine<P> {
 
     /// Handles a stanza that waits in the stream-management queue of a session that holds the registration `identifier`.
     ///
-    /// - Of the stanzas that waited together, at most one important and one unimportant stanza are pushed; `done` says which kinds
-    ///   have been.
+    /// - Of the stanzas that waited together, at most one important and one unimportant stanza are pushed; `done` has the kinds
+    ///   that have been pushed.
     /// - A call is pushed to every device, its end to every device that rang.
     /// - While another session that holds the registration answers, nothing is pushed to it.
     pub fn on_queued(
@@ -146,7 +146,7 @@ impl<P: Protocol> Engine<P> {
         Ok(Queued { pushes, alerted, done })
     }
 
-    /// Notes that a session that holds the registration is there again: held and owed pushes are dropped.
+    /// Notes that a session that holds the registration is back: held, waiting and owed pushes are dropped.
     pub fn on_resumed(&mut self, user: &str, identifier: &str) {
         let (user, identifier) = (user.into(), identifier.into());
         self.lanes.drop_held(&user, &identifier);
@@ -157,8 +157,8 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Wakes devices, all of the user's or those given, without a stanza; `cause` says why. Unless an administrator or a module
-    /// asked for it, a device whose client answers is not woken.
+    /// Wakes devices without a stanza: all of the user's devices, or the `given` ones. `cause` is the reason. Unless an
+    /// administrator or a module asked for it, a device whose client answers is not woken.
     pub fn on_ping(
         &mut self,
         event: Event,

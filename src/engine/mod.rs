@@ -66,7 +66,7 @@ pub struct Engine<P: Protocol> {
     stats: Stats,
     history: History,
     endings: Endings,
-    /// When pushes were taken last, of devices that have not been loaded since a reload.
+    /// When the last push was taken, for devices that have not been loaded since a reload.
     successes: HashMap<(Rc<str>, Rc<str>), Millis>,
     ids: Ids,
 }
@@ -80,7 +80,7 @@ struct User<A> {
 impl<P: Protocol> Engine<P> {
     /// `random` fills a slice with random bytes.
     pub fn new(host: String, config: Config, random: fn(&mut [u8])) -> Self {
-        // A cache that is made with a size takes all its memory at once.
+        // A cache that is made with a size reserves all its memory at once.
         let mut users = LruCache::unbounded();
         let most = NonZeroUsize::new(config.cached_users).unwrap_or(NonZeroUsize::MIN);
         users.resize(most);
@@ -122,22 +122,22 @@ impl<P: Protocol> Engine<P> {
         &self.protocol
     }
 
-    /// Returns the protocol, to switch what can be switched.
+    /// Returns the protocol, to switch its extensions.
     pub fn protocol_mut(&mut self) -> &mut P {
         &mut self.protocol
     }
 
-    /// How many registrations a user may have; a new one ends the oldest.
+    /// Returns the number of registrations that a user may have; one more ends the oldest.
     pub fn max_devices(&self) -> usize {
         P::POLICY.max_registrations.unwrap_or(self.server.config.max_devices)
     }
 
-    /// How many of a user's stored registrations are woken: the newest.
+    /// Returns the number of a user's stored registrations that are woken, the newest first.
     pub fn max_woken(&self) -> usize {
         P::POLICY.max_woken.unwrap_or(self.server.config.max_devices)
     }
 
-    /// Whether a session may hibernate on for long after its device has been told of something important.
+    /// Whether a session may go on hibernating for long after an important push to its device.
     pub fn hibernates_past_push(&self) -> bool {
         P::POLICY.hibernates_past_push && self.server.config.hibernate_past_push
     }
@@ -186,9 +186,9 @@ impl<P: Protocol> Engine<P> {
         self.users.put(user, User { devices, bookmarks });
     }
 
-    /// Returns the registration that a request with that `fingerprint` made, if the store need not be touched when it comes again: the
-    /// store was seen to have the registration in the last hour, so that what somebody else does to the store is noticed in time, and
-    /// its new time need not be written.
+    /// Returns the registration that a request with this `fingerprint` made, if the store need not be touched when the request
+    /// comes again: the store had the registration in the last hour, so that changes by others are noticed in time, and the new
+    /// time need not be written.
     pub fn seen(&self, now: Moment, user: &str, fingerprint: u64) -> Option<&Rc<str>> {
         let devices = &self.users.peek(user)?.devices;
         let is_known = |seen: Seen| seen.fingerprint == fingerprint && now.mono.saturating_sub(seen.at) < HOUR;
@@ -197,7 +197,7 @@ impl<P: Protocol> Engine<P> {
         devices.current(&device.identifier, now, self.max_devices()).map(|device| &device.identifier)
     }
 
-    /// Notes that `identifier` was enabled, anew or again: its failures are forgotten, and its client is there.
+    /// Notes that `identifier` was enabled, for the first time or again: its failures are forgotten, and its client is back.
     pub fn enabled(&mut self, now: Moment, user: &str, identifier: &str) {
         if self.delivery.failures.forget(user, identifier) {
             self.changed(&user.into());
@@ -208,7 +208,8 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Notes that the store has the registration that a request with that `fingerprint` made: it was read or written just now.
+    /// Notes that the store has the registration that a request with this `fingerprint` made: the record was read or written
+    /// just now.
     pub fn saw(&mut self, now: Moment, user: &str, identifier: &str, fingerprint: u64) {
         if let Some(device) = self.device(user, identifier) {
             device.seen.set(Some(Seen { fingerprint, at: now.mono }));
@@ -240,7 +241,7 @@ impl<P: Protocol> Engine<P> {
         self.stats.removed(refused);
     }
 
-    /// Returns the user's interned name and registrations, if these and the bookmarks are as they were read.
+    /// Returns the user's interned name and registrations, if these are in memory and the bookmarks need not be read again.
     fn devices(&mut self, now: Moment, user: &str) -> Result<(Rc<str>, Devices<P::Asked>), NotLoaded> {
         let known = self.users.get_key_value(user);
         let known = known.filter(|(_, user)| user.devices.iter().len() == 0 || !user.bookmarks.are_stale(now));
@@ -253,7 +254,7 @@ impl<P: Protocol> Engine<P> {
         self.users.peek(user)?.devices.get(identifier)
     }
 
-    /// Returns what all devices of a user share of an event, and notes its message among the newest.
+    /// Returns the part of an event that all devices of a user share, and notes its message as one of the newest.
     fn context<'a>(
         &mut self,
         event: Event<'a>,
@@ -279,7 +280,7 @@ impl<P: Protocol> Engine<P> {
         context
     }
 
-    /// Returns the facts of a message, with the mark of one that the user sent.
+    /// Returns the facts of a message, with [`SENT`] set if the user sent it.
     fn marked(&self, user: &str, message: &Message) -> Word {
         message.word | if self.is_own(user, message) { SENT } else { 0 }
     }
@@ -289,13 +290,13 @@ impl<P: Protocol> Engine<P> {
         message.word & RECEIVED == 0 && message.from.is_some_and(|from| is_account(from, user, &self.server.host))
     }
 
-    /// Whether the device rang for the call that the message is about, and does not know that it is over.
+    /// Whether the device rang for the call that the message is about, and was not notified of its end.
     fn rang(&self, user: &str, device: &Registration<P::Asked>, message: &Message) -> bool {
         message.call.is_some_and(|call| self.calls.rings(user, &device.identifier, self.calls.key(&call)))
     }
 
-    /// Notes that the device is told of the message. Returns false if it was told before. A call and its end are known by the two
-    /// ends and the id of the call, archived or not.
+    /// Notes that the device is notified of the message. Returns false if it was notified before. A call and its end are
+    /// identified by the two ends and the id of the call, archived or not.
     fn first_time(
         &mut self,
         user: &str,
@@ -319,7 +320,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Notes that the device is told of the message by a push of that kind that left a moment ago for another message.
+    /// Notes that the device is notified of the message by a push of this kind that left a moment ago for another message.
     fn note(&mut self, user: &Rc<str>, device: &Registration<P::Asked>, message: &Message, kind: Kind, tells: &Tells) {
         let Some(message) = message.dedup_key.map(|name| self.pushed.key(name)) else { return };
         if self.pushed.first_time(user, &device.identifier, message) {

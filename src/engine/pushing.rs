@@ -1,4 +1,4 @@
-//! From an event to its pushes: how each device is told of it.
+//! From an event to its pushes: how each device is notified.
 
 use std::rc::Rc;
 
@@ -143,7 +143,7 @@ impl<P: Protocol> Engine<P> {
         self.journal.add(user, Decision { at: event.now.wall, cause, word, device: device.clone(), outcome });
     }
 
-    /// Decides how a device is told, or why it is not.
+    /// Decides how a device is notified, or why it is not.
     pub(super) fn plan<'d>(
         &self,
         context: &Context,
@@ -177,7 +177,7 @@ impl<P: Protocol> Engine<P> {
         message.is_some_and(|message| is_elsewhere(message, &registration.identifier, context.event.now.wall, patience))
     }
 
-    /// Composes what a push that waits says of its message; `None` if it says only that there is something.
+    /// Drafts the content of a push that waits; `None` for a plain push.
     fn content(&self, context: &Context, plan: P::Plan<'_>, once: &P::Once) -> Option<Content<P>> {
         if self.protocol.is_plain(&self.server, context, &plan) {
             return None;
@@ -188,13 +188,13 @@ impl<P: Protocol> Engine<P> {
         Some(Content { draft, from: message.from.map(Into::into), body })
     }
 
-    /// Whether a device of the user asks if the sender of a message is in the roster, and `word` does not tell yet.
+    /// Whether a device of the user asks if the sender of a message is in the roster, and `word` does not have the answer yet.
     pub fn asks_for_roster(&self, user: &str, word: Word) -> bool {
         let asks = |device: &Rc<Registration<P::Asked>>| self.protocol.asks_for_roster(device);
         word & (CONTACT | STRANGER) == 0 && self.users.peek(user).is_some_and(|user| user.devices.iter().any(asks))
     }
 
-    /// Owes a push to a device whose app server is away. The messages are unknown to the device again.
+    /// Owes a push to a device whose app server is away. Its messages count as not pushed, so the next event may push them.
     pub(super) fn owes(
         &mut self,
         now: Moment,
@@ -212,7 +212,7 @@ impl<P: Protocol> Engine<P> {
         self.owed.put(now.mono, Debt { user, registration, kind, payload: None, call: None, tells, tries }, true);
     }
 
-    /// Sends a push, which keeps a lane if it says only that there is something.
+    /// Sends a push. If `lane` is given, the push occupies it.
     pub(super) fn send(&mut self, in_flight: InFlight<P>, lane: Option<Lane>, payload: P::Payload) -> Push<P> {
         let (id, registration, now) = (self.ids.make(), in_flight.registration.clone(), in_flight.sent);
         debug!("Push {id} for {} to {}", in_flight.user, registration.identifier);
@@ -225,7 +225,7 @@ impl<P: Protocol> Engine<P> {
         self.delivery.keep(id, &payload);
         if let Some(lane) = lane {
             self.lanes.sent(now.mono, lane.clone(), id);
-            // Where nobody answers, the next push does not wait for an answer.
+            // If app servers do not answer, the next push does not wait for an answer.
             if !P::POLICY.answers {
                 self.lanes.landed(now.mono, &lane, id);
             }

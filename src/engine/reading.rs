@@ -1,4 +1,4 @@
-//! What the user reads with one client, the others need not be woken for.
+//! Read reports: the other devices need not be woken for a message that the user has read with one client.
 
 use std::rc::Rc;
 
@@ -21,9 +21,9 @@ use crate::rules::read::Read;
 use crate::time::Moment;
 
 impl<P: Protocol> Engine<P> {
-    /// Handles what a client of the user says about what he has read; `reader` is the registration that its session holds. What is
-    /// held, owed or waiting for that alone leaves no more. With `push_take_away` the devices that show it are woken, silently, except
-    /// those whose client answers.
+    /// Handles a read report of a client of the user; `reader` is the registration that its session holds. Held, owed and
+    /// waiting pushes that cover only read messages are dropped. With `push_take_away`, the devices that show only read
+    /// messages of the chat are woken silently, except those whose client answers.
     pub fn on_read(
         &mut self,
         event: Event,
@@ -49,7 +49,7 @@ impl<P: Protocol> Engine<P> {
         Ok(self.push(&context, user, woken.into_iter()))
     }
 
-    /// Notes a message that waits for others before it is pushed: meanwhile the user may say that he has read it.
+    /// Notes a message that waits for others before it is pushed: the user may read it meanwhile.
     pub fn on_collected(&mut self, event: Event, message: &Message) {
         if let Ok((user, devices)) = self.devices(event.now, event.user) {
             self.context(event, Cause::Queued, Some(message), (&user, &devices));
@@ -75,7 +75,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Notes that a push leaves no more, since the user has read all that it tells of.
+    /// Notes that a push is dropped, because the user has read all its messages.
     pub(super) fn needless(&mut self, now: Moment, cause: Cause, user: &Rc<str>, device: &Rc<str>) {
         let reason = Reason::ReadElsewhere;
         debug!("A push for {user} to {device} leaves no more: {}", reason.text());
@@ -84,8 +84,8 @@ impl<P: Protocol> Engine<P> {
         self.journal.add(user, Decision { at: now.wall, cause, word: None, device: device.clone(), outcome });
     }
 
-    /// Whether the message of an event has a place among those that the user can say he has read: what wakes devices, but no calls, and
-    /// what rooms reflect.
+    /// Whether the message of an event gets a place, so that a read report can refer to it: it wakes devices and is not about a
+    /// call, or a room reflects it to the user.
     pub(super) fn has_place(&self, context: &Context) -> bool {
         match context.worth {
             Ok(importance) => importance != Importance::None && !importance.is_call(),
@@ -93,7 +93,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Notes a message that the user sent to `to`, and which is in his archive.
+    /// Notes an archived message that the user sent to `to`.
     pub(super) fn note_own(&mut self, user: &str, to: Option<&str>, message: &Message) {
         let is_own = self.is_own(user, message);
         let to = to.filter(|to| is_own && !is_account(to, user, &self.server.host));

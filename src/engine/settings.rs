@@ -1,4 +1,4 @@
-//! The user's bookmarks, and what they say of a chat.
+//! The user's bookmarks, and the settings for chats.
 
 use std::hash::BuildHasher;
 
@@ -15,7 +15,7 @@ use crate::rules::settings::{Setting, objection};
 use crate::time::Moment;
 
 impl<P: Protocol> Engine<P> {
-    /// Whether the bookmarks of a user who is in memory have to be read: they are of no use without a device.
+    /// Whether the bookmarks of a user who is in memory have to be read. Without a device they are not needed.
     pub fn wants_bookmarks(&self, user: &str) -> bool {
         self.users.peek(user).is_some_and(|user| user.devices.iter().len() > 0 && !user.bookmarks.are_known())
     }
@@ -34,7 +34,8 @@ impl<P: Protocol> Engine<P> {
         };
     }
 
-    /// Notes a bookmark that the user has published, or without a setting retracted. The node keeps `most` of them.
+    /// Notes that the user has published a bookmark, or has retracted it if `setting` is `None`. The node keeps `most`
+    /// bookmarks.
     pub fn on_bookmark(&mut self, user: &str, jid: &str, setting: Option<Setting>, most: usize) {
         let jid = self.hasher.hash_one(jid);
         let Some(known) = self.users.peek_mut(user) else { return };
@@ -44,15 +45,15 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Notes that the bookmarks of a user have changed, nobody knows how.
+    /// Notes that the bookmarks of a user have changed in an unknown way.
     pub fn bookmarks_changed(&mut self, user: &str) {
         if let Some(known) = self.users.peek_mut(user) {
             known.bookmarks.changed();
         }
     }
 
-    /// Returns why the user's devices are not woken for a message, as he or the administrator has set it for the chat. The end of a
-    /// call goes to all that rang.
+    /// Returns why a setting of the user or the administrator keeps a message from the user's devices. The end of a call goes
+    /// to all devices that rang.
     pub(super) fn quiet(&self, context: &Context, message: &Message) -> Option<Reason> {
         let importance = context.worth.ok().filter(|importance| *importance != Importance::CallEnds)?;
         let (user, host) = (context.event.user, &*self.server.host);

@@ -59,12 +59,12 @@ pub struct Push<P: Protocol> {
     pub payload: P::Payload,
 }
 
-/// Which kinds of those stanzas that waited together in a queue have been pushed: important ones, and others.
+/// The kinds of stanzas, important or not, that have been pushed, of those that waited together in a queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Done(u8);
 
 impl Done {
-    /// Takes what [`bits`](Done::bits) returned.
+    /// Takes the number that [`bits`](Done::bits) returned.
     pub fn new(bits: u8) -> Done {
         Done(bits)
     }
@@ -78,7 +78,7 @@ impl Done {
         self.0 & Done::bit(important) != 0
     }
 
-    /// Adds a stanza that is important, or is not.
+    /// Adds the kind of a stanza.
     pub fn with(self, important: bool) -> Done {
         Done(self.0 | Done::bit(important))
     }
@@ -92,9 +92,9 @@ impl Done {
 #[derive(Debug)]
 pub struct Queued<P: Protocol> {
     pub pushes: Pushes<P>,
-    /// Whether the device knows of something important, by this push or by an earlier one.
+    /// Whether this push, or an earlier one, has notified the device of something important.
     pub alerted: bool,
-    /// The kinds of the stanzas that waited together that have been pushed, if this push is not kept back.
+    /// The kinds that have been pushed, of the stanzas that waited together, if this push is not blocked.
     pub done: Done,
 }
 
@@ -104,7 +104,7 @@ pub struct Leaving<P: Protocol> {
     pub user: Rc<str>,
     pub push: Push<P>,
     pub important: bool,
-    /// Sender and text of the message that it tells of, if it waited with them.
+    /// Sender and text of the message that the push is for, if it waited with them.
     pub from: Option<Box<str>>,
     pub body: Option<Box<str>>,
 }
@@ -126,9 +126,9 @@ pub struct State {
     pub(super) delivery: delivery::State,
     pub(super) pushed: dedup::State,
     pub(super) unread: unread::State,
-    /// What owed pushes and pushes that wait tell of.
+    /// The messages that owed pushes cover.
     pub(super) owed: Vec<(Rc<str>, Rc<str>, Kind, Tells)>,
     pub(super) waits: Vec<SavedWait>,
-    /// When pushes arrived last: user, identifier, time.
+    /// When the last push was taken: user, identifier, time.
     pub(super) successes: Vec<(Rc<str>, Rc<str>, Millis)>,
 }
