@@ -1,22 +1,23 @@
-//! A user's bookmarks (XEP-0402), as far as the rules need them: five bytes for each, which are a hash of its JID and its setting.
+//! A user's bookmarks (XEP-0402), as far as the rules need them: five bytes for each, with a hash of its JID and its setting.
 //!
-//! With 38 bits of a hash, a chat that is not bookmarked is taken for one of 200 that are once in a thousand million.
+//! With 38 bits of hash and 200 bookmarks, a chat that is not bookmarked is mistaken for one that is in one of a thousand
+//! million cases.
 
 use crate::rules::settings::Setting;
 use crate::time::{Millis, Moment, SECOND};
 
-/// How long bookmarks that could not be read are not tried again.
+/// The time until bookmarks that could not be read are read again.
 const RETRY: Millis = 60 * SECOND;
 
 /// The bookmarks of one user.
 #[derive(Debug, Default)]
 pub enum Bookmarks {
-    /// Nobody has asked for them.
+    /// They have not been read yet.
     #[default]
     NotRead,
-    /// They have changed in a way that was not told, and have to be read anew.
+    /// They have changed in an unknown way, and have to be read anew.
     Changed,
-    /// They could not be read, at this time.
+    /// They could not be read at this time, by the monotonic clock.
     Unreadable(Millis),
     /// Sorted.
     Known(Box<[Entry]>),
@@ -25,7 +26,7 @@ pub enum Bookmarks {
 /// The upper bits are the hash, the lower bits the setting.
 type Entry = [u8; 5];
 
-/// The bits of an entry that are not the setting.
+/// The bits of an entry: those of the setting, and those of the hash.
 const SETTING_BITS: u32 = 2;
 const HASH_BITS: u32 = 8 * size_of::<Entry>() as u32 - SETTING_BITS;
 
@@ -38,7 +39,7 @@ impl Bookmarks {
         Bookmarks::Known(entries.into())
     }
 
-    /// Whether they are as the store has them.
+    /// Whether they are known, as the store has them.
     pub fn are_known(&self) -> bool {
         matches!(self, Bookmarks::Known(_))
     }
@@ -61,7 +62,7 @@ impl Bookmarks {
         }
     }
 
-    /// Notes a bookmark that was published, where the node keeps `most` items: of more it drops some without a word.
+    /// Notes a bookmark that was published. The node keeps `most` items, and drops others without an event.
     pub fn put(&mut self, jid: u64, setting: Setting, most: usize) {
         self.change(|entries| match find(entries, jid) {
             Ok(at) => entries[at] = entry(jid, setting),

@@ -1,7 +1,7 @@
-//! Which calls a device rang for, in bounded memory: hashes only.
+//! The calls for which each device rang, in bounded memory: hashes only.
 //!
-//! A call is known by its two ends and its id: two callers may use the same id, and only the two ends may end the call. It rings
-//! once on a device and ends there once, however often the device could hear of it.
+//! A call is identified by its two ends and its id: two callers may use the same id, and only the two ends may end the call. It
+//! rings once on a device and ends there once, however many events report it.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::RandomState;
@@ -61,17 +61,17 @@ impl Calls {
         true
     }
 
-    /// Whether the device rang for the call and does not know that it is over.
+    /// Whether the device rang for the call and was not notified of its end.
     pub fn rings(&self, user: &str, identifier: &str, call: CallKey) -> bool {
         self.find(user, identifier, call).is_some_and(|ring| !ring.is_over)
     }
 
-    /// Whether the device knows that the call is over.
+    /// Whether the device was notified of the end of the call.
     pub fn is_over(&self, user: &str, identifier: &str, call: CallKey) -> bool {
         self.find(user, identifier, call).is_some_and(|ring| ring.is_over)
     }
 
-    /// Notes that a device is told that the call is over.
+    /// Notes that a device is notified of the end of the call.
     pub fn end(&mut self, user: &str, identifier: &str, call: CallKey) {
         let rings = self.devices.peek_mut(&self.hasher.hash_one((user, identifier)));
         for ring in rings.into_iter().flatten().filter(|ring| call.is(ring.call)) {
@@ -86,7 +86,7 @@ impl Calls {
 }
 
 impl CallKey {
-    /// Whether the keys are of the same call. A key without a peer is that of any call with the id.
+    /// Whether the keys are of the same call. A key without a peer matches any call with the id.
     fn is(self, other: CallKey) -> bool {
         self.id == other.id && (self.peer.is_none() || self.peer == other.peer)
     }

@@ -1,8 +1,8 @@
-//! A message is pushed once to each device, whichever way the message comes.
+//! A message is pushed once to each device, however many events report it.
 //!
-//! A message is known by its id in the addressee's archive, which is in the archive's event and in the `stanza-id` of every later
-//! copy. Without an archive, the shim makes a key for a stanza in a session's queue. Calls are known by more: see
-//! [`calls`](crate::memory::calls).
+//! A message is identified by its id in the addressee's archive, which is in the archive's event and in the `stanza-id` of
+//! every later copy. Without an archive, the shim makes a key for a stanza in a session's queue. Calls are identified by more:
+//! see [`calls`](crate::memory::calls).
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
@@ -16,7 +16,7 @@ const DEVICES: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 /// The messages that were pushed lately, in bounded memory: hashes only.
 pub struct Pushed {
     devices: LruCache<u64, Recent>,
-    /// Messages remembered for one device: as many as stream management keeps for a session and gives back when it ends.
+    /// Messages remembered for one device: as many as stream management keeps for a session and hands back when it ends.
     messages: usize,
     /// Part of each hash, so that nobody can choose a message with the hash of another.
     seed: u64,
@@ -37,12 +37,12 @@ pub struct State {
 }
 
 impl Pushed {
-    /// `messages` is how many are remembered for a device; `seed` is random.
+    /// `messages` is the number remembered for a device; `seed` is random.
     pub fn new(messages: usize, seed: u64) -> Self {
         Pushed { devices: LruCache::new(DEVICES), messages: messages.max(1), seed }
     }
 
-    /// Makes a deduplication key from what is known of a message. Nobody can tell from the key what that was.
+    /// Makes a deduplication key from facts of a message, which cannot be found out from the key.
     pub fn make_key(&self, message: &impl Hash) -> String {
         format!("{:016x}", self.hash(message))
     }
@@ -78,7 +78,7 @@ impl Pushed {
         State { seed: self.seed, devices }
     }
 
-    /// Restores what [`save`](Pushed::save) returned.
+    /// Restores the state that [`save`](Pushed::save) returned.
     pub fn restore(&mut self, state: State) {
         self.seed = state.seed;
         for (device, recent) in state.devices {

@@ -1,4 +1,4 @@
-//! Registrations that ended, with the reason: what `push list` no longer shows.
+//! Registrations that ended, with the reason. `push list` no longer shows them.
 
 use std::collections::VecDeque;
 

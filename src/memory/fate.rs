@@ -1,10 +1,10 @@
-//! What became of a push that somebody asked for, to see whether it gets through, and where to look next.
+//! The fate of a test push, and hints where to look next.
 
 use strum::{EnumIter, EnumMessage, IntoEnumIterator, IntoStaticStr};
 
 use crate::stanza_error::StanzaError;
 
-/// The fate of one push. The shim names those that no answer tells of.
+/// The fate of one test push. The shim itself finds the fates that do not come from an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, EnumMessage, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Fate {
@@ -42,7 +42,7 @@ pub enum Fate {
 }
 
 impl Fate {
-    /// Returns what an answer, or its absence of an error, means.
+    /// Returns the fate of a push that was answered, with an error or without.
     pub fn of(error: Option<StanzaError>) -> Fate {
         match error {
             None => Fate::Taken,
@@ -61,7 +61,7 @@ impl Fate {
         self.into()
     }
 
-    /// Returns what it means and where to look next, in a sentence.
+    /// Returns what it means and where to look next, in words.
     pub fn hint(self) -> &'static str {
         self.get_message().unwrap_or_default()
     }

@@ -1,7 +1,7 @@
-//! Counts for each minute of the last day, and how long the last answers took: what the administrator's page draws.
+//! Counts for each minute of the last day, and how long the last answers took, for the charts of the administrator's page.
 //!
-//! Minutes are told apart by the monotonic clock, so that a step of the wall clock moves no count. Those without an event take no
-//! memory.
+//! Minutes are counted by the monotonic clock, so that a step of the wall clock moves no count. Minutes without an event take
+//! no memory.
 
 use std::collections::VecDeque;
 
@@ -17,7 +17,7 @@ pub const MINUTES: u64 = DAY / MINUTE;
 /// Answers whose times are remembered.
 const ANSWERS: usize = 1000;
 
-/// What is counted: pushes that left, by their kind, and what became of pushes.
+/// The counted series: pushes that left, by kind, and the outcomes of pushes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumCount, EnumIter, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Series {
@@ -27,13 +27,13 @@ pub enum Series {
     Taken,
     /// The app server refused the push.
     Refused,
-    /// The push did not get there, and is owed.
+    /// A transport failure: the push is owed, unless it is too late for a call.
     Failed,
-    /// It waits for the answer to the one before it.
+    /// The push waits for the answer to the one before it.
     Held,
-    /// It waits while the user is at another client (`push_patience`).
+    /// The push waits while the user is at another client (`push_patience`).
     Waited,
-    /// It was not tried, because the app server is away.
+    /// The push was not tried, because the app server is away.
     Owed,
     NotSent,
 }
@@ -66,7 +66,7 @@ pub type Counts = [u32; Series::COUNT];
 /// How long answers took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AnswerTimes {
-    /// Of how many answers.
+    /// The number of answers.
     pub answers: usize,
     pub median: Millis,
     /// 95 of 100 answers took no longer.
@@ -83,7 +83,7 @@ pub struct History {
 }
 
 impl History {
-    /// Counts one.
+    /// Counts one event in a series.
     pub fn count(&mut self, now: Moment, series: Series) {
         let minute = now.mono / MINUTE;
         if self.minutes.back().is_none_or(|(newest, _)| *newest < minute) {
@@ -97,11 +97,11 @@ impl History {
         }
     }
 
-    /// Counts an answer; `failed` says that the push did not get to the app server.
+    /// Counts an answer; `failed`: whether it is a transport failure.
     pub fn answered(&mut self, now: Moment, answer: Answer, failed: bool) {
         let (series, after) = match answer {
             Answer::Taken(after) => (Series::Taken, Some(after)),
-            // Nobody answered: this error is our own.
+            // Most of these errors are our own, so their time says nothing about the app server.
             Answer::Error(..) if failed => (Series::Failed, None),
             Answer::Error(after, ..) => (Series::Refused, Some(after)),
             Answer::Silence => (Series::Taken, None),

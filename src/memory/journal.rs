@@ -21,7 +21,7 @@ use crate::time::Millis;
 /// Users whose decisions are kept; the user with the oldest last decision is forgotten first.
 const USERS: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
 
-/// Decisions for which memory is taken at once.
+/// Decisions for which memory is reserved at once.
 const MOST_AT_ONCE: usize = 20;
 
 /// The event that led to a decision. The causes that the shim passes have names.
@@ -67,7 +67,7 @@ pub enum Outcome {
     Held,
     /// The push was not tried, because the app server is away.
     Owed,
-    /// The user is at another client.
+    /// The push waits, because the user is at another client.
     Waits,
     NotSent(Reason),
 }
@@ -76,7 +76,7 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     Taken(Millis),
-    /// An error came; the last field says whether the device is owed another push.
+    /// An error came. The last field: whether the device is owed another push.
     Error(Millis, Condition, bool),
     /// No answer came from an app server that answers only with errors.
     Silence,
@@ -109,7 +109,7 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// Says in words what it was about, why, and what came of it. `answers` tells whether app servers answer what they take.
+    /// Returns the stanza, the cause and the outcome in words. `answers`: whether app servers answer each push that they take.
     pub fn text(&self, answers: bool) -> String {
         let is_held = matches!(self.cause, Cause::Released | Cause::Again | Cause::Waited);
         let what = self.word.map_or(if is_held { "push" } else { "ping" }, kind);
@@ -170,7 +170,7 @@ impl Journal {
         Journal { each, users: LruCache::new(USERS) }
     }
 
-    /// Notes a decision, where any are kept.
+    /// Notes a decision, unless none are kept.
     pub fn add(&mut self, user: &Rc<str>, decision: Decision) {
         if self.each == 0 {
             return;
@@ -206,7 +206,8 @@ impl Journal {
 
     /// Returns the last `most` decisions of all users, the newest first, each with its user.
     pub fn latest(&self, most: usize) -> Vec<(&Rc<str>, &Decision)> {
-        // The cache has the users in the order of their last decisions: none but the first `most` can have one of the last.
+        // The cache has the users in the order of their last decisions: only the first `most` users can have one of the last
+        // decisions.
         let users = self.users.iter().take(most);
         let mut latest: Vec<_> =
             users.flat_map(|(user, decisions)| decisions.iter().rev().map(move |decision| (user, decision))).collect();

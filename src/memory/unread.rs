@@ -1,7 +1,8 @@
-//! How far the user has read each chat, and the newest messages, by which he says so. Hashes only, in bounded memory.
+//! How far the user has read each chat, and the newest messages, which read reports refer to. Hashes only, in bounded memory.
 //!
-//! The messages of a chat have places in the order in which they came. A push stands for one place in each chat that it tells of:
-//! that of the newest message. When the user has read a chat up to a place, a push that stands for no later one is needless.
+//! The messages of a chat have places in the order in which they came. A push covers messages up to one place in each of its
+//! chats: that of the newest message. When the user has read a chat up to a place, a push that covers no later message is
+//! needless.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -15,12 +16,12 @@ use crate::address::bare;
 use crate::rules::facts::{FROM_OCCUPANT, GROUPCHAT, Message};
 use crate::rules::read::{Name, Read};
 
-/// Messages remembered for one user, and for one of his chats where there are more.
+/// Messages remembered for one user, and for one chat of the user.
 const MESSAGES: usize = 32;
 const MESSAGES_OF_CHAT: usize = 8;
-/// Chats of one user that are remembered as read, and those that his devices show.
+/// For one user: chats that are remembered as read, and chats that are remembered as shown on devices.
 const CHATS: usize = 32;
-/// Chats that one push is known to tell of; one that tells of more is never needless.
+/// Chats that are remembered for one push; a push for more chats is never needless.
 const CHATS_OF_PUSH: usize = 32;
 
 /// The place of a message in its chat.
@@ -30,16 +31,16 @@ pub struct Place {
     at: u64,
 }
 
-/// What one push tells of.
+/// The messages that a push covers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tells {
     /// The newest message of each chat.
     places: Vec<Place>,
-    /// Whether it also tells of something that nobody can say he has read.
+    /// Whether the push also covers something that no read report can refer to.
     more: bool,
 }
 
-/// What is remembered of all users.
+/// The newest messages and the read chats of all users.
 pub struct Unread {
     users: LruCache<Rc<str>, Chats>,
     next: u64,
@@ -60,36 +61,36 @@ struct Chats {
     /// The oldest first.
     newest: VecDeque<Known>,
     read: VecDeque<Place>,
-    /// What devices show.
+    /// The newest message of a chat that each device shows.
     shown: VecDeque<(Rc<str>, Place)>,
 }
 
-/// A message, by its names.
+/// A message, by its ids.
 #[derive(Serialize, Deserialize)]
 struct Known {
-    /// By its deduplication key, which is its id in the archive if it is archived.
+    /// The hash of its deduplication key, which is its id in the archive if it is archived.
     key: u64,
-    /// By the id that a marker has.
+    /// The hash of the id by which a marker names it, with its sender.
     marker: Option<u64>,
-    /// The bare JID that it came from.
+    /// The hash of the bare JID that it came from.
     from: u64,
     place: Place,
 }
 
 impl Place {
-    /// Whether reading up to `read` is reading this.
+    /// Whether a user who has read up to `read` has read this message.
     fn is_read_by(self, read: Place) -> bool {
         self.chat == read.chat && self.at <= read.at
     }
 }
 
 impl Tells {
-    /// Tells of a message, or of what has no place.
+    /// Covers one message; without a place, something that no read report can refer to.
     pub fn new(place: Option<Place>) -> Self {
         Tells { places: place.into_iter().collect(), more: place.is_none() }
     }
 
-    /// Adds what another push tells of.
+    /// Adds the messages that another push covers.
     pub fn add(&mut self, other: &Tells) {
         self.more |= other.more;
         for place in &other.places {
@@ -103,7 +104,7 @@ impl Tells {
         }
     }
 
-    /// Takes out what the user has read. Returns whether nothing is left.
+    /// Removes the messages that the user has read. Returns whether nothing is left.
     pub fn read(&mut self, read: Place) -> bool {
         self.places.retain(|place| !place.is_read_by(read));
         self.places.is_empty() && !self.more
@@ -117,15 +118,15 @@ impl Default for Tells {
 }
 
 impl Unread {
-    /// `users` is how many are remembered; the one without news for longest is forgotten first. `seed` is random.
+    /// `users` is the number remembered; the one without a new message for longest is forgotten first. `seed` is random.
     pub fn new(users: NonZeroUsize, seed: u64) -> Self {
         let mut cache = LruCache::unbounded();
         cache.resize(users);
         Unread { users: cache, next: 0, seed }
     }
 
-    /// Notes a message, unless it was noted before. Returns its place, and whether the user has read it. A message without a sender or
-    /// a deduplication key has none.
+    /// Notes a message, unless it was noted before. Returns its place, and whether the user has read it. A message without a
+    /// sender or a deduplication key has no place.
     pub fn note(&mut self, user: &Rc<str>, message: &Message) -> Option<(Place, bool)> {
         let (from, key) = (message.from?, self.hash(message.dedup_key?));
         let of_one = message.word & FROM_OCCUPANT != 0 && message.word & GROUPCHAT == 0;
@@ -137,18 +138,18 @@ impl Unread {
         Some(chats.insert(&mut self.next, key, marker, from, chat))
     }
 
-    /// Notes what the user himself sent to `to`: his other clients may say that he has read a chat up to there.
+    /// Notes a message that the user sent to `to`, because a read report of another client may refer to it.
     pub fn note_own(&mut self, user: &str, to: &str, key: &str) {
         let (key, chat, from) = (self.hash(key), self.hash((false, bare(to))), self.hash(bare(to)));
         let Some(chats) = self.users.peek_mut(user) else { return };
-        // Where nothing is known, nothing waits.
+        // If no message of the chat is known, no push covers one.
         if chats.newest.iter().any(|known| known.place.chat == chat) {
             chats.insert(&mut self.next, key, None, from, chat);
         }
     }
 
-    /// Notes that the user has read a chat. Returns up to where, if that is news: what is not known, and what is older than what he had
-    /// read before, is none.
+    /// Notes that the user has read a chat. Returns the place up to which it is read; `None` if the message is not known, or
+    /// was read before.
     pub fn read(&mut self, user: &str, read: &Read) -> Option<Place> {
         let from = self.hash(read.chat);
         let (key, marker) = match read.message {
@@ -168,13 +169,13 @@ impl Unread {
         Some(place)
     }
 
-    /// Takes out of what a push tells of all that the user has read. Returns whether nothing is left.
+    /// Removes from `tells` the messages that the user has read. Returns whether nothing is left.
     pub fn has_read(&self, user: &str, tells: &mut Tells) -> bool {
         let read = self.users.peek(user).into_iter().flat_map(|chats| &chats.read);
         read.fold(false, |_, place| tells.read(*place))
     }
 
-    /// Notes what a device of the user shows.
+    /// Notes the messages that a device of the user shows.
     pub fn shown(&mut self, user: &Rc<str>, device: &Rc<str>, tells: &Tells) {
         let chats = self.users.get_or_insert_mut_ref(user, Chats::default);
         for place in &tells.places {
@@ -183,7 +184,7 @@ impl Unread {
         }
     }
 
-    /// Returns the devices that show nothing of a chat that the user has not read; they are not returned again.
+    /// Takes out the devices that show only read messages of a chat, and returns them.
     pub fn take_shown(&mut self, user: &str, read: Place) -> Vec<Rc<str>> {
         let Some(chats) = self.users.peek_mut(user) else { return Vec::new() };
         let (read, rest): (Vec<_>, Vec<_>) =
@@ -192,7 +193,7 @@ impl Unread {
         read.into_iter().map(|(device, _)| device).collect()
     }
 
-    /// Notes that the client of a device is there, and takes its notifications away itself.
+    /// Notes that the client of a device is back, and removes its notifications itself.
     pub fn hidden(&mut self, user: &str, device: &str) {
         if let Some(chats) = self.users.peek_mut(user) {
             chats.shown.retain(|(of, _)| **of != *device);
@@ -218,7 +219,7 @@ impl Unread {
         State { seed: self.seed, next: self.next, users }
     }
 
-    /// Restores what [`save`](Unread::save) returned.
+    /// Restores the state that [`save`](Unread::save) returned.
     pub fn restore(&mut self, state: State) {
         (self.seed, self.next) = (state.seed, state.next);
         for (user, chats) in state.users {
