@@ -1,4 +1,4 @@
-//! A user's registrations: their order, how many there may be, and which of them a new one replaces.
+//! A user's registrations: their order, their limit, and their replacement by new ones.
 
 use std::rc::Rc;
 
@@ -37,12 +37,12 @@ impl<A: Asked> Devices<A> {
         Devices { all: all.split(limit).1.into(), is_disabled: false }
     }
 
-    /// Returns the surplus and the newest `limit`.
+    /// Returns the surplus registrations, and the newest `limit` ones.
     pub fn split(&self, limit: usize) -> (&Slice<A>, &Slice<A>) {
         self.all.split_at(self.all.len().saturating_sub(limit))
     }
 
-    /// Returns these registrations, with those of `known` in the place of equal ones: what was derived from them is kept.
+    /// Returns these registrations. Equal ones are taken from `known`, so that values derived from them are kept.
     pub fn keeping(&self, known: &Devices<A>) -> Devices<A> {
         let keep = |new: &Rc<Registration<A>>| match known.get(&new.identifier) {
             Some(old) if old == new => old.clone(),
@@ -70,8 +70,8 @@ impl<A: Asked> Devices<A> {
         self.all.iter().rev().find(|device| A::is_of_client(device, client_id, resource))
     }
 
-    /// Returns the registrations that go when `newest` is stored: first the same device under another identifier, then, where
-    /// more than `limit` are left, those that may be of the same client and the oldest.
+    /// Returns the registrations to remove when `newest` is stored: first the same device under another identifier, then, where
+    /// more than `limit` are left, those that may belong to the same client, and the oldest.
     fn superseded(&self, newest: &str, limit: usize) -> Vec<&Rc<Registration<A>>> {
         let newest = self.get(newest);
         let is_like_newest = |other: &Registration<A>, like: fn(&Registration<A>, &Registration<A>) -> bool| {
@@ -86,8 +86,8 @@ impl<A: Asked> Devices<A> {
         same.into_iter().chain(others.into_iter().take(surplus)).collect()
     }
 
-    /// Returns the registration if it is enabled again and its new time need not be written: it is the newest of the user's, was
-    /// written in the last day, and replaces none. The new time would change no order.
+    /// Returns the registration if it may be enabled again without writing its new time: it is the user's newest, was written
+    /// in the last day, and replaces none. The new time would not change the order.
     pub fn current(&self, identifier: &str, now: Seconds, limit: usize) -> Option<&Rc<Registration<A>>> {
         let is_fresh = |at| at <= now && now.saturating_sub(at) < (DAY / SECOND) as Seconds;
         let newest =
@@ -97,7 +97,8 @@ impl<A: Asked> Devices<A> {
 }
 
 /// Returns the timestamp to store for `newest`, which is among the `registrations` of a user, and the registrations that it
-/// replaces. The timestamp is later than every other's, so that the store tells the order of two that are made within a second.
+/// replaces. The timestamp is later than every other's, so that the store keeps the order of two registrations that are made
+/// within a second.
 pub fn admit<A: Asked>(
     mut registrations: Vec<Registration<A>>,
     newest: &str,

@@ -1,6 +1,7 @@
 //! Which sessions of a user hold a registration, and whether their clients answer.
 
-/// Between the sessions in one text: a table would cost more than all the rest of the call. XML cannot have it.
+/// Separates the sessions in one string, because a table would cost more than all the rest of the call. XML does not allow this
+/// character.
 const SEPARATOR: char = '\0';
 
 /// The state of a session: the letter that the shim puts before the registration that the session holds.
@@ -29,7 +30,7 @@ impl<'a> Holders<'a> {
         self.any(identifier, |state| state == IN_USE || state == CONNECTED)
     }
 
-    /// Whether the client of a session has shown that it is there: it has acknowledged all that it got.
+    /// Whether a session is connected, and its client has acknowledged every stanza.
     pub fn in_use(&self, identifier: &str) -> bool {
         self.any(identifier, |state| state == IN_USE)
     }

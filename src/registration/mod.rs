@@ -1,4 +1,4 @@
-//! A registration: what a client enabled so that its device is woken.
+//! A registration, which a client makes so that its device is woken.
 
 pub mod devices;
 pub mod holders;
@@ -9,25 +9,25 @@ use std::rc::Rc;
 
 use crate::time::{Millis, Seconds};
 
-/// One device's registration: the part of the stored record that the rules need. `A` is what the client asked for beside the
-/// address, in the terms of its protocol.
+/// One device's registration: the part of the stored record that the rules need. `A` is the rest of the client's request, in
+/// the terms of its protocol.
 #[derive(Debug, PartialEq)]
 pub struct Registration<A> {
-    /// Key in the store, and in the session field that says which registration a session holds.
+    /// The key in the store, and the value of the session field that names the registration that a session holds.
     pub identifier: Rc<str>,
     jid: Address,
     pub asked: A,
     /// When the client enabled it last; orders a user's registrations.
     pub timestamp: Seconds,
-    /// When a push arrived last, by the wall clock; 0 if that is not known.
+    /// When a push was last taken, by the wall clock; 0 if that is not known.
     pub last_success: Note<Millis>,
-    /// When it was made, by the monotonic clock; 0 once no push in flight can be older.
+    /// When it was last enabled, by the monotonic clock; 0 if it was not enabled since it was read from the store.
     pub made: Note<Millis>,
-    /// The request that made it, if the store was seen to have what the request asks for.
+    /// The request that made it, if the store is known to have its result.
     pub seen: Note<Option<Seen>>,
 }
 
-/// A look at the store.
+/// A moment when the store had the registration that a request makes.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen {
     /// A hash of the client's request.
@@ -41,7 +41,7 @@ pub trait Asked: Debug + Default + PartialEq + Sized {
     /// Whether two registrations with the same app server wake the same device.
     fn is_same_device(own: &Registration<Self>, other: &Registration<Self>) -> bool;
 
-    /// Whether two registrations with the same app server may be of the same client, which does not say who it is.
+    /// Whether two registrations with the same app server may belong to the same client, if the client has no user agent id.
     fn may_be_same_client(_own: &Registration<Self>, _other: &Registration<Self>) -> bool {
         false
     }
@@ -50,7 +50,7 @@ pub trait Asked: Debug + Default + PartialEq + Sized {
     fn is_of_client(registration: &Registration<Self>, client_id: Option<&str>, resource: &str) -> bool;
 }
 
-/// A note that changes while the registration stays the same: all notes compare equal.
+/// A value that may change while the registration counts as the same: all notes compare equal.
 #[derive(Default)]
 pub struct Note<T>(Cell<T>);
 
@@ -76,7 +76,7 @@ impl<T> PartialEq for Note<T> {
     }
 }
 
-/// The app server's JID. XEP-0357 identifiers begin with it, and then it takes no memory of its own.
+/// The app server's JID. An XEP-0357 identifier begins with it, so there is no second copy of it.
 #[derive(Debug, PartialEq, Eq)]
 enum Address {
     /// The length of the JID at the beginning of the identifier.
@@ -85,7 +85,7 @@ enum Address {
 }
 
 impl<A> Registration<A> {
-    /// `jid` is the app server, normalised as far as it is a JID.
+    /// `jid` is the app server, normalised if it is valid.
     pub fn new(identifier: &str, jid: &str, asked: A, timestamp: Seconds) -> Self {
         let is_prefix = identifier.starts_with(jid);
         Registration {
