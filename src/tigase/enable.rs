@@ -10,7 +10,7 @@ use crate::base64::encode;
 use crate::limits::MAX_REGISTRATION;
 use crate::ns;
 
-/// Why a registration is not made. Displays as the text of the client's error.
+/// Why a request is refused. Displays as the text of the client's error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
     #[error("Pushes can be encrypted with aes-128-gcm only")]
@@ -83,7 +83,7 @@ struct RoomElement {
     nick: Option<String>,
 }
 
-/// The extensions' children of an `<enable/>`; of several of a kind the last one counts.
+/// The children of an `<enable/>` that belong to the extensions; the last one of each kind counts.
 #[derive(Default)]
 pub struct Children {
     pub encrypt: Vec<Encrypt>,
@@ -107,13 +107,13 @@ pub struct Request {
 /// The key for [`AES_128_GCM`].
 #[derive(Debug, PartialEq)]
 pub struct EncryptionRequest {
-    /// As the community's module reads it.
+    /// As Prosody's community module reads it.
     pub key_base64: String,
     /// Bytes.
     pub max_size: Option<u32>,
 }
 
-/// The rule for a room, as the client said it.
+/// The rule for a room, as the client sent it.
 #[derive(Debug, PartialEq)]
 pub struct RoomRequest {
     /// Bare JID.
@@ -123,8 +123,8 @@ pub struct RoomRequest {
 }
 
 impl Request {
-    /// Checks what is asked of those `extensions` that are on. `normal` returns the normal form of a JID as Prosody has it; an item
-    /// or a room without a JID is left out.
+    /// Checks the requests for those `extensions` that are on. `normal` returns the normal form of a JID as Prosody has it; an
+    /// item or a room without a JID is left out.
     pub fn check(
         children: Children,
         extensions: Extensions,

@@ -21,18 +21,18 @@ use crate::text::cut;
 pub const AES_128_GCM: &str = "aes-128-gcm";
 /// Bytes of a message's text that are sent: as much as a notification shows.
 const LONGEST_TEXT: usize = 255;
-/// Bytes that the encrypted text takes at most: the platforms take 4 kB, with everything around it.
+/// The most bytes of the encrypted text: the platforms accept 4 kB in all.
 const LARGEST: usize = 3 * 1024;
 
 /// The encryption that a client asked for.
 #[derive(PartialEq, Eq)]
 pub enum Encryption {
     Aes128Gcm(Aes128Gcm),
-    /// The record asks for an encryption that cannot be had, for this reason. The client gets no push that others can read.
+    /// The record asks for an encryption that is unusable for this reason. The client gets no push that others can read.
     Unusable(Reason),
 }
 
-/// How a device can read its pushes.
+/// The parameters for the encryption of a device's pushes.
 #[derive(PartialEq, Eq)]
 pub struct Aes128Gcm {
     pub key: [u8; 16],
@@ -118,8 +118,8 @@ impl<'a> Omemo<'a> {
 }
 
 impl<'a> Payload<'a> {
-    /// `secret` stands for the text of a message that is encrypted end to end; there is one only where there is something to
-    /// show, which `important` says. A ping has no message.
+    /// `secret` replaces the text of an end-to-end encrypted message. Without `important` there is nothing to show, and no
+    /// text. A ping has no message.
     fn new(message: Option<&Message<'a>>, important: bool, secret: &'a str, rid: Option<&str>) -> Self {
         let nothing = Payload {
             unread: 1,
@@ -164,7 +164,7 @@ impl<'a> Payload<'a> {
                 continue;
             }
             if let Some(text) = self.message {
-                // A byte of text may take six: some rounds.
+                // A byte of text may take six bytes in JSON, so this may take several rounds.
                 let shorter = cut(text, text.len().saturating_sub(surplus.div_ceil(6)));
                 self.message = Some(shorter).filter(|shorter| !shorter.is_empty());
             } else if self.nickname.take().is_some() || !std::mem::take(&mut self.media).is_empty() {
@@ -178,14 +178,14 @@ impl<'a> Payload<'a> {
     }
 
     fn json(&self) -> Vec<u8> {
-        // Fails for types that JSON has not, and there is none here.
+        // Fails only for types that JSON does not have, and there are none here.
         serde_json::to_vec(self).unwrap_or_default()
     }
 }
 
 impl Aes128Gcm {
-    /// Encrypts the content for `message`; a ping has none. `important` says whether there is something to show,
-    /// `secret` stands for a text that is encrypted end to end, `random` fills a slice with random bytes.
+    /// Encrypts the content for `message`; a ping has none. `important`: whether there is something to show. `secret` replaces
+    /// an end-to-end encrypted text. `random` fills a slice with random bytes.
     pub fn apply(&self, message: Option<&Message>, important: bool, secret: &str, random: fn(&mut [u8])) -> Encrypted {
         let size = plain_size(self.max_size.unwrap_or(LARGEST).min(LARGEST));
         let json = Payload::new(message, important, secret, self.omemo.as_deref()).fitting(size);
@@ -196,7 +196,7 @@ impl Aes128Gcm {
     }
 }
 
-/// Bytes that may be encrypted if base64 of all is to take no more than `max_size`.
+/// Returns the bytes that may be encrypted so that the result in base64 takes at most `max_size`.
 fn plain_size(max_size: usize) -> usize {
     (max_size / 4 * 3).saturating_sub(GCM_TAG)
 }

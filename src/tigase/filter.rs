@@ -36,7 +36,7 @@ pub enum Allow {
 }
 
 impl Filter {
-    /// Whether the client has said what comes of messages from there.
+    /// Whether the client has a rule for the sender or the room of the message.
     pub fn has_rule_for(&self, message: &Message) -> bool {
         let sender = message.from.map(bare);
         let is_groupchat = message.word & GROUPCHAT != 0;

@@ -1,5 +1,5 @@
-//! The Tigase extensions of XEP-0357, for Siskin and Snikket iOS: what a client asks for in `<enable>`, and what becomes of
-//! its pushes. Specified in Tigase's documentation, under "Push Notifications".
+//! The Tigase extensions of XEP-0357, for Siskin and Snikket iOS: a client's requests in `<enable>`, and their effect on its
+//! pushes. Specified in Tigase's documentation, under "Push Notifications".
 
 pub mod enable;
 pub mod encrypt;

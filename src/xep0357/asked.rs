@@ -24,7 +24,7 @@ pub struct Asked {
     pub tigase: Option<Box<Settings>>,
 }
 
-/// The node at the app server (§5). Identifiers end with it, and then it takes no memory of its own.
+/// The node at the app server (§5). An identifier that ends with the node needs no second copy of it.
 #[derive(Debug, Default, PartialEq)]
 enum Node {
     #[default]
@@ -33,7 +33,7 @@ enum Node {
     Apart(Box<str>),
 }
 
-/// Between JID and node in an identifier; no JID contains it.
+/// Separates JID and node in an identifier; no JID contains it.
 const SEPARATOR: &str = "<";
 
 /// Returns the key of a registration in the store, as the reference makes it.
@@ -41,7 +41,7 @@ pub fn identifier(jid: &str, node: Option<&str>) -> String {
     [jid, SEPARATOR, node.unwrap_or("")].concat()
 }
 
-/// Makes a registration from the address in a stored record; `jid` is normalised as far as it is a JID.
+/// Makes a registration from the address in a stored record; `jid` is normalised if it is valid.
 pub fn registration(
     stored_as: &str,
     jid: &str,
@@ -70,7 +70,7 @@ impl Registration<Asked> {
 }
 
 impl registration::Asked for Asked {
-    /// The same node, however the JID is spelled; or the same client, which has a new token from its app server.
+    /// The same node, however the JID is spelled, or the same client with a new token from its app server.
     fn is_same_device(own: &Registration<Asked>, other: &Registration<Asked>) -> bool {
         own.node() == other.node() || own.asked.client_id.is_some() && own.asked.client_id == other.asked.client_id
     }

@@ -25,7 +25,7 @@ struct DisableElement {
 }
 
 impl Disable {
-    /// Reads a `<disable/>`. Its `jid` may be none of a JID: the reference has stored any text for one.
+    /// Reads a `<disable/>`. Its `jid` may be no valid JID, because the reference stores any text.
     pub fn read(disable: &Element) -> Result<Disable, Refusal> {
         let DisableElement { jid, node } = xso::transform(disable).map_err(|_| Refusal::Malformed)?;
         Ok(Disable { jid: jid.ok_or(Refusal::MissingJid)?, node })

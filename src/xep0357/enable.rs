@@ -13,7 +13,7 @@ use crate::tigase::{self, Extensions};
 use crate::xep0357::asked::identifier;
 use crate::xml::text_width;
 
-/// Why a registration is not made. Displays as the text of the client's error.
+/// Why a request is refused. Displays as the text of the client's error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
     #[error("The request cannot be read: see XEP-0357")]
@@ -82,8 +82,8 @@ pub struct Request {
 }
 
 impl Request {
-    /// Reads an `<enable/>` of `user` on `host`, where these `extensions` are on. `others` are the bytes that the record has
-    /// besides; `normal` returns the normal form of a JID as Prosody has it.
+    /// Reads an `<enable/>` of `user` on `host`, where these `extensions` are on. `others` is the size in bytes of the other
+    /// fields of the record. `normal` returns the normal form of a JID as Prosody has it.
     pub fn read(
         enable: &Element,
         user: &str,

@@ -1,5 +1,5 @@
-//! XEP-0357: Push Notifications. An IQ publishes a [`summary`], or with Tigase's extensions a content that only the device can
-//! read ([`tigase`](crate::tigase)), and the app server answers each.
+//! XEP-0357: Push Notifications. An IQ publishes a [`summary`], or with Tigase's extensions encrypted content that only the
+//! device can read ([`tigase`](crate::tigase)). The app server answers each IQ.
 
 pub mod asked;
 pub mod disable;
@@ -120,8 +120,8 @@ impl Protocol for Xep0357 {
 }
 
 impl Xep0357 {
-    /// Returns how the registration wants its pushes encrypted. It never gets plain ones, even where the extension is off, unless
-    /// another author's module encrypts the pushes that it observes.
+    /// Returns the encryption that the registration asks for. Such a registration never gets unencrypted pushes, even if the
+    /// extension is off, unless another author's module encrypts the pushes that it observes.
     fn encryption<'d>(&self, registration: &'d Registration<Asked>, is_observed: bool) -> Option<&'d Encryption> {
         let encryption = registration.asked.tigase.as_ref()?.encryption.as_ref()?;
         Some(encryption).filter(|_| !(is_observed && self.extensions.encrypted_elsewhere))

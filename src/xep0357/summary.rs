@@ -13,7 +13,7 @@ use crate::xml;
 
 /// Bytes that the sender and the text of a message may take together, escaped: a publish stays small, whatever a sender writes.
 const LARGEST_CONTENT: usize = 3 * 1024;
-/// Bytes of a sender's full JID that go along, escaped: of a longer one the resource stays away.
+/// Bytes of a sender's full JID, escaped. A longer one is sent without its resource.
 const LONGEST_SENDER: usize = 1024;
 
 /// The summary of a message that an app server gets.
@@ -26,7 +26,8 @@ pub struct Summary<'a> {
 }
 
 impl<'a> Summary<'a> {
-    /// Takes the parts of `message` that the options allow. Without a message it tells only whether there is something important.
+    /// Takes the parts of `message` that the options allow. Without a message, the summary only shows whether the push is
+    /// important.
     pub fn new(config: &'a Config, message: Option<&Message<'a>>, important: bool) -> Self {
         let Some(message) = message else { return Summary::without_content(config, important) };
         let is_short = |jid: &str| xml::text_width(jid) <= LONGEST_SENDER;
@@ -38,19 +39,19 @@ impl<'a> Summary<'a> {
         Summary { sender, body: body.or(Summary::without_content(config, important).body) }
     }
 
-    /// For a push that says only whether it is for something important.
+    /// Makes the summary of a plain push, which only shows whether the push is important.
     pub fn without_content(config: &'a Config, important: bool) -> Self {
         Summary { sender: None, body: config.important_body.as_deref().filter(|_| important) }
     }
 
-    /// Whether an app server learns anything of the message itself.
+    /// Whether the summary has the sender or the text of the message.
     pub fn has_content(config: &Config, message: Option<&Message>, important: bool) -> bool {
         let has_text =
             |message: &Message| config.with_body && important && message.body.is_some_and(|body| !body.is_empty());
         message.is_some_and(|message| config.with_sender || has_text(message))
     }
 
-    /// The fields of the form, by name.
+    /// Returns the fields of the form, by name.
     pub fn fields(&self) -> impl Iterator<Item = (&'static str, &'a str)> + use<'a> {
         // XEP-0357 does not define the count, and receivers only look for a count above zero.
         let count = Some(("message-count", "1"));
@@ -59,13 +60,13 @@ impl<'a> Summary<'a> {
         count.into_iter().chain(sender).chain(body)
     }
 
-    /// Whether a receiver will take the push for an important one.
+    /// Whether receivers will treat the push as important.
     pub fn important(&self) -> bool {
         self.body.is_some()
     }
 }
 
-/// Where one push goes.
+/// The addresses of one push.
 #[derive(Clone, Copy, Debug)]
 pub struct Publish<'a> {
     pub id: &'a str,
@@ -82,7 +83,7 @@ pub struct Notification<'a> {
     pub summary: Summary<'a>,
     /// Takes the place of the summary.
     pub encrypted: Option<&'a Encrypted>,
-    /// Whether `tigase:push:priority:0` says that it is urgent.
+    /// Whether the push has high priority (`tigase:push:priority:0`).
     pub priority: bool,
 }
 
@@ -125,8 +126,8 @@ pub fn options<S: Sink>(sink: &mut S, form: &Element) -> Result<(), S::Error> {
     sink.close()
 }
 
-/// Writes the `<iq>` around what `notification` and `options` write. Every element has its namespace, as if a stream had
-/// brought it: a component on the same server sees the stanza as it is.
+/// Writes the `<iq>` around the output of `notification` and `options`. Each element has its namespace, as in a stanza from a
+/// stream, because a component on the same server gets these very tables.
 pub fn publish<S: Sink>(
     sink: &mut S,
     publish: &Publish,
