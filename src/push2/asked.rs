@@ -4,21 +4,21 @@ use crate::ns;
 use crate::push2::keys::Keys;
 use crate::registration::{self, Registration};
 
-/// The part of a registration that is Push 2.0's.
+/// The part of a registration that only Push 2.0 has.
 #[derive(Debug, Default, PartialEq)]
 pub struct Asked {
-    /// Opaque, echoed in every push: how the push service finds the client.
+    /// Opaque, echoed in every push. The push service finds the client by it.
     pub client: Box<str>,
     pub matches: Box<[Match]>,
 }
 
-/// Returns the key in the store of a client's registration: its user agent id (XEP-0388 §2.4), or without one its resource.
+/// Returns the key in the store of a client's registration: its user agent id (XEP-0388 §2.4) or, without one, its resource.
 pub fn identifier<'c>(client_id: Option<&'c str>, resource: Option<&'c str>) -> Option<&'c str> {
     client_id.or(resource)
 }
 
 impl registration::Asked for Asked {
-    /// The same client of a push service, whatever resource it had when it asked before.
+    /// The same client of a push service, whatever its former resource was.
     fn is_same_device(own: &Registration<Asked>, other: &Registration<Asked>) -> bool {
         own.asked.client == other.asked.client
     }
@@ -32,24 +32,24 @@ impl registration::Asked for Asked {
 #[derive(Debug, PartialEq)]
 pub struct Match {
     pub profile: Profile,
-    /// Seconds after the user was active with another client in which this one is not woken.
+    /// Seconds for which this client is not woken after the user was active with another one.
     pub grace: Option<u32>,
     pub chats: Box<[Chat]>,
     pub send: Send,
 }
 
-/// Which stanzas a match is about.
+/// The stanzas that a match selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
     All,
     Important,
     Archived,
     ArchivedWithBody,
-    /// A profile that is not known: it matches nothing.
+    /// An unknown profile, which matches nothing.
     Unknown,
 }
 
-/// The match profiles that there are.
+/// The known match profiles.
 const PROFILES: [(&str, Profile); 4] = [
     (ns::PUSH2_MATCH_ALL, Profile::All),
     (ns::PUSH2_MATCH_IMPORTANT, Profile::Important),
@@ -64,7 +64,7 @@ pub fn features() -> impl Iterator<Item = &'static str> {
 }
 
 impl Profile {
-    /// Whether the URI is that of a profile.
+    /// Whether a profile with this URI is known.
     pub fn is_known(uri: &str) -> bool {
         Profile::new(uri) != Profile::Unknown
     }

@@ -12,7 +12,7 @@ use crate::push2::asked::{Chat, Profile};
 use crate::push2::keys::{InvalidKeys, Keys, Signing};
 use crate::xml::text_width;
 
-/// Why a registration is not made. Displays as the text of the client's error.
+/// Why a request is refused. Displays as the text of the client's error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
     #[error("Bind a resource, or say who the client is (XEP-0388, user-agent)")]
@@ -145,7 +145,7 @@ pub struct Requested {
 
 impl Request {
     /// Reads an `<enable/>` of `user` on `host`, to be stored under `identifier`. `normal` returns the normal form of a JID as
-    /// Prosody has it. Matches without a send profile that is known are left out.
+    /// Prosody has it. Matches without a known send profile are left out.
     pub fn read(
         enable: &Element,
         user: &str,
@@ -165,7 +165,7 @@ impl Request {
             if matches.len() >= MAX_MATCHES {
                 return Err(Refusal::TooManyMatches);
             }
-            // Before the keys are parsed, which takes time.
+            // The size is checked before the keys are parsed, because parsing takes time.
             size.check()?;
             if let Some(encrypted) = &requested.encrypted {
                 encrypted.keys().parse()?;
@@ -182,7 +182,8 @@ impl Request {
 }
 
 impl MatchElement {
-    /// Checks a match, and adds up what a client can make large. Returns `None` if no send profile is known.
+    /// Checks a match, and adds up the sizes of the parts that a client can make large. Returns `None` if no send profile is
+    /// known.
     fn read(self, size: &mut Size, normal: impl Fn(&str) -> Option<String>) -> Result<Option<Requested>, Refusal> {
         let MatchElement { profile, grace, filters, notify_only, encrypted } = self;
         let mut chats = Vec::new();
@@ -245,8 +246,8 @@ impl Size {
     }
 }
 
-/// Checks `<service/>` and returns it in the normal form that its errors will have. It may not be the user's own account: each
-/// push would be a message to push.
+/// Checks `<service/>` and returns it in normal form, as its errors will have it. It must not be the user's own account,
+/// because each push would be a message that causes another push.
 pub fn service(
     service: Option<&str>,
     user: &str,

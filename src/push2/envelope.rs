@@ -1,7 +1,7 @@
 //! The content that only the client can read: the stanza (XEP-0297) in an envelope (XEP-0420), trimmed if it is too large.
 //!
-//! A Web Push has room for 4,096 bytes. A stanza that is too large is trimmed in steps, each of which takes away what a
-//! notification needs less. The id in the archive, by which the client finds the whole stanza, survives them all.
+//! A Web Push has room for 4,096 bytes. A stanza that is too large is trimmed in steps, which remove the least needed parts
+//! first. No step removes the archive id, by which the client finds the whole stanza.
 
 use minidom::{Element, Node};
 
@@ -12,13 +12,13 @@ use crate::xml;
 
 /// Bytes of an envelope. Encrypted and in base64 it takes 3,936, which leaves room for its carrier in the 4,096.
 pub const LARGEST: usize = 2847;
-/// Characters of random padding (XEP-0420 §5): the size tells little of a short message.
+/// Characters of random padding (XEP-0420 §5): it hides the length of a short message.
 const LONGEST_PADDING: usize = 200;
-/// The sign for the part that was cut off.
+/// Marks the place where a text was cut.
 const ELLIPSIS: &str = "…";
-/// What is left of a text has to be worth reading: otherwise more of the rest goes.
+/// Bytes of a text that are worth reading. If there is room for fewer, more of the other elements are removed.
 const SHORTEST_BODY: usize = 50;
-/// Bytes of an attribute that the smallest form of a stanza may have.
+/// Bytes of an attribute in the smallest form of a stanza; longer ones are removed.
 const LONGEST_ATTRIBUTE: usize = 128;
 
 /// Returns the envelope around a stanza for `account`, of [`LARGEST`] bytes at most. `id` is the stanza's id in the account's
@@ -29,18 +29,18 @@ pub fn envelope(stanza: &Element, account: &str, id: Option<&str>, random: fn(&m
     let fits = |stanza: &Element| size(stanza) <= LARGEST;
     let smaller = || steps.iter().filter_map(|step| step(&stanza)).find(fits);
     let fitting = if fits(&stanza) { Some(stanza.clone()) } else { smaller() };
-    // Only an archive id, or a name, of some thousand characters gets here.
+    // Only a stanza with an archive id or a name of several thousand characters gets here.
     let fitting = fitting.unwrap_or_else(|| Element::bare("message", ns::CLIENT));
     write(&fitting, &padding(LARGEST - size(&fitting), random))
 }
 
-/// Returns the message in a carbon (XEP-0280). Whether to trust the carbon, [`rules::walk`](crate::rules::walk) says.
+/// Returns the message in a carbon (XEP-0280). [`rules::walk`](crate::rules::walk) decides whether the carbon is trusted.
 pub fn in_carbon(carbon: &Element) -> Option<&Element> {
     let forwarded = carbon.get_child("received", ns::CARBONS)?.get_child("forwarded", ns::FORWARD)?;
     forwarded.get_child("message", ns::CLIENT)
 }
 
-/// Returns the stanza with the true archive id, and without one that a sender has made up.
+/// Returns the stanza with the true archive id, and without one that a sender has forged.
 fn stamped(stanza: &Element, account: &str, id: Option<&str>) -> Element {
     let is_ours = |child: &Element| is_archive_id(child) && child.attr("by") == Some(account);
     let mut stamped = keep(stanza, |child| !is_ours(child));
@@ -53,7 +53,7 @@ fn stamped(stanza: &Element, account: &str, id: Option<&str>) -> Element {
     stamped
 }
 
-/// Leaves out elements that a notification does not need.
+/// Removes elements that a notification does not need.
 fn needed(stanza: &Element) -> Option<Element> {
     const NEEDED: [&str; 16] = [
         ns::CLIENT,
@@ -76,12 +76,12 @@ fn needed(stanza: &Element) -> Option<Element> {
     Some(keep(stanza, |child| NEEDED.contains(&&*child.ns())))
 }
 
-/// Leaves as much of the text as there is room for.
+/// Keeps as much of the text as there is room for.
 fn shortened(stanza: &Element) -> Option<Element> {
     cut(&needed(stanza)?, SHORTEST_BODY)
 }
 
-/// Leaves only the text, the archive id, a call, an invitation to a room, and the references to a corrected or answered message.
+/// Keeps only the text, the archive id, a call, an invitation to a room, and the references to a corrected or answered message.
 fn essential(stanza: &Element) -> Option<Element> {
     const ESSENTIAL: [&str; 6] =
         [ns::JINGLE_MESSAGE, ns::CALL_INVITES, ns::CONFERENCE, ns::MUC_USER, ns::MESSAGE_CORRECT, ns::REPLY];
@@ -90,8 +90,8 @@ fn essential(stanza: &Element) -> Option<Element> {
     cut(&essential, 0).or(Some(essential))
 }
 
-/// Leaves only the text, the archive id, and the attributes that tell who writes, each if it is not too long: there is room for
-/// these beside the longest account.
+/// Keeps only the text, the archive id, and the attributes for addresses, type and id that are not too long. These fit even
+/// with the longest account.
 fn least(stanza: &Element) -> Option<Element> {
     let mut least = Element::bare(stanza.name(), ns::CLIENT);
     for name in ["from", "to", "type", "id"] {
@@ -108,8 +108,8 @@ fn least(stanza: &Element) -> Option<Element> {
     cut(&least, 0).or_else(|| Some(keep(&least, |child| !is_body(child))))
 }
 
-/// Leaves one body, without the lines that it quotes (XEP-0393 §4.3), cut to the room that there is. Returns `None` without a
-/// body, or if there is not even room for the `shortest` that is worth it.
+/// Keeps one body, without quoted lines (XEP-0393 §4.3), cut to the room that is left. Returns `None` without a body, or if
+/// fewer than `shortest` bytes of a longer text fit.
 fn cut(stanza: &Element, shortest: usize) -> Option<Element> {
     let text = stanza.get_child("body", ns::CLIENT)?.texts().collect::<String>();
     let own = text.split('\n').filter(|line| !line.starts_with('>')).collect::<Vec<_>>().join("\n");
@@ -132,7 +132,7 @@ fn cut(stanza: &Element, shortest: usize) -> Option<Element> {
     (beginning.len() >= shortest).then(|| with(&format!("{beginning}{ELLIPSIS}")))
 }
 
-/// Returns the stanza with those of its children that `keeps` says.
+/// Returns the stanza with only those children for which `keeps` is true.
 fn keep(stanza: &Element, keeps: impl Fn(&Element) -> bool) -> Element {
     let mut kept = Element::bare(stanza.name(), ns::CLIENT);
     *kept.attrs_mut() = stanza.attrs().clone();
@@ -150,7 +150,7 @@ fn is_archive_id(child: &Element) -> bool {
     child.is("stanza-id", ns::STANZA_ID)
 }
 
-/// Bytes that the value of an attribute takes at most.
+/// Returns the most bytes that the value of an attribute takes.
 fn attribute_width(value: &str) -> usize {
     // &#xa; &#x9;
     value.chars().map(|c| if matches!(c, '\n' | '\t') { 5 } else { xml::width(c) }).sum()
@@ -169,7 +169,7 @@ fn write(stanza: &Element, padding: &str) -> String {
     String::from(&Element::builder("envelope", ns::SCE).append(content).append_all(padding).build())
 }
 
-/// Returns random characters, as many as chance will have it, for which there is `room`, markup and all.
+/// Returns a random number of random characters that fit into `room` together with their markup.
 fn padding(room: usize, random: fn(&mut [u8])) -> String {
     let longest = room.saturating_sub("<rpad></rpad>".len()).min(LONGEST_PADDING);
     let mut bytes = [0; LONGEST_PADDING + 1];

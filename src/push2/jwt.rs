@@ -1,4 +1,4 @@
-//! Who the push comes from, signed: Voluntary Application Server Identification, RFC 8292.
+//! A signed token that identifies the sender of a push: Voluntary Application Server Identification, RFC 8292.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,26 +11,26 @@ use crate::base64::decode;
 use crate::crypto::{Signer, Unsuitable};
 use crate::time::Seconds;
 
-/// How long a token is good. RFC 8292 §2 allows 24 hours at most.
+/// How long a token is valid. RFC 8292 §2 allows 24 hours at most.
 const LIFETIME: Seconds = 12 * 3600;
-/// The push service's clock may differ, and the push may be under way for some time.
+/// How long before its end a token is renewed: the push service's clock may differ, and a push takes some time.
 const RENEWAL: Seconds = 3600;
 
 /// Signs the tokens of one registration.
 pub struct Identity {
     algorithm: Box<str>,
     signer: Signer,
-    /// The client's: whom the token is for (`aud`), and more.
+    /// The client's claims: the audience (`aud`) and others.
     claims: Map<String, Value>,
     last: RefCell<Option<Rc<Token>>>,
 }
 
-/// A token that is signed.
+/// A signed token.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Token {
     /// JSON Web Signature, compact (RFC 7515 §7.1).
     pub jws: String,
-    /// The public half of the key, in base64, where it has one.
+    /// The public key in base64; `None` for HMAC.
     pub key: Option<String>,
     expires: Seconds,
 }
@@ -47,8 +47,8 @@ impl Identity {
         Ok(Identity { algorithm: algorithm.into(), signer, claims, last: RefCell::new(None) })
     }
 
-    /// The token of now; `contact` is where the service finds who runs this server (`sub`). Signed once, and given again
-    /// until it is about to expire.
+    /// Returns a valid token. It is signed once, and returned again until it is about to expire. `contact` is the address of
+    /// this server's administrator (`sub`).
     pub fn token(&self, now: Seconds, contact: &str) -> Option<Rc<Token>> {
         let mut last = self.last.borrow_mut();
         let is_good = |token: &Rc<Token>| (now..=now + LIFETIME).contains(&(token.expires - RENEWAL));

@@ -10,8 +10,8 @@ use crate::crypto::{PublicKey, Unsuitable};
 use crate::push2::jwt::Identity;
 use crate::reason::Reason;
 
-/// The keys of a match that encrypts, as the client sent them. They are parsed once, when they are first used: that takes longer
-/// than all the rest of reading a registration.
+/// The keys of a match that encrypts, as the client sent them. They are parsed once, when they are first used, because parsing
+/// takes longer than all the rest of reading a registration.
 pub struct Keys {
     pub ua_public: Box<str>,
     pub auth_secret: Box<str>,
@@ -70,7 +70,7 @@ impl Keys {
         Keys { ua_public: ua_public.into(), auth_secret: auth_secret.into(), signing, parsed: OnceCell::new() }
     }
 
-    /// Returns the parsed keys, or the error, as for keys that another module stored.
+    /// Returns the parsed keys, or an error, because another module may have stored invalid ones.
     pub fn parsed(&self) -> Result<&Rc<WebPush>, InvalidKeys> {
         self.parsed.get_or_init(|| self.parse().map(Rc::new)).as_ref().map_err(|invalid| *invalid)
     }
@@ -111,7 +111,7 @@ impl std::fmt::Debug for Keys {
 pub struct WebPush {
     pub client: PublicKey,
     pub auth: [u8; 16],
-    /// Tells the push service who sends, where the client has given a key for it.
+    /// Identifies the sender to the push service; `None` if the client gave no key for this.
     pub identity: Option<Identity>,
 }
 

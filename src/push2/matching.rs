@@ -25,14 +25,14 @@ pub struct Case<'a> {
     pub now: Millis,
     pub user: &'a str,
     pub host: &'a str,
-    /// The registration's.
+    /// The identifier of the registration.
     pub identifier: &'a str,
     pub message: &'a Message<'a>,
-    /// Its text, in lower case.
+    /// Returns the text of the message, in lower case.
     pub text: &'a dyn Fn() -> &'a str,
     pub importance: Importance,
-    /// How long an important push waits while the user is at another client (`push_patience`). Of this and a rule's grace the longer
-    /// one counts.
+    /// How long an important push waits while the user is at another client (`push_patience`). The longer one of this and a
+    /// rule's grace counts.
     pub patience: Millis,
 }
 

@@ -1,7 +1,8 @@
-//! Push 2.0 (`urn:xmpp:push2:0`, a draft): a message carries what the client asked for, and only errors come back.
+//! Push 2.0 (`urn:xmpp:push2:0`, a draft): a push is a message with the content that the client asked for, and only errors come
+//! back.
 //!
-//! What a client [`asked`] for has matches; [`matching`] says which of them a stanza fits, and how it is to be sent; the
-//! [`notification`] is what the push service gets. With the send profile `sce+rfc8291+rfc8292` it carries the stanza in an
+//! A client's request ([`asked`]) has matches. [`matching`] finds the match for a stanza, and with it the send profile. The
+//! push service gets a [`notification`]. With the send profile `sce+rfc8291+rfc8292` the notification carries the stanza in an
 //! [`envelope`], encrypted for the client as a [`webpush`], with a [`jwt`] for the push service.
 
 pub mod asked;
@@ -36,7 +37,7 @@ pub struct Push2;
 /// The plan of a push for a stanza.
 pub struct Plan<'d> {
     priority: Priority,
-    /// The keys that the stanza is encrypted with; without them a push says only that there is something.
+    /// The keys to encrypt the stanza with; `None` for a plain push.
     keys: Option<&'d Rc<WebPush>>,
 }
 
@@ -55,10 +56,10 @@ impl Protocol for Push2 {
         answer_timeout: 600 * SECOND,
         max_in_flight: 50_000,
         tells_refusals: false,
-        // The draft's least.
+        // The draft's minimum.
         patience: 72 * HOUR,
         max_registrations: Some(20),
-        // The reference has no limit, and no registration of its is passed over for one.
+        // The reference has no limit, so every registration that it stored is woken.
         max_woken: Some(usize::MAX),
         hibernates_past_push: true,
     };

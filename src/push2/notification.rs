@@ -46,7 +46,7 @@ pub struct Payload {
 }
 
 impl Payload {
-    /// Makes a payload that says only that there is something.
+    /// Makes the payload of a plain push.
     pub fn empty(priority: Priority) -> Payload {
         Payload { priority, encrypted: None, token: None }
     }
@@ -56,7 +56,7 @@ impl Payload {
         size_of::<Payload>() + self.encrypted.as_ref().map_or(0, String::len)
     }
 
-    /// Writes the whole stanza, with every namespace, as if a stream had brought it.
+    /// Writes the whole stanza. Each element has its namespace, as in a stanza from a stream.
     pub fn write<S: Sink>(&self, sink: &mut S, id: &str, from: &str, to: &str, client: &str) -> Result<(), S::Error> {
         sink.open("message", &[("id", id), ("from", from), ("to", to)])?;
         sink.open("notification", &[("xmlns", ns::PUSH2)])?;

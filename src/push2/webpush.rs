@@ -5,15 +5,15 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::crypto::{OneTimeKey, P256_POINT, PublicKey, aes_128_gcm, hkdf_sha256};
 
-/// Bytes of the record; all is in one (RFC 8291 §4).
+/// Bytes of the only record (RFC 8291 §4).
 const RECORD_SIZE: u32 = 4096;
 /// Bytes of a salt (RFC 8188 §2.1).
 pub const SALT: usize = 16;
 /// Ends the text of the last record (RFC 8188 §2); padding would follow it.
 const DELIMITER: u8 = 2;
 
-/// Encrypts `text` for a client that has given its public key and a secret; one-time key and salt are for this text
-/// only. The caller keeps the text so short that it fits into one record.
+/// Encrypts `text` with the public key and the secret of a client. The one-time key and the salt are for this text only. The
+/// text must fit into one record.
 pub fn encrypt(text: &[u8], client: &PublicKey, auth: &[u8; 16], one_time: OneTimeKey, salt: &[u8; SALT]) -> Vec<u8> {
     let own_point = *one_time.point();
     let secret = one_time.agree(client);
@@ -27,7 +27,7 @@ pub fn encrypt(text: &[u8], client: &PublicKey, auth: &[u8; 16], one_time: OneTi
     [&salt[..], &RECORD_SIZE.to_be_bytes(), &[P256_POINT as u8], &own_point, &sealed].concat()
 }
 
-/// Encrypts a text with keys of its own, in base64. `random` fills a slice with random bytes.
+/// Encrypts a text with a new one-time key and salt. Returns base64. `random` fills a slice with random bytes.
 pub fn seal(text: &[u8], client: &PublicKey, auth: &[u8; 16], random: fn(&mut [u8])) -> String {
     let (mut private, mut salt) = ([0; 32], [0; SALT]);
     random(&mut salt);
