@@ -42,7 +42,7 @@ pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) 
     });
 }
 
-/// Takes an error as Prosody has it; `None` where there is no type, which every error has.
+/// Takes an error as Prosody has it; `None` without a type, because every error has one.
 pub fn stanza_error<'a>(
     made_here: bool,
     kind: Option<&'a str>,
@@ -52,7 +52,7 @@ pub fn stanza_error<'a>(
     kind.map(|kind| StanzaError { kind, condition: condition.unwrap_or("undefined-condition"), text, made_here })
 }
 
-/// A registration that has to go, for the shim.
+/// Writes a registration to remove, for the shim.
 fn gone_table(lua: &Lua, gone: &Gone) -> LuaResult<LuaTable> {
     let table = lua.create_table()?;
     table.raw_set("user", &*gone.user)?;

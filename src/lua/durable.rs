@@ -35,7 +35,7 @@ pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) 
     });
 }
 
-/// Writes for each user the table to store; an empty one if nothing is left.
+/// Writes the table to store for each user, which is empty if nothing is left.
 fn tables(lua: &Lua, users: Vec<(std::rc::Rc<str>, Records)>) -> LuaResult<LuaTable> {
     let all = lua.create_table_with_capacity(0, users.len())?;
     for (user, records) in users {

@@ -97,7 +97,7 @@ pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) 
         let pushes = host.engine.on_read(event, &read, reader.as_deref(), Holders::new(held.as_deref()));
         host.write(lua, event, pushes, None)
     });
-    // It brings no stanza.
+    // A ping has no stanza.
     type Ping = (Text, f64, f64, bool, LuaValue, Option<LuaTable>, Option<Text>, Option<Text>);
     method(methods, "on_ping", |lua, host, (user, wall, mono, observed, _, given, cause, held): Ping| {
         let given = given.map(|given| host.registrations(&user, Some(given)));

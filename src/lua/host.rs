@@ -23,13 +23,13 @@ pub struct Host<P: LuaProtocol> {
     pub stanza_metatable: LuaTable,
     pub normal: Normal,
     pub log: LuaFunction,
-    /// The key of the fingerprints of requests: with another, none is known any more.
+    /// The key of the fingerprints of requests. With a new key, no earlier fingerprint is known any more.
     pub fingerprints: RandomState,
 }
 
 impl<P: LuaProtocol> Host<P> {
-    /// Reads the registrations in a user's table of the store, in no order. A record that cannot be read is skipped, and the log
-    /// says so.
+    /// Reads the registrations in a user's table of the store, in any order. A record that cannot be read is skipped and
+    /// logged.
     pub fn registrations(&self, user: &str, stored: Option<LuaTable>) -> Vec<Registration<P::Asked>> {
         let mut registrations = Vec::new();
         for pair in stored.iter().flat_map(|stored| stored.pairs::<LuaValue, LuaValue>()) {
@@ -44,7 +44,7 @@ impl<P: LuaProtocol> Host<P> {
         registrations
     }
 
-    /// Reads all registrations in a user's table of the store, more than are woken perhaps.
+    /// Reads all registrations in a user's table of the store, including those that are not woken.
     pub fn stored_devices(&self, user: &str, stored: Option<LuaTable>) -> Devices<P::Asked> {
         Devices::new(self.registrations(user, stored), usize::MAX)
     }

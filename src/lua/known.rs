@@ -1,4 +1,4 @@
-//! Tells the shim which parts of a stanza the rules look at.
+//! The parts of a stanza that the rules look at, as tables for the shim.
 
 use mlua::prelude::*;
 
@@ -20,7 +20,8 @@ pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) 
     method(methods, "known", |lua, host, ()| stanzas(lua, host.engine.protocol().looks_at(), host.engine.config()));
 }
 
-/// The tables for the shim's walk over a stanza, by its name, and the bits and letters that it sets itself.
+/// Writes the tables for the shim's walk over a stanza, by the stanza's name, and the bits and letters that the shim sets
+/// itself.
 fn stanzas(lua: &Lua, looks_at: LooksAt, config: &Config) -> LuaResult<LuaTable> {
     let wanted = looks_at.extracts;
     let table = lua.create_table()?;
@@ -118,7 +119,8 @@ fn form(form: Form) -> Option<&'static str> {
     }
 }
 
-/// Name, then namespace, then what the child means. Names first: most children of a message are known by none.
+/// Writes the rules of the children, by name and then by namespace. Names come first, because most children of a message have
+/// none of these names.
 fn children(lua: &Lua, parent: &Rule, wanted: &[char]) -> LuaResult<LuaTable> {
     let names = lua.create_table()?;
     for child in parent.children.iter().copied().flatten() {

@@ -1,7 +1,7 @@
 //! From `tracing` to Prosody's log.
 //!
-//! Lines of one call are gathered and handed over when it is done, so that Rust never calls Lua in the middle of a
-//! rule. Prosody logs for all hosts of a process alike, and so does this.
+//! Lines of one call are gathered and handed over when it is done, so that Rust never calls Lua in the middle of a rule. As in
+//! Prosody, the level is the same for all hosts of a process.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -30,7 +30,7 @@ pub fn install() {
     });
 }
 
-/// Whether lines of level debug are gathered too.
+/// Sets whether lines of level debug are gathered, too.
 pub fn set_debug(on: bool) {
     if DEBUG.swap(on, Ordering::Relaxed) != on {
         callsite::rebuild_interest_cache();

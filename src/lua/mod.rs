@@ -1,7 +1,8 @@
 //! The Lua library that `require "prosody_push"` returns. Its types for Lua are in `lua/prosody_push.meta.lua`.
 //!
-//! Every method takes positional facts and answers with values: `nil` when there is nothing to do, `false` when the
-//! user's registrations have to be loaded first. None calls back into Prosody, but for the log and for `util.jid`.
+//! Every method takes positional facts and answers with values: `nil` when there is nothing to do, `false` when the user's
+//! registrations have to be loaded first. No method calls back into Prosody, except for the log, `util.jid`, and the check for
+//! observers in `publish.lua`.
 
 mod admin;
 mod answers;
@@ -42,8 +43,8 @@ const PROTOCOLS: [(&str, Open); 2] = [("push", open::<Xep0357>), ("push2", open:
 /// Makes the engine of one host.
 type Open = fn(&Lua, New) -> LuaResult<LuaAnyUserData>;
 
-// Lua 5.4 raises in the middle of an allocation only where there is no memory left. To be ready for that costs more than
-// the rest of a push (`make bench`). In 5.2 and 5.3 a faulty finalizer of anybody's raises there.
+// Lua 5.4 raises an error in the middle of an allocation only if there is no memory left. To guard against that costs more than
+// the rest of a push (`make bench`). In 5.2 and 5.3, a faulty finalizer of any code also raises an error there.
 #[cfg_attr(feature = "lua54", mlua::lua_module(skip_memory_check))]
 #[cfg_attr(not(feature = "lua54"), mlua::lua_module)]
 fn prosody_push(lua: &Lua) -> LuaResult<LuaTable> {
@@ -64,8 +65,8 @@ fn prosody_push(lua: &Lua) -> LuaResult<LuaTable> {
     Ok(library)
 }
 
-/// Host, protocol, a function that reads options, the metatable of stanzas, `util.jid.prep`, a logger, and a function that tells
-/// whether other code can change a stanza that is sent to a domain.
+/// Host, protocol, a function that reads options, the metatable of stanzas, `util.jid.prep`, a logger, and a function that
+/// returns whether other code can change a stanza that is sent to a domain.
 type New = (String, String, LuaFunction, LuaTable, LuaFunction, LuaFunction, LuaFunction);
 
 fn new(lua: &Lua, arguments: New) -> LuaResult<LuaAnyUserData> {
@@ -136,7 +137,7 @@ impl LuaUserData for Host<Push2> {
     }
 }
 
-/// The methods that each protocol has.
+/// Adds the methods that every protocol has.
 fn shared_methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) {
     known::methods(methods);
     registrations::methods(methods);

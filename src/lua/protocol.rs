@@ -13,10 +13,10 @@ use crate::rules::walk::Rule;
 pub trait LuaProtocol: Protocol {
     /// Lua tables that its stanzas share.
     type Shared;
-    /// Writes the stanzas of pushes that have the same reason.
+    /// The writer of the stanzas of one event's pushes.
     type Scribe<'a>: Scribe<Self>;
 
-    /// Makes the shared tables. `is_observed` tells whether other code can change a stanza that is sent to a domain.
+    /// Makes the shared tables. `is_observed` returns whether other code can change a stanza that is sent to a domain.
     fn shared(lua: &Lua, host: &str, stanza_metatable: &LuaTable, is_observed: LuaFunction) -> LuaResult<Self::Shared>;
 
     /// Reads a record of the store; `None` for an unreadable one.
@@ -25,7 +25,7 @@ pub trait LuaProtocol: Protocol {
     /// Returns the features (XEP-0030) that an account announces for the protocol, or for one of its extensions.
     fn features(extension: Option<&str>) -> Vec<&'static str>;
 
-    /// Says what the shim looks at in a stanza.
+    /// Returns the parts of a stanza that the shim looks at.
     fn looks_at(&self) -> LooksAt;
 
     fn scribe<'a>(
@@ -60,11 +60,11 @@ pub trait Scribe<P: Protocol> {
 pub struct LooksAt {
     /// The rule for a `<message>`.
     pub message: &'static Rule,
-    /// The kinds of repeatable values that it passes on.
+    /// The kinds of repeatable values that the shim passes on.
     pub extracts: &'static [char],
-    /// Whether it tells that a stanza is archived.
+    /// Whether the shim notes that a stanza is archived.
     pub archived: bool,
-    /// Whether it tells when the user's sessions were active; it does so for `push_patience`, too.
+    /// Whether the shim notes when the user's sessions were active. It also does so for `push_patience`.
     pub activity: bool,
 }
 

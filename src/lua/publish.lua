@@ -1,6 +1,7 @@
--- A push that no module hooks: what summary::publish writes, with as few new tables as can be. `to` is of one registration:
--- its `jid` and `domain`, `attr` of <publish>, and `options`. `children` are those of <item>, as its tags. All of these are shared
--- with other pushes, and all that is below <iq> is so with those of one `kind`, where nobody can write into it on its way.
+-- Makes the stanza of a push that no module observes: the same as summary::publish, with as few new tables as possible. `to`
+-- belongs to one registration: its `jid` and `domain`, `attr` of <publish>, and `options`. `children` are the tags of <item>.
+-- All of these are shared with other pushes. Pushes of one `kind` to a registration also share everything below <iq>, if no
+-- other code can write into it on its way.
 local metatable, host, pubsub_attr, is_observed = ...;
 local setmetatable = setmetatable;
 local xmlns = pubsub_attr.xmlns;

@@ -1,4 +1,4 @@
-//! A user's registrations: from the store into the engine, and which of them go.
+//! A user's registrations: how they get from the store into the engine, and which of them are removed.
 
 use mlua::prelude::*;
 
@@ -91,7 +91,8 @@ pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) 
     });
 }
 
-/// What a registration has beside its request: a client with a user agent id may have another resource each time.
+/// Returns the facts, in addition to the request, that a registration is made from. A client with a user agent id may have
+/// another resource each time, so its resource is left out.
 fn client(
     client_id: Option<Text>,
     resource: Option<Text>,

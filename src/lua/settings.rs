@@ -1,4 +1,4 @@
-//! The user's bookmarks, as the shim finds them in his PEP.
+//! The user's bookmarks, as the shim finds them in PEP.
 
 use mlua::prelude::*;
 
@@ -35,7 +35,8 @@ pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) 
     });
 }
 
-/// Reads pairs of a JID and the extracts of its item, or `false` for none, in one sequence. What is no JID is no bookmark.
+/// Reads pairs of a JID and the extracts of its item, or `false` for none, in one sequence. An item whose id is no JID is
+/// skipped.
 fn read(normal: &Normal, stored: &LuaTable) -> Vec<(String, Setting)> {
     let values: Vec<LuaValue> = stored.sequence_values().flatten().collect();
     let bookmark = |pair: &[LuaValue]| {

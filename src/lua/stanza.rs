@@ -19,7 +19,7 @@ const MAX_NODES: usize = 300;
 const MAX_REQUEST_DEPTH: usize = 16;
 const MAX_REQUEST_NODES: usize = 10_000;
 
-/// Reads a stanza. Of one that is too large, reads the texts, and as many of the other children as there is room for.
+/// Reads a stanza. If it is too large, reads the bodies, and as many of the other children as there is room for.
 pub fn trimmed(stanza: &LuaTable) -> Option<Element> {
     let mut element = start(stanza, ns::CLIENT)?;
     let (mut budget, mut for_text) = (MAX_NODES, MAX_NODES);
@@ -37,7 +37,7 @@ pub fn trimmed(stanza: &LuaTable) -> Option<Element> {
     Some(element)
 }
 
-/// Reads a request of a client; `None` if it is larger than any of use.
+/// Reads a request of a client; `None` if it is larger than any useful one.
 pub fn request(element: &LuaTable) -> Option<Element> {
     read(&LuaValue::Table(element.clone()), ns::CLIENT, MAX_REQUEST_DEPTH, &mut { MAX_REQUEST_NODES })
 }
@@ -47,12 +47,13 @@ pub fn error(lua: &Lua, metatable: &LuaTable, error: StanzaError) -> LuaResult<L
     let mut writer = Writer::new(lua, metatable);
     element::write(&Element::from(error), &mut writer)?;
     let error = writer.take()?;
-    // In a stanza of Prosody's, children of the stanza's own namespace name none.
+    // In Prosody's stanzas, a child in the stanza's own namespace has no `xmlns`.
     error.raw_get::<LuaTable>("attr")?.raw_set("xmlns", LuaNil)?;
     Ok(error)
 }
 
-/// Returns a hash of a request of a client and of what else is known of the `client`; `None` if the request is larger than any of use.
+/// Returns a hash of a client's request and of the facts about the `client`; `None` if the request is larger than any useful
+/// one.
 pub fn fingerprint(element: &LuaTable, client: &[Option<String>], state: &RandomState) -> Option<u64> {
     let mut hasher = state.build_hasher();
     client.hash(&mut hasher);
@@ -88,15 +89,15 @@ fn hash(
     Some(())
 }
 
-/// The places of the children of an element that are looked at.
+/// Returns the indices of the children of an element that are read.
 fn looked_at(children: usize) -> impl Iterator<Item = usize> {
     let last = children.saturating_sub(LAST_CHILDREN).max(FIRST_CHILDREN) + 1;
     (1..=children.min(FIRST_CHILDREN)).chain(last..=children)
 }
 
-/// Reads an element as it is, or as `st.preserialize` leaves it: `name`, `attr`, and children from 1 up. Where `attr` has no
-/// namespace it is `xmlns`, the parent's. Returns `None` if the element has more than `depth` levels or than `budget` nodes, or
-/// is none that XML can hold.
+/// Reads an element as it is, or as `st.preserialize` leaves it: `name`, `attr`, and children from 1 up. Without `xmlns` in
+/// `attr`, the namespace is `xmlns`, the parent's. Returns `None` if the element has more than `depth` levels or more than
+/// `budget` nodes, or if XML cannot hold it.
 pub fn read(value: &LuaValue, xmlns: &str, depth: usize, budget: &mut usize) -> Option<Element> {
     let table = value.as_table()?;
     let mut element = start(table, xmlns)?;
@@ -113,7 +114,7 @@ pub fn read(value: &LuaValue, xmlns: &str, depth: usize, budget: &mut usize) -> 
     Some(element)
 }
 
-/// Reads name and attributes.
+/// Reads the name and the attributes of an element.
 fn start(table: &LuaTable, xmlns: &str) -> Option<Element> {
     let attr: Option<LuaTable> = table.raw_get("attr").ok()?;
     let mut attrs = Vec::new();
@@ -132,7 +133,7 @@ fn start(table: &LuaTable, xmlns: &str) -> Option<Element> {
     Some(element)
 }
 
-/// Whether an element has that name.
+/// Whether an element has this name.
 fn is(element: &LuaTable, name: &str) -> bool {
     element.raw_get::<LuaString>("name").is_ok_and(|known| known == name)
 }
@@ -168,12 +169,12 @@ impl<'l> Writer<'l> {
         self.lua
     }
 
-    /// The element that was closed last at the top.
+    /// Takes the element that was completed last at the top level.
     pub fn take(&mut self) -> LuaResult<LuaTable> {
         self.done.take().ok_or_else(|| LuaError::runtime("no element has been written"))
     }
 
-    /// Puts an element that is ready into the one that is open.
+    /// Appends a complete element to the open one.
     pub fn append(&mut self, element: &LuaTable) -> LuaResult<()> {
         let Some(parent) = self.open.last_mut() else {
             self.done = Some(element.clone());

@@ -1,4 +1,4 @@
-//! Reads values from Lua tables that anybody may have written.
+//! Reads values from Lua tables that any code may have written.
 
 use mlua::prelude::*;
 
@@ -7,10 +7,10 @@ use crate::time::Seconds;
 /// Levels of a table whose content is compared.
 const MAX_DEPTH: usize = 64;
 
-/// A string argument. One that is not UTF-8 is refused. To copy it is cheaper than to hold on to Lua's own.
+/// A string argument, refused if it is not UTF-8. A copy is cheaper than a reference to Lua's string.
 pub type Text = String;
 
-/// Returns a string, or a number that a person or a tool wrote in the place of one.
+/// Returns a string, or a number in its place as text, because people and tools write numbers there.
 pub fn string(value: &LuaValue) -> Option<String> {
     match value {
         LuaValue::String(text) => Some(text.to_str().ok()?.to_owned()),
@@ -48,7 +48,7 @@ pub fn text_size(table: &LuaTable) -> usize {
     fields.map(|(_, value)| value.as_string().map_or(0, |text| text.as_bytes().len())).sum()
 }
 
-/// Whether two tables have the same content, their field `except` left out.
+/// Whether two tables have the same content, apart from the field `except`.
 pub fn is_same(one: &LuaTable, other: &LuaTable, except: &str) -> bool {
     has_all(one, other, Some(except), MAX_DEPTH) && has_all(other, one, Some(except), MAX_DEPTH)
 }

@@ -15,7 +15,7 @@ pub struct Written {
     /// `false` if the user's registrations are not in memory. If other modules observe pushes, a table with the data of each push's
     /// `cloud_notify/push` event. Otherwise nil.
     pub details: LuaValue,
-    /// Seconds until a held or owed push may leave, if there is one.
+    /// Seconds until `on_timer` is due for a push that leaves later or a change to write, if there is one.
     pub wait: Option<f64>,
     /// `on_queued` only: which kinds of the stanzas that waited together have been pushed.
     pub done: Option<u8>,

@@ -104,7 +104,8 @@ pub struct Shared {
     publish: LuaFunction,
     /// `<notification>` without content: unimportant, important.
     plain: [OnceCell<LuaTable>; 2],
-    /// By address: the registration is held with its parts, so that no other has the address meanwhile.
+    /// By the registration's address in memory. The entry holds the registration, so that no other one gets this address
+    /// meanwhile.
     parts: LruCache<*const Registration<Asked>, Parts>,
 }
 
@@ -200,7 +201,7 @@ impl<'a> Publisher<'a> {
     }
 }
 
-/// Writes `<notification>`, as the `tags` of the element that it is in.
+/// Writes `<notification>`, as the `tags` of its parent.
 fn content(writer: &mut Writer, notification: &Notification) -> LuaResult<LuaTable> {
     summary::notification(writer, notification)?;
     writer.lua().create_sequence_from([writer.take()?])
@@ -279,7 +280,7 @@ pub fn methods<M: LuaUserDataMethods<Host<Xep0357>>>(methods: &mut M) {
         "matching",
         |lua, host, (user, stored, jid, node): (Text, Option<LuaTable>, Text, Option<Text>)| {
             let jid = host.normal.of(&jid).unwrap_or(jid);
-            // An unreadable record also belongs to the client, if its key says so.
+            // An unreadable record also belongs to the client, if its key matches.
             let key = node.as_deref().map(|node| asked::identifier(&jid, Some(node)));
             let key = key.filter(|key| stored.iter().any(|stored| stored.contains_key(&**key).unwrap_or(false)));
             let devices = host.stored_devices(&user, stored);
@@ -298,7 +299,7 @@ pub fn methods<M: LuaUserDataMethods<Host<Xep0357>>>(methods: &mut M) {
     });
 }
 
-/// Writes what a client asks for into the record that the store will have.
+/// Writes a client's request into the record for the store.
 fn write(writer: &mut Writer, request: Request, record: &LuaTable) -> LuaResult<()> {
     let Request { jid, node, include_payload, form, tigase, .. } = request;
     record.raw_set("jid", jid)?;
