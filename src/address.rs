@@ -5,13 +5,13 @@ pub fn bare(jid: &str) -> &str {
     jid.split_once('/').map_or(jid, |(bare, _)| bare)
 }
 
-/// The host of the JID.
+/// Returns the host of the JID.
 pub fn domain(jid: &str) -> &str {
     let bare = bare(jid);
     bare.split_once('@').map_or(bare, |(_, domain)| domain)
 }
 
-/// Whether `jid`, bare or full, is that of `user` on `host`.
+/// Whether `jid`, bare or full, belongs to `user` on `host`.
 pub fn is_account(jid: &str, user: &str, host: &str) -> bool {
     let rest = jid.strip_prefix(user).and_then(|rest| rest.strip_prefix('@')).and_then(|rest| rest.strip_prefix(host));
     rest.is_some_and(|resource| resource.is_empty() || resource.starts_with('/'))

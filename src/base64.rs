@@ -5,8 +5,8 @@ use ::base64::alphabet::STANDARD;
 use ::base64::engine::general_purpose;
 use ::base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-/// As much as clients have ever been seen to send, and more: base64 with any of both alphabets, padded or not, over several
-/// lines.
+/// Decodes base64 leniently, because clients differ: in either alphabet, with or without padding, over several lines. Returns
+/// `None` for any other text.
 pub fn decode(base64: &str) -> Option<Vec<u8>> {
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &STANDARD,

@@ -25,57 +25,57 @@ pub struct Config {
     pub with_body: bool,
     /// `push_notification_with_sender`: the sender's JID goes to the app server.
     pub with_sender: bool,
-    /// `push_notification_important_body`: stands for the body of an important message; none if it is empty.
+    /// `push_notification_important_body`: is sent in place of the body of an important message; `None` if the option is empty.
     pub important_body: Option<String>,
-    /// `push_notification_encrypted_body`: stands for the text of a message that is encrypted end to end, in a push that is
-    /// encrypted.
+    /// `push_notification_encrypted_body`: replaces the text of an end-to-end encrypted message in an encrypted push.
     pub encrypted_body: String,
-    /// `push_max_devices`: registrations of one user.
+    /// `push_max_devices`: registrations that a user may have.
     pub max_devices: usize,
-    /// `push_cached_users`: users whose registrations are held in memory; the one asked for least recently goes first and
-    /// is read again when the next message for them comes.
+    /// `push_cached_users`: users whose registrations are held in memory. The least recently used one is dropped first, and is
+    /// read again when the next message comes.
     pub cached_users: usize,
-    /// `push_explain`: decisions that are kept for each user, to be asked for; 0 for none.
+    /// `push_explain`: decisions that are kept for each user; 0 for none.
     pub explain: usize,
-    /// `push_max_errors`: refusals in a row after which a registration goes.
+    /// `push_max_errors`: refusals in a row after which a registration is removed.
     pub max_errors: u32,
-    /// `push_max_hibernation_timeout`: seconds that a session with a registration may hibernate unpushed.
+    /// `push_max_hibernation_timeout`: the longest hibernation of a session with a registration, in seconds.
     pub max_hibernation: f64,
     /// `push_wake_before_timeout`: seconds before the end of a hibernation at which its device is woken; 0 for never.
     pub wake_before: f64,
-    /// `push_wake_on_start`: all devices are woken when the server has started, for their sessions, and with them their rooms, are
-    /// gone and they do not know.
+    /// `push_wake_on_start`: all devices are woken after the server has started, because their clients do not know that their
+    /// sessions and rooms are gone.
     pub wake_on_start: bool,
-    /// `push_owed_per_second`: pushes that are owed and leave within a second when their app server is back.
+    /// `push_owed_per_second`: owed pushes that leave per second when their app server is back.
     pub owed_per_second: u32,
-    /// `smacks_max_queue_size`, mod_smacks's own: stanzas that a session keeps, and gives back when it ends.
+    /// `smacks_max_queue_size` of mod_smacks: stanzas that a session keeps, and hands back when it ends.
     pub queue_size: usize,
-    /// `hibernate_past_first_push`, of Push 2.0: whether a session may go on to hibernate that long when its device has been
-    /// told of something important.
+    /// `hibernate_past_first_push`, of Push 2.0: whether a session may go on hibernating for that long after an important push
+    /// to its device.
     pub hibernate_past_push: bool,
-    /// `contact_uri`, of Push 2.0: where a push service finds who runs this server (RFC 8292 §2.1).
+    /// `contact_uri`, of Push 2.0: the address at which a push service reaches the administrator of this server (RFC 8292
+    /// §2.1).
     pub contact_uri: Option<String>,
-    /// `push_coalesce`: in a burst, one push without content does for many.
+    /// `push_coalesce`: in a burst, one plain push stands for many.
     pub coalesce: bool,
     /// `push_rooms`: which messages of a room wake a device if the user has no setting for the room.
     pub rooms: Rooms,
-    /// `push_take_away`: a device is woken, silently, when the user has read elsewhere what it shows.
+    /// `push_take_away`: a device is woken silently when the user has read elsewhere the messages that it shows.
     pub take_away: bool,
     /// `push_patience`: how long an important push waits while the user is at another client; 0 for not at all.
     pub patience: Millis,
 }
 
-/// Which messages of rooms wake a device, if the user has not set it.
+/// Which messages of a room wake a device if the user has no setting for the room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rooms {
     All,
-    /// Of rooms that are public, as far as this server knows, and of rooms that the user has not bookmarked, only messages that
-    /// mention him or reply to him.
+    /// All messages, but only mentions of the user and replies to the user in two kinds of rooms: public rooms, as far as this
+    /// server knows, and rooms that the user has not bookmarked.
     Mentions,
 }
 
-/// Ten years: for ever, to a timer.
+/// Ten years, in seconds: "never" as the delay of a timer.
 const NEVER: f64 = 315_360_000.0;
 
 impl Default for Config {
@@ -105,8 +105,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads every option through `get`. What cannot be used is left at its default; the second part of the result
-    /// says so, a sentence for each.
+    /// Reads every option through `get`. An option with an unusable value keeps its default; the second part of the result has
+    /// a sentence about each.
     pub fn read(get: impl FnMut(&str) -> Value) -> (Config, Vec<String>) {
         let mut reader = Reader { get, warnings: Vec::new() };
         let default = Config::default();
@@ -143,7 +143,7 @@ struct Reader<G> {
 }
 
 impl<G: FnMut(&str) -> Value> Reader<G> {
-    /// As Prosody reads a boolean: `true`, `"true"` and `1` are the same.
+    /// Reads a boolean as Prosody does: `true`, `"true"` and `1` are the same.
     fn boolean(&mut self, name: &str, default: bool) -> bool {
         match (self.get)(name) {
             Value::Nil => default,
@@ -156,7 +156,7 @@ impl<G: FnMut(&str) -> Value> Reader<G> {
         }
     }
 
-    /// A whole number from 1 up; Prosody takes a number in quotes as well.
+    /// Reads a whole number from 1 up. Like Prosody, it also takes a number in quotes.
     fn count(&mut self, name: &str, default: u32) -> u32 {
         let value = (self.get)(name);
         let number = match &value {
@@ -171,7 +171,7 @@ impl<G: FnMut(&str) -> Value> Reader<G> {
         }
     }
 
-    /// A whole number; `false` or 0 for none.
+    /// Reads a whole number; `false` or 0 means none.
     fn count_or_off(&mut self, name: &str, default: u32) -> u32 {
         match (self.get)(name) {
             Value::Bool(false) | Value::Number(0.0) => 0,
@@ -180,7 +180,7 @@ impl<G: FnMut(&str) -> Value> Reader<G> {
         }
     }
 
-    /// A period, or nothing, `false` or 0 for none.
+    /// Reads a period; an absent option, `false` or 0 means none.
     fn period_or_off(&mut self, name: &str) -> f64 {
         match (self.get)(name) {
             Value::Nil | Value::Bool(false) | Value::Number(0.0) => 0.0,
@@ -188,7 +188,7 @@ impl<G: FnMut(&str) -> Value> Reader<G> {
         }
     }
 
-    /// Seconds, or as Prosody 13.0 reads periods: `"3 days"`, `"never"`.
+    /// Reads seconds, or a period in words as Prosody 13.0 does: `"3 days"`, `"never"`.
     fn period(&mut self, name: &str, default: f64) -> f64 {
         let value = (self.get)(name);
         let seconds = match &value {
@@ -213,7 +213,7 @@ impl<G: FnMut(&str) -> Value> Reader<G> {
         }
     }
 
-    /// Text that can stand in XML; the empty text is none.
+    /// Reads text that XML can hold; the empty text means none.
     fn text(&mut self, name: &str, default: Option<String>) -> Option<String> {
         match (self.get)(name) {
             Value::Nil => default,

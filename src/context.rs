@@ -12,7 +12,7 @@ use crate::time::Moment;
 
 /// One host of the server.
 pub struct Server {
-    /// Its name, which pushes come from.
+    /// The name of the host, from which pushes come.
     pub host: String,
     pub config: Config,
     /// Fills a slice with random bytes.
@@ -33,15 +33,15 @@ pub struct Context<'a> {
     pub event: Event<'a>,
     pub cause: Cause,
     pub message: Option<&'a Message<'a>>,
-    /// The facts of the message, with the mark of one that the user sent.
+    /// The facts of the message, with `SENT` set if the user sent it.
     pub word: Option<Word>,
     /// The importance of the message, or why no device is woken for it.
     pub worth: Result<Importance, Reason>,
     /// The place of the message in its chat, if it has one.
     pub place: Option<Place>,
-    /// Whether the user has read it with another client.
+    /// Whether the user has read the message with another client.
     pub is_read: bool,
-    /// Why the user's devices are not woken, as he or the administrator has set it for the chat.
+    /// Why a setting of the user or the administrator for the chat keeps the user's devices from being woken.
     pub quiet: Option<Reason>,
     text: OnceCell<String>,
 }

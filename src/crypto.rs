@@ -17,25 +17,25 @@ pub const GCM_IV: usize = 12;
 pub const GCM_TAG: usize = 16;
 /// Bytes of an uncompressed point of the curve P-256, SEC 1 §2.3.3.
 pub const P256_POINT: usize = 65;
-/// An RSA key of 4,096 bits takes 2,374. A signature of a longer one takes the server longer than it may.
+/// Bytes of the longest key. An RSA key of 4,096 bits takes 2,374. To sign with a longer one would hold up the server.
 const LONGEST_KEY: usize = 2400;
 
-/// Fills `bytes` with random ones, of the operating system.
+/// Fills `bytes` with random bytes from the operating system.
 pub fn random(bytes: &mut [u8]) {
     // Fails only where the kernel has no random source, and then nothing may be sent.
     getrandom::fill(bytes).expect("the operating system gives random bytes");
 }
 
-/// The ciphertext with its tag behind it. An `iv` is for one text only.
+/// Encrypts a text. Returns the ciphertext, followed by its tag. An `iv` is for one text only.
 pub fn aes_128_gcm(key: &[u8; 16], iv: [u8; GCM_IV], mut text: Vec<u8>) -> Vec<u8> {
-    // The type says that the key has 16 bytes, and stanzas, of which texts are, have far less than the 64 GB of GCM.
+    // The type guarantees a key of 16 bytes. Texts are parts of stanzas, far shorter than the 64 GB that GCM allows.
     let key = LessSafeKey::new(UnboundKey::new(&AES_128_GCM, key).expect("16 bytes are a key of AES-128"));
     let nonce = Nonce::assume_unique_for_key(iv);
     key.seal_in_place_append_tag(nonce, Aad::empty(), &mut text).expect("texts are shorter than 64 GB");
     text
 }
 
-/// RFC 5869, both steps.
+/// Derives a key by both steps of HKDF (RFC 5869).
 pub fn hkdf_sha256<const LENGTH: usize>(salt: &[u8], secret: &[u8], info: &[&[u8]]) -> [u8; LENGTH] {
     struct Length(usize);
     impl KeyType for Length {
@@ -46,7 +46,7 @@ pub fn hkdf_sha256<const LENGTH: usize>(salt: &[u8], secret: &[u8], info: &[&[u8
     let mut key = [0; LENGTH];
     let pseudo_random = Salt::new(HKDF_SHA256, salt).extract(secret);
     let expanded = pseudo_random.expand(info, Length(LENGTH)).and_then(|key_material| key_material.fill(&mut key));
-    // RFC 5869 §2.3: 255 hashes at most; the keys that are asked for have 32 bytes and less.
+    // RFC 5869 §2.3: 255 hashes at most; our keys have at most 32 bytes.
     expanded.expect("keys are shorter than 255 hashes");
     key
 }
@@ -55,14 +55,14 @@ pub fn hkdf_sha256<const LENGTH: usize>(salt: &[u8], secret: &[u8], info: &[&[u8
 pub struct PublicKey(ParsedPublicKey);
 
 impl PublicKey {
-    /// Takes an uncompressed point.
+    /// Reads an uncompressed point; `None` if it is not on the curve.
     pub fn new(point: &[u8]) -> Option<PublicKey> {
         let is_uncompressed = point.len() == P256_POINT && point[0] == 4;
         let parsed = ParsedPublicKey::try_from(UnparsedPublicKey::new(&ECDH_P256, point));
         parsed.ok().filter(|_| is_uncompressed).map(PublicKey)
     }
 
-    /// Uncompressed.
+    /// Returns the point, uncompressed.
     pub fn point(&self) -> &[u8] {
         self.0.as_ref()
     }
@@ -75,19 +75,19 @@ pub struct OneTimeKey {
 }
 
 impl OneTimeKey {
-    /// Takes the private key; nothing if the 32 bytes are none, which is so for one of 2^32 random ones.
+    /// Takes the private key. Returns `None` if the 32 bytes are no valid key, which happens for one of 2^32 random values.
     pub fn new(private: &[u8; 32]) -> Option<OneTimeKey> {
         let private = PrivateKey::from_private_key(&ECDH_P256, private).ok()?;
         let point = private.compute_public_key().ok()?.as_ref().try_into().ok()?;
         Some(OneTimeKey { private, point })
     }
 
-    /// Of the public half, uncompressed.
+    /// Returns the public key as an uncompressed point.
     pub fn point(&self) -> &[u8; P256_POINT] {
         &self.point
     }
 
-    /// The secret that both sides can compute.
+    /// Returns the secret that both sides can compute.
     pub fn agree(self, theirs: &PublicKey) -> [u8; 32] {
         let agreed = agree(&self.private, theirs.0.clone(), (), |secret| secret.try_into().map_err(|_| ()));
         // PublicKey::new takes no other point, and OneTimeKey makes no other key.
@@ -111,7 +111,8 @@ pub enum Signer {
 }
 
 impl Signer {
-    /// Knows the algorithms of RFC 7518 §3.1, and EdDSA (RFC 8037). A key is PKCS#8 in DER; one for HMAC is any `secret`.
+    /// Makes a signer for an algorithm of RFC 7518 §3.1, or for EdDSA (RFC 8037). The key is PKCS#8 in DER; for HMAC it is any
+    /// `secret` that is not empty.
     pub fn new(algorithm: &str, secret: &[u8], pkcs8: Option<&[u8]>) -> Result<Signer, Unsuitable> {
         let pkcs8 = || pkcs8.filter(|der| der.len() <= LONGEST_KEY).ok_or(Unsuitable::Key);
         let ecdsa = |algorithm: &'static EcdsaSigningAlgorithm| {
@@ -142,7 +143,7 @@ impl Signer {
         }
     }
 
-    /// The public half: a point for elliptic curves, PKCS#1 for RSA; a secret has none.
+    /// Returns the public key: a point for elliptic curves, PKCS#1 for RSA, `None` for HMAC.
     pub fn public(&self) -> Option<&[u8]> {
         match self {
             Signer::Ecdsa(key) => Some(key.public_key().as_ref()),
@@ -152,7 +153,7 @@ impl Signer {
         }
     }
 
-    /// Nothing if the library fails, for want of memory say.
+    /// Signs a text. Returns `None` if the library fails, for example without memory.
     pub fn sign(&self, text: &[u8]) -> Option<Vec<u8>> {
         match self {
             Signer::Ecdsa(key) => Some(key.sign(&SystemRandom::new(), text).ok()?.as_ref().to_vec()),

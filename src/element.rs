@@ -1,8 +1,8 @@
 //! XML elements that pushes carry: a stanza in its envelope, and the client's `publish-options` form.
 //!
-//! They are minidom's. minidom refuses to write what XML cannot hold, so names are checked and text is cleaned where it enters.
-//! The form belongs to the client and its app server (XEP-0357 §5): attributes and field types are echoed verbatim, so it is not
-//! read through a type that knows data forms.
+//! The elements are minidom's. minidom refuses to write names and characters that XML does not allow, so names are checked and
+//! text is cleaned when an element is made. The form belongs to the client and its app server (XEP-0357 §5): attributes and
+//! field types are echoed verbatim, so the form is not read through a type for data forms.
 
 use minidom::rxml::{Namespace, NcName};
 use minidom::{Element, Node};
@@ -10,30 +10,30 @@ use minidom::{Element, Node};
 use crate::ns;
 use crate::xml::clean;
 
-/// Prosody's parser joins namespace and name of an attribute with U+0001, and writes `xml:lang` so.
+/// Prosody's parser joins the namespace and the name of an attribute with U+0001, but keeps the name `xml:lang`.
 const QUALIFIED: char = '\u{1}';
 const LANG: &str = "xml:lang";
 
-/// Writes elements, whatever they are made of: Lua tables in Prosody, minidom in tests.
+/// A writer of elements: as Lua tables in Prosody, with minidom in tests.
 ///
-/// `open` takes attributes as they stand in Prosody's `attr` table, `xmlns` among them.
+/// `open` takes the attributes of Prosody's `attr` table, including `xmlns`.
 pub trait Sink {
     type Error;
-    /// Begins an element in the one that is open.
+    /// Begins an element inside the open one.
     fn open(&mut self, name: &str, attrs: &[(&str, &str)]) -> Result<(), Self::Error>;
-    /// Adds text to the element that is open.
+    /// Adds text to the open element.
     fn text(&mut self, text: &str) -> Result<(), Self::Error>;
-    /// Ends the element that is open.
+    /// Ends the open element.
     fn close(&mut self) -> Result<(), Self::Error>;
 }
 
-/// Makes an element; `None` if XML has no such name.
+/// Makes an element; `None` if XML does not allow the name.
 pub fn named(name: &str, xmlns: &str) -> Option<Element> {
     NcName::try_from(name).ok()?;
     Some(Element::bare(name, clean(xmlns)))
 }
 
-/// Sets an attribute by the name that Prosody has for it. `None` if XML has no such name.
+/// Sets an attribute by Prosody's name for it. Returns `None` if XML does not allow the name.
 pub fn set_attr(element: &mut Element, name: &str, value: &str) -> Option<()> {
     let (namespace, name) = match name.split_once(QUALIFIED) {
         Some((namespace, name)) => (Namespace::from(clean(namespace).into_owned()), name),
@@ -44,12 +44,12 @@ pub fn set_attr(element: &mut Element, name: &str, value: &str) -> Option<()> {
     Some(())
 }
 
-/// Adds text.
+/// Adds text to an element.
 pub fn add_text(element: &mut Element, text: &str) {
     element.append_text(clean(text));
 }
 
-/// Writes an element with all that is in it. Every element names its namespace, as if a stream had brought it.
+/// Writes an element with its content. Each element names its namespace, as in a stanza from a stream.
 pub fn write<S: Sink>(element: &Element, sink: &mut S) -> Result<(), S::Error> {
     let xmlns = element.ns();
     let qualified = |namespace: &Namespace, name: &str| match &**namespace {
@@ -70,7 +70,7 @@ pub fn write<S: Sink>(element: &Element, sink: &mut S) -> Result<(), S::Error> {
     sink.close()
 }
 
-/// An element as text: most forms are kept for long and seldom written.
+/// An element as text, because most forms stay in memory for long and are seldom written.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Packed(Box<str>);
 
@@ -79,18 +79,18 @@ impl Packed {
         Packed(String::from(element).into())
     }
 
-    /// Returns its size in bytes, which is also that on the wire.
+    /// Returns the size in bytes, in memory and on the wire.
     pub fn size(&self) -> usize {
         self.0.len()
     }
 
-    /// Returns the element as it was.
+    /// Returns the original element.
     pub fn unpack(&self) -> Option<Element> {
         self.0.parse().ok()
     }
 }
 
-/// The form may hold a secret of the app server.
+/// Hides the form, which may hold a secret of the app server.
 impl std::fmt::Debug for Packed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Packed({} bytes)", self.0.len())

@@ -4,11 +4,11 @@ use uuid::{Builder, Uuid};
 
 const LENGTH: usize = 16;
 
-/// A random UUID (RFC 9562, version 4), in lower case. Nobody can guess it and answer in an app server's place. A gateway may pass
-/// it on to Apple's service, which takes nothing else for an `apns-id`.
+/// A random UUID (RFC 9562, version 4), in lower case. Nobody can guess it and forge an app server's answer. A gateway may pass
+/// it on to Apple's service as `apns-id`, which must be a UUID.
 pub type Id = Uuid;
 
-/// Reads an id in the form that ours have.
+/// Reads an id in the hyphenated form of our ids.
 pub fn parse(text: &str) -> Option<Id> {
     Uuid::try_parse(text).ok().filter(|_| text.len() == uuid::fmt::Hyphenated::LENGTH)
 }

@@ -1,19 +1,19 @@
 //! Push notifications for Prosody: the rules, and every stanza that they send.
 //!
-//! Prosody keeps sessions, storage, time and the wire. The Lua modules in `lua/` tell this crate what happened and do what it
-//! answers; this crate decides. It reads no clock, and only [`lua`] knows Lua: both are arguments.
+//! Prosody keeps sessions, storage, time and the wire. The Lua modules in `lua/` pass events to this crate and perform its
+//! decisions. The crate reads no clock: the time is an argument. Only [`lua`] knows Lua.
 //!
 //! The path of an event:
 //!
-//! 1. The shim walks the stanza as [`rules::walk`] says and passes on its [`rules::facts`]; [`lua`] takes them.
+//! 1. The shim walks the stanza by the tables of [`rules::walk`] and passes its [`rules::facts`] to [`lua`].
 //! 2. [`engine`] finds the user's [`registration`]s, and which sessions hold them.
-//! 3. [`rules::importance`] says what the stanza is worth; the [`protocol`] decides how each device is told of it.
-//! 4. [`memory::dedup`] and [`memory::calls`] know what a device has heard already.
+//! 3. [`rules::importance`] judges the stanza; the [`protocol`] decides how each device is notified of it.
+//! 4. [`memory::dedup`] and [`memory::calls`] know which messages and calls were pushed to a device before.
 //! 5. [`delivery`] holds, sends or owes the push and waits for its answer.
 //! 6. [`xep0357`] or [`push2`] writes the stanza, and [`lua`] returns it.
 //!
-//! What was decided, and for which [`reason`], is in [`memory::journal`] and [`memory::stats`] for the administrator.
-//! `docs/contributing.md` draws which module stands on which.
+//! [`memory::journal`] and [`memory::stats`] keep the decisions and their [`reason`]s for the administrator.
+//! `docs/contributing.md` has a picture of the modules and their dependencies.
 
 pub mod address;
 pub mod base64;
@@ -41,6 +41,6 @@ pub mod time;
 pub mod xep0357;
 pub mod xml;
 
-/// The shim refuses a library of another version: after an update, a server that was reloaded and not restarted still has the
-/// old library.
+/// The version of the library. The shim refuses another one: after an update, a server that was reloaded and not restarted
+/// still has the old library.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

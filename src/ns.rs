@@ -47,7 +47,7 @@ pub const PUSH2_MATCH_IMPORTANT: &str = "urn:xmpp:push2:match:important";
 pub const PUSH2_MATCH_ARCHIVED: &str = "urn:xmpp:push2:match:archived";
 /// Push 2.0, match profile: stanzas in the user's archive that have a body.
 pub const PUSH2_MATCH_ARCHIVED_WITH_BODY: &str = "urn:xmpp:push2:match:archived-with-body";
-/// Push 2.0, send profile: that there is something.
+/// Push 2.0, send profile: a push without content.
 pub const PUSH2_SEND_NOTIFY_ONLY: &str = "urn:xmpp:push2:send:notify-only:0";
 /// Push 2.0, send profile: the encrypted stanza, with a token of the sender.
 pub const PUSH2_SEND_ENCRYPTED: &str = "urn:xmpp:push2:send:sce+rfc8291+rfc8292:0";

@@ -1,5 +1,5 @@
-//! A protocol by which devices are woken. The rules are one; a protocol says what differs: the numbers in a [`Policy`], the
-//! rest by the methods of [`Protocol`]. Each protocol is a folder of this crate.
+//! The interface of a push protocol. All protocols share the rules. A protocol defines its differences: numbers in a
+//! [`Policy`], behaviour in the methods of [`Protocol`]. Each protocol is a folder of this crate.
 
 use std::fmt::Debug;
 
@@ -19,15 +19,16 @@ pub struct Policy {
     pub answers_from_resources: bool,
     /// How long an answer may take.
     pub answer_timeout: Millis,
-    /// Pushes whose answers are awaited; of more, the oldest count as taken.
+    /// The most pushes in flight; if there are more, the oldest count as taken.
     pub max_in_flight: usize,
-    /// Whether an error tells a refusal from a transport failure. Otherwise each error counts as both.
+    /// Whether errors distinguish refusals from transport failures. Otherwise each error counts as both.
     pub tells_refusals: bool,
     /// How long pushes to a registration may fail, with no success between, before the registration ends.
     pub patience: Millis,
     /// Registrations that a user may have; the option `push_max_devices` where it is `None`.
     pub max_registrations: Option<usize>,
-    /// Of the stored registrations of a user the newest so many are woken; the option `push_max_devices` where it is `None`.
+    /// The number of a user's stored registrations that are woken, newest first; the option `push_max_devices` where it is
+    /// `None`.
     pub max_woken: Option<usize>,
     /// Whether the option `hibernate_past_first_push` lets a session hibernate on after an important push. Otherwise it never may.
     pub hibernates_past_push: bool,
@@ -41,7 +42,7 @@ pub trait Protocol: Clone + Debug + Default + 'static {
     type Asked: Asked;
     /// The plan of a push for a stanza.
     type Plan<'d>;
-    /// What a push will carry, without what takes long.
+    /// The content of a push before the slow part of its composition.
     type Draft;
     /// The content of a push.
     type Payload: Clone + Debug + PartialEq;
@@ -53,8 +54,8 @@ pub trait Protocol: Clone + Debug + Default + 'static {
         judge(word)
     }
 
-    /// Decides how a device is told of a stanza, or why it is not. A stanza that `context` finds worthless, and the end of a call
-    /// for which the device did not ring, do not get here.
+    /// Decides how a device is notified of a stanza, or why it is not. The engine has already sorted out stanzas for which
+    /// [`worth`](Protocol::worth) returned a reason, and ends of calls for which the device did not ring.
     fn plan<'d>(
         &self,
         server: &Server,
@@ -62,21 +63,21 @@ pub trait Protocol: Clone + Debug + Default + 'static {
         registration: &'d Registration<Self::Asked>,
     ) -> Result<Self::Plan<'d>, Reason>;
 
-    /// Whether a push says only that there is something: then one may stand for several.
+    /// Whether a push is plain, without content: then one may stand for several.
     fn is_plain(&self, server: &Server, context: &Context, plan: &Self::Plan<'_>) -> bool;
 
-    /// Drafts what the push carries.
+    /// Drafts the content of a push.
     fn draft(&self, server: &Server, context: &Context, plan: Self::Plan<'_>, once: &Self::Once) -> Self::Draft;
 
-    /// Whether to [`compose`](Protocol::compose) takes so long that only a few pushes are composed in one turn of the event loop.
+    /// Whether [`compose`](Protocol::compose) takes so long that only a few pushes are composed in one turn of the event loop.
     fn takes_long(_draft: &Self::Draft) -> bool {
         false
     }
 
-    /// Composes what the push carries.
+    /// Composes the content of a push from its draft.
     fn compose(&self, server: &Server, now: Moment, draft: Self::Draft) -> Self::Payload;
 
-    /// Composes a push that says only that there is something, as the registration wants it.
+    /// Composes a plain push in the form that the registration asks for.
     fn plain(&self, server: &Server, registration: &Registration<Self::Asked>, kind: Kind) -> Self::Payload;
 
     /// Returns the bytes of a payload that is kept, to be sent again if the push fails. `None` where a plain push is sent instead.
@@ -84,13 +85,13 @@ pub trait Protocol: Clone + Debug + Default + 'static {
         None
     }
 
-    /// Whether the client itself has said what comes of messages from the chat that a message is from: that comes before the user's
+    /// Whether the client has a rule of its own for the chat of a message. Such a rule takes precedence over the user's
     /// settings.
     fn has_rule_for(&self, _registration: &Registration<Self::Asked>, _message: &Message) -> bool {
         false
     }
 
-    /// Whether the client asks that its device is not woken for strangers.
+    /// Whether the client asks that strangers do not wake its device.
     fn asks_for_roster(&self, _registration: &Registration<Self::Asked>) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! Why a device is not woken for a stanza.
+//! The reasons why a device is not woken for a stanza.
 
 use strum::{EnumCount, EnumIter, EnumMessage, IntoEnumIterator, IntoStaticStr};
 
@@ -72,7 +72,7 @@ pub enum Reason {
     ActiveElsewhere,
     #[strum(message = "the client filters what comes from there")]
     Filtered,
-    /// By a handler of `cloud_notify/push`.
+    /// A handler of `cloud_notify/push` blocked it.
     #[strum(message = "another module blocked it")]
     Blocked,
 }

@@ -8,15 +8,16 @@ pub struct StanzaError<'a> {
     pub kind: &'a str,
     pub condition: &'a str,
     pub text: Option<&'a str>,
-    /// Whether this server made it in the app server's name: it is not connected, or a module does not let the push out.
+    /// Whether this server made the error in the app server's name: the app server is not connected, or a module does not let
+    /// the push out.
     pub made_here: bool,
 }
 
-/// Stands for the answer that did not come.
+/// The error that stands for a missing answer.
 pub const NO_ANSWER: StanzaError =
     StanzaError { kind: "wait", condition: "remote-server-timeout", text: Some("no answer"), made_here: true };
 
-/// Conditions (RFC 6120 §8.3.3) that tell of transport, not of the registration, whatever their type.
+/// Conditions (RFC 6120 §8.3.3) that mean a transport failure, whatever their type.
 const TRANSPORT_FAILURES: [&str; 4] =
     ["remote-server-not-found", "remote-server-timeout", "resource-constraint", "internal-server-error"];
 
@@ -44,7 +45,7 @@ pub enum Condition {
     ResourceConstraint,
     ServiceUnavailable,
     SubscriptionRequired,
-    /// Also stands for every condition that is not known.
+    /// Also stands for every unknown condition.
     #[default]
     UndefinedCondition,
     UnexpectedRequest,
@@ -63,12 +64,12 @@ impl Condition {
 }
 
 impl StanzaError<'_> {
-    /// Whether it tells of the way to the app server, or of the moment, and not of the registration.
+    /// Whether the error is a transport failure, or temporary, and not a refusal of the registration.
     pub fn is_of_transport(&self) -> bool {
         self.made_here || self.kind == "wait" || TRANSPORT_FAILURES.contains(&self.condition)
     }
 
-    /// Returns the condition as it may be kept and counted: others choose the words.
+    /// Returns the condition in a form that is safe to keep and count, because others choose its text.
     pub fn known_condition(&self) -> Condition {
         self.condition.parse().unwrap_or_default()
     }

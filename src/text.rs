@@ -1,4 +1,4 @@
-//! Cuts texts to a size between grapheme clusters, which readers take for characters (UAX #29).
+//! Cuts texts to a size, between grapheme clusters, which readers see as characters (UAX #29).
 
 use unicode_segmentation::GraphemeCursor;
 
@@ -7,7 +7,7 @@ pub fn cut(text: &str, size: usize) -> &str {
     cut_by(text, size, char::len_utf8)
 }
 
-/// Returns as much of the beginning as fits into `size`, where `width` says how much a character takes.
+/// Returns as much of the beginning as fits into `size`, where `width` returns the size of a character.
 pub fn cut_by(text: &str, size: usize, width: impl Fn(char) -> usize) -> &str {
     let mut used = 0;
     let over = text.char_indices().find(|(_, c)| {
@@ -16,7 +16,7 @@ pub fn cut_by(text: &str, size: usize, width: impl Fn(char) -> usize) -> &str {
     });
     let Some((end, _)) = over else { return text };
     let mut cursor = GraphemeCursor::new(end, text.len(), true);
-    // The cursor has the whole text: it asks for no more of it.
+    // The cursor has the whole text, so it never asks for another part.
     let start = match cursor.is_boundary(text, 0) {
         Ok(true) => end,
         _ => cursor.prev_boundary(text, 0).ok().flatten().unwrap_or(0),

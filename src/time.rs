@@ -23,7 +23,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// Returns the moment so much later.
+    /// Returns the moment that is `time` later.
     pub fn after(self, time: Millis) -> Moment {
         Moment { wall: self.wall.saturating_add(time), mono: self.mono.saturating_add(time) }
     }

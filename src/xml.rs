@@ -7,12 +7,12 @@ pub fn is_char(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
 
-/// Leaves out the characters that XML cannot hold.
+/// Returns the text without the characters that XML cannot hold.
 pub fn clean(text: &str) -> Cow<'_, str> {
     if text.chars().all(is_char) { text.into() } else { text.chars().filter(|c| is_char(*c)).collect() }
 }
 
-/// Returns the bytes that a character takes at most: in text, whoever writes it; in an attribute that Prosody writes.
+/// Returns the most bytes that a character takes: in text by any writer, and in an attribute that Prosody writes.
 pub fn width(c: char) -> usize {
     match c {
         // &apos; &quot;
@@ -26,7 +26,7 @@ pub fn width(c: char) -> usize {
     }
 }
 
-/// Returns the bytes that a text takes at most, see [`width`].
+/// Returns the most bytes that a text takes, see [`width`].
 pub fn text_width(text: &str) -> usize {
     text.chars().map(width).sum()
 }
