@@ -1,5 +1,5 @@
--- Two ad-hoc commands (XEP-0050), for any client. By one, users list the devices that are woken for their account, and remove those that
--- they no longer use. By the other, they wake a device and see what became of the push.
+-- Two ad-hoc commands (XEP-0050), for any client. With the first, users list the devices that are woken for their account, and remove
+-- those that they no longer use. With the second, they wake a device and see the result.
 
 local async = require "util.async";
 local modulemanager = require "core.modulemanager";
@@ -10,11 +10,11 @@ local now = require "util.time".now;
 local protocols = module:require "prosody_push_hosts";
 
 local REMOVE, WAKE = "urn:prosody-push:devices", "urn:prosody-push:wake";
--- How long the wake command waits for the app server before it lets the user ask again, in seconds: meanwhile nothing else that the
--- client sends is looked at.
+-- How long the wake command waits for the app server before it lets the user ask again, in seconds. Meanwhile Prosody handles no
+-- other stanza of the client.
 local PATIENCE = 3;
 
--- field: of a device, the value of its option.
+-- field: the field of a device that is the value of its option.
 local function options_of(list, field)
 	local options = {};
 	for i, device in ipairs(list) do
@@ -74,7 +74,7 @@ return function (host_module)
 		return completed(names[1] and "Removed: "..table.concat(names, ", ") or "Nothing was removed.");
 	end
 
-	-- Says what became of the push; while that is not known, lets the user ask again.
+	-- Returns the result of the push. While there is none, lets the user ask again.
 	local function outcome(state)
 		if not state.result and async.ready() then
 			local wait, done = async.waiter();
@@ -105,7 +105,7 @@ return function (host_module)
 		return outcome(state);
 	end
 
-	-- Makes a command of `form_of(list)` and `submitted(user, list, fields)`.
+	-- Makes the handler of a command from `form_of(list)` and `submitted(user, list, fields)`.
 	local function handler_of(form_of, submitted)
 		local function handler(_, data, state)
 			if data.action == "cancel" then return { status = "canceled" }; end

@@ -66,7 +66,7 @@ local function show(print, host, user, app_server)
 	return n;
 end
 
--- The users of a host who have registrations, by name.
+-- Returns the users of a host who have registrations, sorted by name.
 local function users_of(host, pause)
 	local seen, users = {}, {};
 	for _, protocol in ipairs(protocols.of_host(host)) do
@@ -83,7 +83,7 @@ end
 
 local commands = {};
 
--- There may be many users: the server does its other work meanwhile.
+-- Works in slices, because there may be many users.
 local function list_all(print, app_server)
 	local pause, total = slices.new(), 0;
 	for _, host in ipairs(protocols.hosts()) do
@@ -108,7 +108,7 @@ function commands.list(self, jid)
 	else
 		local app_server = type(jid) == "string" and jid_prep(jid);
 		if app_server then n, err = list_all(print, app_server); end
-		-- Nobody has registered there: perhaps it was to be a user.
+		-- No device is registered there, so the argument was probably meant to be a user.
 		if not app_server or n == 0 and jid_node(app_server) then n, err = nil, host; end
 	end
 	if not n then return nil, err; end
@@ -190,7 +190,7 @@ function commands.stats(self)
 	return true, "since the modules were loaded";
 end
 
--- Fails if anything is found: scripts go by the exit status.
+-- Fails if anything is found, because scripts use the exit status.
 function commands.check(self)
 	local print, found, asked, waits = printer(self), 0, 0, {};
 	local function say(host, sentence, ...)

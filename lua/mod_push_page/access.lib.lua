@@ -1,5 +1,5 @@
--- Who asks: by the account's own password (HTTP Basic) or by a token of mod_tokenauth, over HTTPS or from this machine. And whether a
--- change was asked for on our own page.
+-- Authenticates the caller of a request: by the account's own password (HTTP Basic) or by a token of mod_tokenauth, over HTTPS or
+-- from this machine. Also checks that a change was asked for on our own page.
 
 local base64 = require "util.encodings".base64;
 local cache = require "util.cache";
@@ -13,17 +13,17 @@ local usermanager = require "core.usermanager";
 
 local host = module.host;
 
--- Failed logins: so many at once, then one more in so many seconds each. An account may be tried from many addresses.
+-- Failed logins: how many at once, and in how many seconds as many more. An account may be tried from many addresses.
 local LIMITS = { address = { 10, 300 }, account = { 30, 900 } };
 -- Addresses and accounts whose failures are remembered.
 local REMEMBERED = 10000;
--- Headers that a proxy adds: then the request is not from this machine, whatever the connection is.
+-- Headers that a proxy adds. A request with one of them is not from this machine, even if the connection is.
 local FORWARDED = { "forwarded", "via", "x_forwarded_for", "x_forwarded_host", "x_forwarded_proto", "x_real_ip" };
--- Bytes of an IPv6 address that name a network: whoever has one has all addresses in it.
+-- Bytes of an IPv6 address that identify a network. The owner of a network has all addresses in it.
 local NETWORK = 8;
 local REALM = 'Basic realm="Push notifications", charset="UTF-8"';
 
--- On 13.0 a role may have it; on 0.12 it is what `admins` lists.
+-- The permission to see the administrator's part. On 13.0 a role has it; on 0.12 the accounts in `admins` have it.
 local PERMISSION = ":administer";
 if module.default_permission then module:default_permission("prosody:admin", PERMISSION); end
 
@@ -54,14 +54,14 @@ local function is_enabled(user)
 	return usermanager.user_is_enabled == nil or usermanager.user_is_enabled(user, host) ~= false;
 end
 
--- COMPAT 0.12 has no roles with permissions. `role`: that of a token.
+-- COMPAT 0.12 has no roles with permissions. `role`: the role of a token, if there is one.
 local function is_admin(user, role)
 	if not module.may then return usermanager.is_admin(user.."@"..host, host) and true or false; end
 	role = role or usermanager.get_user_role(user, host);
 	return role and role:may(module.name..PERMISSION) and true or false;
 end
 
--- The user by his password; otherwise nil, and the account that was tried.
+-- Returns the user by a password. Otherwise returns nil, the account that was tried, and whether too many logins to it have failed.
 local function by_password(encoded)
 	local name, password = (base64.decode(encoded) or ""):match("^([^:]*):(.*)$");
 	if not name then return; end
@@ -74,7 +74,8 @@ local function by_password(encoded)
 	return { user = user, is_admin = is_admin(user) };
 end
 
--- The user by a token, with the token's rights. COMPAT 0.12's tokens have no role: they are not the administrator's.
+-- Returns the user by a token, with the token's rights. COMPAT 0.12's tokens have no role, so they never have the administrator's
+-- rights.
 local function by_token(token)
 	local tokens = modulemanager.get_module(host, "tokenauth");
 	local info = tokens and tokens.get_token_info(token);
@@ -85,14 +86,14 @@ local function by_token(token)
 	return session and { user = user, is_admin = is_admin(user, session.role) };
 end
 
--- Another site had the browser ask. Following a link is no more than reading the page.
+-- Whether another site made the browser send the request. A link to the page may be followed: that only reads the page.
 local function is_cross_site(request)
 	local site, mode = request.headers.sec_fetch_site, request.headers.sec_fetch_mode;
 	if not site or site == "same-origin" or site == "none" then return false; end
 	return request.method ~= "GET" or mode ~= "navigate";
 end
 
--- Returns who asks: user, is_admin; or nil, the status, a sentence, and headers.
+-- Returns the caller: user, is_admin; or nil, the status, a sentence, and headers.
 local function who(request)
 	if not request.secure and not is_from_here(request) then
 		return nil, 403, "This page needs HTTPS: a password does not travel in the clear. A proxy in front of Prosody has to be in "
@@ -122,7 +123,7 @@ local function who(request)
 	return nil, 401, "Log in with your XMPP address or user name, and its password.", { www_authenticate = REALM };
 end
 
--- The mark of this browser, in a cookie that no other site can send along.
+-- Returns the mark of the browser, in a cookie that no other site can make it send.
 local function mark_of(request)
 	return (";"..(request.headers.cookie or "")):match(";%s*push_mark=([%w_-]+)");
 end
@@ -131,7 +132,8 @@ local function token_for(mark, user)
 	return hashes.hmac_sha256(secret, mark.."\0"..user, true);
 end
 
--- What a change has to bring along, and the cookie to set, if the browser has none. Its path is that of the page, as the browser sees it.
+-- Returns the token that a change must have, and the cookie to set, if the browser has none. The cookie's path is that of the page,
+-- as the browser sees it.
 local function new_token(request, user)
 	local mark, cookie = mark_of(request), nil;
 	if not mark then

@@ -1,4 +1,4 @@
--- What the page and its JSON say of a host and of a user: plain tables.
+-- The content of the page and of its JSON, about a host or a user, as plain tables.
 
 local array = require "util.array";
 local jid_prep, jid_split = require "util.jid".prep, require "util.jid".split;
@@ -9,7 +9,7 @@ local protocols = module:require "prosody_push_hosts";
 
 local host = module.host;
 
--- Decisions that are shown at once.
+-- Decisions, or endings, that are shown at once.
 local MOST = 100;
 
 local function newest_first(list)
@@ -25,7 +25,7 @@ local function newest_first(list)
 	return list;
 end
 
--- What rows_of(protocol) gives of each module that pushes, with the protocol in each row.
+-- Returns the rows that rows_of(protocol) returns for each push module, with the protocol in each row.
 local function of_all(rows_of)
 	local all = array();
 	for _, protocol in ipairs(protocols.of_host(host)) do
@@ -39,7 +39,7 @@ end
 
 local api = {};
 
--- The user's devices, the oldest first; nil and an error if they cannot be read. `key` names one.
+-- Returns the user's devices, the oldest first, each with its `key`; nil and an error if they cannot be read.
 function api.devices(user)
 	local list, err = protocols.devices(host, user);
 	if not list then return nil, err; end
@@ -54,7 +54,7 @@ function api.devices(user)
 	return found;
 end
 
--- The last decisions for a user, or for all, the newest first.
+-- Returns the last decisions for a user, or for all users, the newest first.
 function api.decisions(user)
 	return newest_first(of_all(function (protocol)
 		if user then return protocol.decisions(user); end
@@ -62,13 +62,13 @@ function api.decisions(user)
 	end));
 end
 
--- The name of a user of this host, from what an administrator types; nil if it is none.
+-- Returns the name of a user of this host from the text that an administrator typed; nil if it names no user of this host.
 function api.user_of(typed)
 	local user, named_host = jid_split(jid_prep(typed:find("@", 1, true) and typed or typed.."@"..host));
 	return named_host == host and user or nil;
 end
 
--- The last day, by minute, of each protocol.
+-- Returns the counts of the last day, by minute, for each protocol.
 function api.history()
 	local all = array();
 	for _, protocol in ipairs(protocols.of_host(host)) do
@@ -82,7 +82,7 @@ function api.history()
 	return all;
 end
 
--- The app servers to which something was sent of late, those in trouble first.
+-- Returns the app servers that were pushed to lately, those in trouble first.
 function api.app_servers()
 	local all = of_all(function (protocol) return protocol.app_servers(true); end);
 	table.sort(all, function (a, b)
@@ -94,12 +94,12 @@ function api.app_servers()
 	return all;
 end
 
--- The registrations that ended, the newest first.
+-- Returns the registrations that ended, the newest first.
 function api.endings()
 	return newest_first(of_all(function (protocol) return protocol.endings(); end));
 end
 
--- What in the configuration keeps phones from ringing: sentences.
+-- Returns the settings that keep phones from ringing, as sentences.
 function api.settings()
 	local found = array();
 	if not protocols.of_host(host)[1] then
@@ -109,8 +109,8 @@ function api.settings()
 	return found;
 end
 
--- A promise of all that keeps phones from ringing, app servers that cannot be reached among it: sentences; and of how many app servers
--- were asked.
+-- Returns a promise of everything that keeps phones from ringing, unreachable app servers included, as sentences, and of the number
+-- of app servers that were asked.
 function api.check()
 	local found = api.settings();
 	return check.app_servers(host):next(function (servers)
@@ -123,14 +123,14 @@ function api.check()
 	end);
 end
 
--- A promise of what became of a push to a device of the user's; nil and an error if there is no such device.
+-- Returns a promise of the result of a push to a device of the user; nil and an error if there is no such device.
 function api.wake(user, key)
 	local device, err = protocols.device_of(host, user, key);
 	if not device then return nil, err; end
 	return protocols.wake(host, user, device);
 end
 
--- A promise of the same shape.
+-- Removes a device of the user. Returns a promise of the same shape.
 function api.remove(user, key)
 	local device, err = protocols.device_of(host, user, key);
 	if not device then return nil, err; end

@@ -1,10 +1,10 @@
--- Draws counts by minute as bars that stand on each other, in SVG.
+-- Draws counts by minute as stacked bars, in SVG.
 
 local WIDTH, HEIGHT, TOP, BOTTOM, LEFT = 720, 200, 12, 20, 36;
 -- Minutes that are drawn, and those of one bar.
 local DAY, BAR = 1440, 10;
 local BARS = DAY / BAR;
--- Hours between the names on the axis.
+-- Hours between the labels on the axis.
 local HOURS = 6;
 
 -- A number with one decimal where it is small.

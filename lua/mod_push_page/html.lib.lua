@@ -1,13 +1,13 @@
--- Writes HTML. Whatever is text or the value of an attribute is escaped here, and nowhere else.
+-- Writes HTML. Texts and the values of attributes are escaped here, and nowhere else.
 
 local xml_escape = require "util.stanza".xml_escape;
 
 local VOID = { input = true, link = true, meta = true };
 
--- What is markup already; all else is text.
+-- The metatable of markup. All other values are text.
 local markup_mt = {};
 
--- Nodes, errors and names are others' to choose: what is no character of a line is shown as "?".
+-- Others choose nodes, errors and names, so control characters are shown as "?".
 local function escape(text)
 	return xml_escape((tostring(text):gsub("%c", "?")));
 end
@@ -26,7 +26,7 @@ end
 local function element(name, attr, ...)
 	local out, names = { "<"..name }, {};
 	for key in pairs(attr) do names[#names + 1] = key; end
-	-- The same each time: the page's script compares.
+	-- The same order each time, because the page's script compares markup.
 	table.sort(names);
 	for _, key in ipairs(names) do
 		local value = attr[key];

@@ -16,7 +16,7 @@ local write_page = module:require "page";
 
 module:depends("http");
 
--- A form of ours is much shorter.
+-- The longest body of a request, in bytes. Our own forms are much shorter.
 local LONGEST_BODY = 16 * 1024;
 
 local HEADERS = {
@@ -44,7 +44,7 @@ local function wants_json(request)
 	return (request.headers.accept or ""):find("application/json", 1, true) ~= nil;
 end
 
--- Says why not: to a script in JSON, to a person in plain text.
+-- Returns a refusal with its reason: for a script in JSON, for a person in plain text.
 local function refusal(request, status, sentence, headers)
 	if wants_json(request) or request.path:find("/api/", 1, true) then
 		return response(status, "application/json", json.encode({ error = sentence }), headers);
@@ -52,7 +52,7 @@ local function refusal(request, status, sentence, headers)
 	return response(status, "text/plain", sentence.."\n", headers);
 end
 
--- The page for who asks; `result`: what became of a change.
+-- Returns the page for the caller. `result`: the result of a change, if there was one.
 local function page(request, caller, result)
 	local query = formdecode(request.url and request.url.query or "");
 	local filter = caller.is_admin and type(query) == "table" and query.user ~= "" and query.user or nil;
@@ -70,7 +70,7 @@ local function page(request, caller, result)
 	return response(200, "text/html", write_page(facts, result), { set_cookie = cookie });
 end
 
--- Calls handler(request, caller) for whoever may ask. A fault is in the log, and the answer has all headers all the same.
+-- Calls handler(request, caller) if the caller is authenticated. A fault is logged, and its answer has all the headers, too.
 local function guarded(handler)
 	local function handle(request)
 		local caller, status, sentence, headers = access.who(request);
@@ -96,7 +96,7 @@ local function for_admin(handler)
 	end);
 end
 
--- A change: the request has to come from our own page. action(caller, fields) gives a promise of its result, or nil and an error.
+-- A change: the request has to come from our own page. action(caller, fields) returns a promise of its result, or nil and an error.
 local function change(action, is_for_admin)
 	return (is_for_admin and for_admin or guarded)(function (request, caller)
 		local body = request.body or "";
@@ -136,7 +136,7 @@ local function check()
 	end);
 end
 
--- What a user sees of decisions: his own. An administrator sees those of all, or of one.
+-- A user sees only their own decisions. An administrator sees those of all users, or of one.
 local decisions = guarded(function (request, caller)
 	local query = formdecode(request.url and request.url.query or "");
 	local typed = type(query) == "table" and query.user or nil;
@@ -156,7 +156,7 @@ end
 module:provides("http", {
 	name = "push";
 	default_path = "/push";
-	-- No other site's script reads anything here, whatever mod_http allows for others.
+	-- No other site's script reads anything here, whatever mod_http allows for other modules.
 	cors = { enabled = false };
 	route = {
 		["GET /"] = guarded(page);

@@ -1,7 +1,8 @@
-// Brings in what has changed, and shows what becomes of a push while the page stays. The page works without it.
+// Updates the sections that have changed, and shows the result of a push without loading the page again. The page works without this
+// script.
 "use strict";
 
-// Without a user and a password that the address may have: they are no part of an address that a script may ask.
+// The address without a user and a password, because fetch() refuses an address that has them.
 const page = new URL(location.pathname.replace(/[^/]*$/, "") + location.search, location.origin);
 const PERIOD = 3000;
 
@@ -58,5 +59,5 @@ document.addEventListener("submit", (event) => {
 	submit(event.target);
 });
 
-// While the page is not looked at, it asks nothing.
+// A hidden page sends no requests.
 setInterval(() => { if (!document.hidden) { refresh().catch(() => {}); } }, PERIOD);

@@ -1,4 +1,4 @@
--- Writes the page. It works without its script: the script only brings in what has changed.
+-- Writes the page. It works without its script: the script only updates the sections that have changed.
 
 local html = module:require "html";
 local chart = module:require "chart";
@@ -16,17 +16,17 @@ local function ago(at)
 	return duration(math.max(now() - at, 0)).." ago";
 end
 
--- What others have written, kept apart from what is around it, whatever its direction.
+-- Returns text that others have written, isolated from the text around it, whatever its direction.
 local function named(text)
 	return html.bdi({}, text);
 end
 
--- A part of the page. The script brings in those that are `live` when they change.
+-- Returns a section of the page. The script updates a live section when it has changed.
 local function section(id, title, is_live, ...)
 	return html.section({ id = id, ["data-live"] = is_live }, html.h2({}, title), ...);
 end
 
--- Rows of cells, or a sentence where there is none. Each row may have a class.
+-- Returns a table of rows of cells, or a sentence if there are no rows. Each row may have a class.
 local function rows(heads, list, otherwise)
 	if not list[1] then return html.p({ class = "none" }, otherwise); end
 	local head, body = {}, {};
@@ -47,7 +47,7 @@ local function facts(list)
 	return html.dl({}, cells);
 end
 
--- A change: a button that brings along what shows that our own page asked for it.
+-- Returns the button for a change, with the token which shows that our own page asked for it.
 local function change(action, token, label, fields)
 	local inputs = { html.input({ type = "hidden", name = "token", value = token }) };
 	for name, value in pairs(fields or {}) do inputs[#inputs + 1] = html.input({ type = "hidden", name = name, value = value }); end
@@ -130,7 +130,7 @@ local function answer_times(histories)
 	return rows({ "Protocol", "Answers", "Median", "95 % within" }, cells, "No app server has answered today.");
 end
 
--- Counts of a series in the last hour.
+-- Returns the count of a series in the last hour.
 local function last_hour(histories, name)
 	local sum = 0;
 	for _, history in ipairs(histories) do
@@ -143,7 +143,7 @@ local function last_hour(histories, name)
 	return sum;
 end
 
--- Whether phones ring, at a glance.
+-- Returns a sentence that shows at a glance whether phones ring.
 local function glance(facts_of)
 	local taken, refused = last_hour(facts_of.history, "taken"), last_hour(facts_of.history, "refused");
 	local failed, away = last_hour(facts_of.history, "failed"), 0;
@@ -156,7 +156,7 @@ local function glance(facts_of)
 			:format(taken, refused, failed, away));
 end
 
--- The administrator's half.
+-- Returns the administrator's half of the page.
 local function administration(facts_of, token)
 	return {
 		section("charts", "The last day", true,
@@ -171,14 +171,14 @@ local function administration(facts_of, token)
 	};
 end
 
--- What became of a change: result has a fate, a text and a hint.
+-- Returns the result of a change, which has a fate, a text and a hint.
 local function answer(result)
 	return html.p({ id = "answer", role = "status", class = result and result.fate },
 		result and { html.strong({}, named(result.text)), " ", result.hint });
 end
 
--- facts_of: host, user, token; devices and err; decisions; for administrators also is_admin, filter, history, app_servers, endings and
--- settings. result: what became of a change, if there was one.
+-- facts_of: host, user, token; devices and err; decisions; for administrators also is_admin, filter, history, app_servers, endings
+-- and settings. result: the result of a change, if there was one.
 return function (facts_of, result)
 	local is_admin = facts_of.is_admin;
 	return html.document(html.html({ lang = "en" },
