@@ -73,7 +73,7 @@ local facts, with_roster = facts_about.of, facts_about.with_roster;
 local held = sessions.held;
 
 
----- What the user's clients say to each other ----
+---- The user's PEP ----
 
 -- Set below.
 local read;
@@ -238,13 +238,13 @@ local function addressed(user, origin, to, stanza, id)
 	push(engine.on_addressed, user, stanza, nil, word, from, text, key, call_id, extracts, to, held(user), sender);
 end
 
--- Handles a subscription request to a user, who may have no session.
+-- Handles a subscription request to a user, with or without a session.
 local function asked(user, stanza)
 	local word, from, text, key, call, extracts = facts(user, stanza);
 	push(engine.on_addressed, user, stanza, nil, word, from, text, key, call, extracts, stanza.attr.to, sessions.available(user));
 end
 
--- A client of the user says what he has read in a chat.
+-- Handles a read report of a client of the user for a chat.
 function read(user, session, chat, word, extracts)
 	push(engine.on_read, user, nil, nil, word, nil, nil, nil, nil, extracts, chat, session and session[identifier_field], held(user));
 end

@@ -4,7 +4,7 @@
 -- No method raises an error because of data from users, app servers or stores. The methods of events return, in this order:
 -- 1. details of the stanzas if other modules observe pushes, or false if the user's registrations are not in memory: the
 --    shim then calls load() and calls the method again;
--- 2. the seconds until on_timer() is due, if a push is held or owed;
+-- 2. the seconds until on_timer() is due, if a push leaves later or a change has to be written;
 -- 3. and 4. two values that only on_queued() returns;
 -- 5. the stanza to send, if there is one;
 -- 6. the other stanzas, if there are several.
@@ -14,7 +14,7 @@
 ---@field late_after integer         seconds within which a working app server has answered
 ---@field session_states table        a letter for each state of a session that holds a registration: in_use (connected, and the client has
 ---acknowledged every stanza), connected, late (an ack is overdue), hibernates
----@field hints table               what each fate of a push that was asked for means, and where to look next
+---@field hints table               for each fate of a test push, its meaning and where to look next
 local prosody_push = {};
 
 ---Switches lines of level debug on or off, for all hosts.
@@ -121,27 +121,27 @@ function Engine:asks_for_roster(user, word) end
 ---@return boolean
 function Engine:load(user, records, is_disabled) end
 
----Takes all bookmarks of a user (XEP-0402): by turns the id of an item, and its extracts, see known(), or false for none. Nil if they
----cannot be read: then no chat has a setting.
+---Takes all bookmarks of a user (XEP-0402): in turns, the id of an item, and its extracts (see known()) or false for none. Nil if the
+---bookmarks cannot be read: then no chat has a setting.
 ---@param now number                seconds since 1970
----@param mono number               seconds by the clock that never steps
+---@param mono number               seconds of the monotonic clock
 ---@param user string
 ---@param bookmarks (string|false)[]?
 function Engine:load_bookmarks(now, mono, user, bookmarks) end
 
----The user has published a bookmark, in a node that keeps `most` items.
+---Notes that the user has published a bookmark, in a node that keeps `most` items.
 ---@param user string
 ---@param id string                  of the item: a JID
 ---@param extracts string?
 ---@param most integer
 function Engine:on_bookmark(user, id, extracts, most) end
 
----The user has retracted a bookmark.
+---Notes that the user has retracted a bookmark.
 ---@param user string
 ---@param id string
 function Engine:on_bookmark_retracted(user, id) end
 
----The user's bookmarks have changed otherwise, and have to be read anew.
+---Notes that the user's bookmarks have changed in another way, and have to be read anew.
 ---@param user string
 function Engine:bookmarks_changed(user) end
 
@@ -190,7 +190,7 @@ function Engine:features(extension) end
 function Engine:enabled(now, mono, user, identifier) end
 
 ---Returns the registration that a request has made, if the store need be neither read nor written when the request comes again: the
----store was seen to have the registration in the last hour, and its new time would change no order.
+---store had the registration in the last hour, and its new time would not change the order.
 ---@param now number                seconds since 1970
 ---@param mono number               seconds of the monotonic clock
 ---@param user string
@@ -202,7 +202,7 @@ function Engine:enabled(now, mono, user, identifier) end
 ---@return string? identifier
 function Engine:seen(now, mono, user, enable, client_id, resource, language, grant_id) end
 
----The store has the registration that a request has made: it was read or written just now.
+---Notes that the store has the registration that a request has made: the record was read or written just now.
 ---@param now number                seconds since 1970
 ---@param mono number               seconds of the monotonic clock
 ---@param user string
@@ -224,8 +224,8 @@ function Engine:saw(now, mono, user, identifier, enable, client_id, resource, la
 ---@return string[] identifiers
 function Engine:admit(user, records, newest, now) end
 
----Returns the stored time of a registration that is enabled again, if the store need not be written: it has all that `record` has
----but its time, and the new time would change no order.
+---Returns the stored time of a registration that is enabled again, if the store need not be written: the stored record is the same
+---apart from its time, and the new time would not change the order.
 ---@param user string
 ---@param records prosody_push.Records
 ---@param identifier string
@@ -363,10 +363,10 @@ function Engine:queue_alarm(size, woken_at) end
 ---@return table[]? others
 function Engine:on_queued(user, now, mono, observed, stanza, word, from, body, dedup_key, call, extracts, identifier, done, held) end
 
----A message that is not archived waits with others in a session's queue: on_queued() comes later.
+---Notes a message that is not archived and waits with others in a session's queue: on_queued() comes later.
 ---@param user string
 ---@param now number                seconds since 1970
----@param mono number               seconds by the clock that never steps
+---@param mono number               seconds of the monotonic clock
 ---@param observed boolean
 ---@param stanza nil
 ---@param word integer
@@ -377,10 +377,10 @@ function Engine:on_queued(user, now, mono, observed, stanza, word, from, body, d
 ---@param extracts string?
 function Engine:on_collected(user, now, mono, observed, stanza, word, from, body, dedup_key, call, extracts) end
 
----A client of the user says what he has read: in a message that it sends (XEP-0333), or in an item that it publishes (XEP-0490).
+---Handles a read report of a client of the user: a message that it sends (XEP-0333), or an item that it publishes (XEP-0490).
 ---@param user string
 ---@param now number                seconds since 1970
----@param mono number               seconds by the clock that never steps
+---@param mono number               seconds of the monotonic clock
 ---@param observed boolean           whether other modules see each push and may change it
 ---@param stanza nil
 ---@param word integer               facts of the message or the item, see known()
@@ -389,7 +389,7 @@ function Engine:on_collected(user, now, mono, observed, stanza, word, from, body
 ---@param dedup_key nil
 ---@param call nil
 ---@param extracts string?
----@param chat string                whom the message goes to, or the id of the item
+---@param chat string                the addressee of the message, or the id of the item
 ---@param reader string?             the registration that the client's session holds
 ---@param held string?               see on_addressed()
 ---@return prosody_push.Details|false|nil details
@@ -445,8 +445,8 @@ function Engine:withdraw(id) end
 ---@alias prosody_push.Gone { user: string, identifier: string, refused: boolean, why: string }
 
 ---Handles an IQ result (without `kind`) or an error that came to the host. Returns true if it answers a push, the seconds until
----on_timer() is due if a push is held or owed, the registration to remove, if there is one, and, if the number of refusals in a row
----has changed, the identifier of the registration and that number.
+---on_timer() is due if a push leaves later or a change has to be written, the registration to remove, if there is one, and, if the
+---number of refusals in a row has changed, the identifier of the registration and that number.
 ---@param now number                seconds since 1970
 ---@param mono number               seconds of the monotonic clock
 ---@param id string
@@ -503,13 +503,13 @@ function Engine:latest_decisions(most) end
 
 ---Returns the counts of the last day.
 ---@param now number                seconds since 1970
----@param mono number               seconds by the clock that never steps
+---@param mono number               seconds of the monotonic clock
 ---@return prosody_push.History
 function Engine:history(now, mono) end
 
 ---Notes that a registration ended.
 ---@param now number                seconds since 1970
----@param mono number               seconds by the clock that never steps
+---@param mono number               seconds of the monotonic clock
 ---@param user string
 ---@param identifier string
 ---@param why string
@@ -550,15 +550,17 @@ function Engine:take_times() end
 ---@return integer users
 function Engine:sizes() end
 
----Returns the app servers that have failed since their last answer, or to which pushes are owed; with `all`, each to which something was
----sent of late.
+---Returns the app servers that have failed since their last answer, or to which pushes are owed; with `all`, also the others that
+---were pushed to lately.
 ---@param all boolean?
 ---@return { jid: string, away_since?: number, failures: integer, last_error?: string, owed: integer }[]
 function Engine:app_servers(all) end
 
----The owed pushes and the failures of a registration, as our own store keeps them. In `Durable` they are by identifier.
+---The owed pushes, the waiting pushes and the failures of a registration, as our own store keeps them. In `Durable` they are by
+---identifier.
 ---@class prosody_push.DurableRecord
 ---@field owed "silent"|"important"|nil
+---@field waits_until number?       seconds since 1970: when the first waiting push leaves
 ---@field refusals integer?
 ---@field failing_since number?      seconds since 1970
 ---@field failed_last number?       seconds since 1970

@@ -13,10 +13,10 @@ local identifier_field = protocol.identifier;
 local protocols = module:shared("/*/prosody_push/protocols");
 local place = module.host.."/"..module.name;
 
--- How many decisions of all users are shown.
+-- The number of decisions of all users that are shown.
 local LATEST = 100;
 
--- Seconds within which an app server has to answer the question whether it is there.
+-- Seconds within which an app server has to answer the request of ask().
 local ASK_TIMEOUT = 10;
 
 -- engine; hints: the library's; store, sessions: the tables that the libraries of these names return; is_made_here(origin, from): whether
@@ -99,8 +99,8 @@ return function (engine, hints, store, sessions, is_made_here, remove, push_test
 		return found;
 	end
 
-	-- Asks an app server whether it is there, with a request that any server answers. Gives a promise of nil, or of the error in words if
-	-- pushes do not get there now.
+	-- Asks an app server whether it is there, with a request that any server answers. Returns a promise of nil, or of the error in
+	-- words if pushes do not get there now.
 	local function ask(jid)
 		local request = st.iq({ type = "get", to = jid, from = module.host, id = new_id() })
 			:tag("query", { xmlns = "http://jabber.org/protocol/disco#info" });
@@ -109,7 +109,7 @@ return function (engine, hints, store, sessions, is_made_here, remove, push_test
 			if engine:fate(made_here, kind, condition) == "failed" then return ("%s (%s)"):format(condition, text or "no text"); end
 		end
 		return module:send_iq(request, nil, ASK_TIMEOUT):next(function (event)
-			-- What this server answers at once comes here, errors too.
+			-- An immediate answer of this server comes here, even if it is an error.
 			if event.stanza.attr.type == "error" then return failure(event.origin, event.stanza:get_error()); end
 		end, function (err)
 			return failure(err.context and err.context.origin, err.type, err.condition, err.text);

@@ -1,5 +1,6 @@
--- Finds settings that keep phones from ringing, and app servers that cannot be reached. Each warning is a sentence that says what to do.
--- The log has those about settings when the server starts; `prosodyctl shell push check` and the administrator's page have all.
+-- Finds settings that keep phones from ringing, and app servers that cannot be reached. Each warning is a sentence that says what to
+-- do. The log has the warnings about settings when the server starts; `prosodyctl shell push check` and the administrator's page have
+-- all.
 
 local modulemanager = require "core.modulemanager";
 local is_loaded = modulemanager.is_loaded;
@@ -15,10 +16,11 @@ local WANTED = {
 	{ "carbons", "a client does not see the messages that another client of the user has received" };
 };
 
--- App servers that are asked at once, those with most registrations first: users choose what they register.
+-- The most app servers that are asked, those with most registrations first. There is a limit because users choose what they register.
 local MOST_APP_SERVERS = 100;
 
--- An ack that comes later does not mean a busy phone; and how long a silent connection may look alive, in seconds.
+-- In seconds: an ack that is later than this does not come from a busy phone, and a silent connection may look alive for no longer
+-- than this.
 local LONGEST_ACK_DELAY, LONGEST_READ_TIMEOUT = 120, 3600;
 
 -- Modules of other authors that ours replace. Theirs work, but cost more.
@@ -56,7 +58,7 @@ local function check_acks(host_module, say)
 	end
 end
 
--- Without traffic, mod_smacks asks for an ack when the connection has been silent for that long.
+-- Without traffic, mod_smacks asks for an ack when the connection has been silent for read_timeout seconds.
 local function check_timeouts(host_module, say)
 	local settings = host_module:context("*"):get_option("network_settings");
 	local timeout = type(settings) == "table" and tonumber(settings.read_timeout) or 0;
@@ -122,7 +124,8 @@ local function check_modules(host_module, protocol, say)
 	end
 end
 
--- RFC 8292 §2.1. Most push services accept any address, and the default has long been an xmpp: address. So the start warns of nothing.
+-- RFC 8292 §2.1. Most push services accept any address, and the default has long been an xmpp: address. So there is no warning in the
+-- log at the start.
 local function check_contact(host_module, say)
 	local contact = tostring(host_module:get_option("contact_uri"));
 	if is_loaded(host_module.host, "push2") and not contact:find("^mailto:") and not contact:find("^https:") then
@@ -143,7 +146,7 @@ local function settings(host_module, say, in_full)
 	if in_full then check_contact(host_module, say); end
 end
 
--- The app servers that a module's registrations name, those with most registrations first: JID and how many; nil and an error if the
+-- Returns the app servers of a module's registrations, those with most registrations first: JID and number; nil and an error if the
 -- store cannot be read.
 local function registered(protocol)
 	local counts, list, pause = {}, {}, slices.new();
@@ -161,7 +164,7 @@ local function registered(protocol)
 	return list;
 end
 
--- What an app server's trouble means, in words; nil if it has none.
+-- Returns an app server's trouble in words; nil if it has none.
 local function trouble_of(server, error)
 	local state = server.known or {};
 	local away = state.away_since and (", away since "..os.date("%Y-%m-%d %H:%M:%S", math.floor(state.away_since))) or "";
@@ -176,8 +179,9 @@ local function trouble_of(server, error)
 	end
 end
 
--- Asks the app servers that a host's registrations name. Gives a promise of them, in order: JID, registrations, when it was asked, and
--- `trouble` in words if pushes do not get there. A last one without JID says how many were not asked.
+-- Asks the app servers of a host's registrations whether they are there. Returns a promise of a list of them: JID, registrations,
+-- when it was asked, and `trouble` in words if pushes do not get there. An entry without a JID has the number of those that were not
+-- asked.
 local function app_servers(host)
 	local waits = {};
 	for _, protocol in ipairs(protocols.of_host(host)) do

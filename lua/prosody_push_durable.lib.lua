@@ -1,5 +1,5 @@
--- Owed pushes and failures survive a restart in a store of their own, beside the store of the registrations. Changes are collected
--- for a second and written together.
+-- Owed pushes, waiting pushes and failures survive a restart in a store of their own, beside the store of the registrations. Changes
+-- are collected for a second and written together.
 
 local time = require "util.time";
 
@@ -17,7 +17,7 @@ local AT_ONCE = 20;
 return function (engine, users_of, load)
 	local trouble;
 
-	-- While the records of an earlier run are read: the users whose records have been.
+	-- While the records of an earlier run are read: the users whose records have been read.
 	local recalled = {};
 
 	-- Gives the engine the records of a user that an earlier run wrote.

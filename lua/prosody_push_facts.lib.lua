@@ -20,7 +20,7 @@ local forms = {
 };
 
 -- sessions(user) returns the user's sessions by resource; rooms: the table that prosody_push_rooms.lib.lua returns; is_late(session):
--- whether its client does not answer.
+-- whether the session's client does not answer.
 return function (engine, sessions, rooms, is_late)
 	local known = engine:known();
 	local at_host = "@"..module.host;
@@ -174,7 +174,7 @@ return function (engine, sessions, rooms, is_late)
 		end
 	end
 
-	-- Whether the address is a room of this server that everybody finds and may enter. If that cannot be told, it is not.
+	-- Whether the address is a room of this server that everybody can find and enter. False if that cannot be found out.
 	local function is_public(address)
 		local muc = hosts[jid_host(address)];
 		muc = muc and muc.modules and muc.modules.muc;
@@ -255,7 +255,7 @@ return function (engine, sessions, rooms, is_late)
 		return (err or not ok) and word or add(word, known.stranger);
 	end
 
-	-- What a stanza that the user sends, or an item that he publishes, says: word and repeatable values.
+	-- Returns the word and the repeatable values of a stanza that the user sends, or of an item that the user publishes.
 	local function said(user, stanza)
 		local word = word_of(user, stanza);
 		return word, entries and entries[1] and table.concat(entries, "\0");

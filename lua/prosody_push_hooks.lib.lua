@@ -31,7 +31,8 @@ return function (push)
 	module:hook("message/bare", guarded("a push for a call", on_its_way), -0.5);
 	module:hook("message/full", guarded("a push for a call", on_its_way), -0.5);
 
-	-- The user accepts or ends a call, so the other devices stop ringing. Or the message says what the user has read, or that he is there.
+	-- The user accepts or ends a call, so the other devices stop ringing. Or the message reports that the user has read a chat, or
+	-- shows that the user is active.
 	local function sent(event)
 		local stanza, origin = event.stanza, event.origin;
 		push.sent(origin, stanza);

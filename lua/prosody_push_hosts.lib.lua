@@ -35,7 +35,8 @@ local function devices(host, user)
 		if not list then return nil, err; end
 		for _, device in ipairs(list) do
 			device.protocol = protocol;
-			-- Names it among the user's devices, in letters that are safe everywhere: an identifier is the client's to choose.
+			-- Identifies the device among the user's devices, in letters that are safe everywhere, because clients choose
+			-- identifiers.
 			device.key = sha256(protocol.name.."\0"..device.identifier, true):sub(1, 16);
 			found[#found + 1] = device;
 		end
@@ -69,7 +70,7 @@ local function describe(device, now)
 	return table.concat(parts, ", ");
 end
 
--- The device of a user that has this key; nil and an error if there is none.
+-- Returns the user's device with this key; nil and an error if there is none.
 local function device_of(host, user, key)
 	local list, err = devices(host, user);
 	for _, device in ipairs(list or {}) do
@@ -83,7 +84,7 @@ local WAKES, SECONDS = 5, 50;
 local wakes = module:shared("/*/prosody_push/wakes");
 wakes.of = wakes.of or cache.new(1000);
 
--- Wakes a device for its user. Gives a promise of what became of the push: its fate by name, in words, and where to look next.
+-- Wakes a device for its user. Returns a promise of the result: the fate of the push by name, in words, and where to look next.
 local function wake(host, user, device)
 	local key = user.."@"..host;
 	local limit = wakes.of:get(key) or throttle.create(WAKES, SECONDS);

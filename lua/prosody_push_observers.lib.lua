@@ -1,4 +1,4 @@
--- Tells whether other code can change a push after we send it. The engine keeps the function. The function must not refer to this
+-- Finds out whether other code can change a push after we send it. The engine keeps the function. The function must not refer to this
 -- module, so it names no global.
 
 local next = next;

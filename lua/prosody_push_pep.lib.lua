@@ -1,5 +1,5 @@
--- What a user's clients keep for each other in his PEP (XEP-0163): bookmarks (XEP-0402), with what he has set for a chat (XEP-0492),
--- and what he has read (XEP-0490).
+-- The data that a user's clients keep for each other in PEP (XEP-0163): bookmarks (XEP-0402) with the settings for chats (XEP-0492),
+-- and the newest message of each chat that was read (XEP-0490).
 
 local time = require "util.time";
 
@@ -10,11 +10,11 @@ local xmlns_bookmarks, xmlns_displayed = "urn:xmpp:bookmarks:1", "urn:xmpp:mds:d
 local full_sessions = prosody.full_sessions;
 local modules = prosody.hosts[module.host].modules;
 
--- mod_pep's own: the user's nodes, by name.
+-- mod_pep's own store: the user's nodes, by name.
 local known_nodes = module:open_store("pep");
 
--- The user's bookmarks, by the id of the item. Nil and an error if they cannot be read. mod_pep takes a store that cannot be read for
--- one without nodes, and raises where it cannot read items.
+-- Returns the user's bookmarks, by the id of the item; nil and an error if they cannot be read. mod_pep treats a store that it cannot
+-- read as one without nodes, and raises an error if it cannot read items.
 local function read_bookmarks(user)
 	local ok, found, items = pcall(function ()
 		return modules.pep.get_pep_service(user):get_items(xmlns_bookmarks, true);
@@ -27,12 +27,12 @@ local function read_bookmarks(user)
 	return {};
 end
 
--- engine; facts_about: prosody_push_facts.lib.lua's; guarded: prosody_push.lib.lua's; read(user, session, chat, word, extracts): the user
--- says with a session, if it is known, what he has read.
+-- engine; facts_about: prosody_push_facts.lib.lua's; guarded: prosody_push.lib.lua's; read(user, session, chat, word, extracts):
+-- handles a read report of a session, which is nil if it is not known.
 return function (engine, facts_about, guarded, read)
 	local trouble;
 
-	-- Gives the engine the user's bookmarks. Without mod_pep there are none to be had.
+	-- Gives the engine the user's bookmarks. Without mod_pep there are none.
 	local function load_bookmarks(user)
 		if not modules.pep then return; end
 		local items, err = read_bookmarks(user);
@@ -48,7 +48,7 @@ return function (engine, facts_about, guarded, read)
 		engine:load_bookmarks(now(), monotonic(), user, bookmarks);
 	end
 
-	-- How many items a node keeps: of more it drops the oldest without an event.
+	-- Returns the number of items that a node keeps. It drops older ones without an event.
 	local function most_items(service, node)
 		local config = service.nodes[node] and service.nodes[node].config;
 		return config and tonumber(config.max_items) or service.config.max_items or 256;
@@ -79,7 +79,7 @@ return function (engine, facts_about, guarded, read)
 	};
 	for name, handler in pairs(handlers) do handlers[name] = guarded("what is in a user's PEP", handler); end
 
-	-- mod_pep makes the service of a user when it is first asked for, and drops those not asked for longest.
+	-- mod_pep makes the service of a user at its first use, and drops the services that were not used for longest.
 	module:handle_items("pep-service", guarded("the start of a user's PEP", function (event)
 		for name, handler in pairs(handlers) do module:hook_object_event(event.item.service.events, name, handler); end
 	end), guarded("the end of a user's PEP", function (event)

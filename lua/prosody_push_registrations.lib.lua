@@ -38,7 +38,7 @@ return function (engine, store, sessions, watchdog, load_bookmarks)
 		return usermanager.user_is_enabled ~= nil and usermanager.user_is_enabled(user, module.host) == false;
 	end
 
-	-- Gives the engine the records of a user, and his bookmarks if it asks for them.
+	-- Gives the engine the records of a user, and the user's bookmarks if the engine asks for them.
 	local function take(user, records, disabled)
 		complete:set(user, nil);
 		if engine:load(user, records, disabled) then load_bookmarks(user); end
@@ -51,7 +51,7 @@ return function (engine, store, sessions, watchdog, load_bookmarks)
 		return true;
 	end
 
-	-- Reads the state of an account again that was disabled or enabled.
+	-- Loads a user's registrations again after the account was disabled or enabled.
 	local function load_again(user)
 		if engine:is_disabled(user) ~= nil then store.alone(load, user); end
 	end
@@ -178,8 +178,8 @@ return function (engine, store, sessions, watchdog, load_bookmarks)
 		return true;
 	end
 
-	-- Stores a registration and removes those that it replaces. `request` is the <enable/> that it comes of, or nil where another module
-	-- may have changed what comes of it. Returns nil and an error if the registration is not stored.
+	-- Stores a registration and removes those that it replaces. `request` is the <enable/> that asked for it, or nil if another
+	-- module may have changed the record. Returns nil and an error if the registration is not stored.
 	local function enable(session, request, identifier, record)
 		return store.alone(enable_alone, session.username, session, request, identifier, record);
 	end
@@ -194,8 +194,8 @@ return function (engine, store, sessions, watchdog, load_bookmarks)
 		return identifier, record;
 	end
 
-	-- Makes a registration again without the store. Clients enable at each start, mostly just what is stored. Returns its identifier
-	-- and its record, or nil if the store has to be asked.
+	-- Enables a registration again without the store, because most clients send the same <enable/> at each start. Returns its
+	-- identifier and its record, or nil if the store is needed.
 	local function again(session, request, language)
 		return store.alone(enable_again, session.username, session, request, language);
 	end

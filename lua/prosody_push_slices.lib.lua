@@ -5,7 +5,7 @@ local monotonic = require "util.time".monotonic;
 
 -- Seconds that a slice lasts.
 local SLICE = 0.005;
--- Entries that table.sort, which cannot pause, takes at once.
+-- Entries that table.sort sorts at once, because it cannot pause.
 local RUN = 500;
 
 local unpack = table.unpack;

@@ -31,8 +31,9 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 		return batch;
 	end
 
-	-- Pushes a stanza in the queue of a session to the registration that the session holds. `done` says which kinds of the stanzas that
-	-- waited together have been pushed. `given` has the record, `held` the state of the user's other sessions. Returns the new `done`.
+	-- Pushes a stanza in the queue of a session to the registration that the session holds. `done` has the kinds that have been
+	-- pushed, of the stanzas that waited together. `given` has the record, `held` the state of the user's other sessions. Returns the
+	-- new `done`.
 	local function push_queued(session, given, held, done, stanza, word, from, text, key, call, extracts)
 		local identifier = session[identifier_field];
 		if not identifier then return done; end
@@ -112,7 +113,7 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 				if session.hibernating or is_late(session) then push_batch(session, batch); end
 			end));
 		end
-		-- Nobody else has told the library of a message that is not archived, and the user may read it meanwhile.
+		-- No other event has passed a message that is not archived to the library, and the user may read it meanwhile.
 		if not key and stanza.name == "message" then
 			key = dedup_key_of(stanza);
 			engine:on_collected(session.username, now(), monotonic(), false, nil, word, from, text, key, call, extracts);

@@ -3,7 +3,7 @@
 
 local slices = module:require "prosody_push_slices";
 
--- Seconds, and times at which some are woken, at most.
+-- The seconds over which devices are woken, and the most steps in which this is done.
 local SPREAD, TIMES = 60, 6000;
 
 -- push: the table that prosody_push.lib.lua returns.

@@ -38,7 +38,7 @@ end
 local function iterate(iterator, state, first)
 	if not iterator then return function () end; end
 	-- A folder is read by a handle of its own. The tables and the database results that other stores give may change, or be used by
-	-- somebody else, before a long loop ends.
+	-- other code, before a long loop ends.
 	if type(state) == "userdata" then return iterator, state, first; end
 	local users, i = {}, 0;
 	for user in iterator, state, first do users[#users + 1] = user; end

@@ -24,7 +24,7 @@ end
 
 push.announce(module);
 
--- Makes the registration that a client asks for. Returns its identifier and its record; nil, nil and an error; or false where another
+-- Makes the registration that a client asks for. Returns its identifier and its record; nil, nil and an error; or false if another
 -- module has answered.
 local function make(origin, stanza, request)
 	-- The record has the reference's shape, because each module reads the other's store.
@@ -39,7 +39,7 @@ end
 
 hook_iq("enable", function (event)
 	local origin, stanza = event.origin, event.stanza;
-	-- Where another module has a say in registrations, it sees each.
+	-- If another module handles cloud_notify/registration, it has to see every request, also a repeated one.
 	local request = not push.is_hooked("cloud_notify/registration") and stanza.tags[1] or nil;
 	local identifier, record;
 	if request then identifier, record = push.registrations.again(origin, request, stanza.attr["xml:lang"]); end
@@ -92,7 +92,7 @@ end), 10);
 
 ---- Tigase's extensions ----
 
--- Another author's module of this name encrypts the pushes that it sees.
+-- Another author's mod_cloud_notify_encrypted encrypts the pushes that it sees.
 local function look_for_encryption()
 	engine:extend("encrypted elsewhere", not engine:extensions().encrypted and is_loaded(module.host, "cloud_notify_encrypted"));
 end
