@@ -35,7 +35,7 @@ end
 return {
 	{
 		name = "every error of RFC 6120 in every type, twice, with push_max_errors = 2";
-		counts = "registrations kept where it was not their fault";
+		counts = "registrations kept after errors that are not about the registration";
 		run = function (start)
 			local server = start { options = { push_max_errors = 2, push_max_devices = 200 } };
 			local app = appserver.connect(server, PUSH);
@@ -69,8 +69,8 @@ return {
 		end;
 	};
 	{
-		name = "pushes to an app server that never answers, six times over";
-		counts = "growth of memory from the first three times to the last";
+		name = "six rounds of pushes to an app server that never answers";
+		counts = "growth of memory from the first three rounds to the last three";
 		size = { 2000, 10000 };
 		run = function (start, size)
 			local server = start();
@@ -98,7 +98,7 @@ return {
 		end;
 	};
 	{
-		name = "an app server that goes and comes back after 100 pushes";
+		name = "an app server that goes away and comes back after 100 pushes";
 		counts = "the registration stays, the next push arrives";
 		run = function (start)
 			local server = start { options = { push_max_errors = 3 } };
@@ -115,7 +115,7 @@ return {
 		end;
 	};
 	{
-		name = "DNS fails for five hours, a push a minute";
+		name = "DNS fails for five hours, with one push per minute";
 		counts = "the registration stays, the next push arrives";
 		run = function (start)
 			local server = start();

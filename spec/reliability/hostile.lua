@@ -110,8 +110,8 @@ return {
 		end;
 	};
 	{
-		name = "enables in a row by one client, each with a node of its own";
-		counts = "what is stored, growth of memory after the first tenth";
+		name = "requests to enable in a row by one client, each with another node";
+		counts = "registrations stored, growth of memory after the first tenth";
 		size = { 5000, 100000 };
 		run = function (start, size)
 			local server = start { log_level = "error", storage = "memory" };
@@ -135,7 +135,7 @@ return {
 	};
 	{
 		name = "messages to a user with five registrations at a third party that answers with errors";
-		counts = "pushes there";
+		counts = "pushes to the third party";
 		size = { 2000, 10000 };
 		run = function (start, size)
 			local pushes, bytes, left = amplify(start, size, { "cancel", "service-unavailable" });
@@ -144,8 +144,8 @@ return {
 		end;
 	};
 	{
-		name = "the same where the third party never answers";
-		counts = "pushes there";
+		name = "the same with a third party that never answers";
+		counts = "pushes to the third party";
 		size = { 2000, 10000 };
 		run = function (start, size)
 			local pushes, bytes = amplify(start, size, "none");
@@ -225,7 +225,7 @@ return {
 	};
 	{
 		name = "messages of 50 levels, with odd and repeated parts, for namesakes on other hosts";
-		counts = "messages not delivered, pushes too few or too many";
+		counts = "messages not delivered, pushes that are missing or too many";
 		run = function (start)
 			local server = start { hosts = { "other.test" } };
 			local app = appserver.connect(server, PUSH);
@@ -270,7 +270,7 @@ return {
 		end;
 	};
 	{
-		name = "messages made of what the rules look at, changed at random, to devices that ask for all that there is";
+		name = "messages of the elements that the rules look at, changed at random, to devices that use every option of a registration";
 		counts = "faults logged, the next push works";
 		size = { 2000, 20000 };
 		run = function (start, size)
@@ -321,7 +321,7 @@ return {
 		end;
 	};
 	{
-		name = "line breaks in nodes and in app servers' errors, texts, form secrets";
+		name = "line breaks in nodes and in app servers' errors, with texts of messages and secrets in forms";
 		counts = "forged lines and secrets in the log at debug";
 		run = function (start)
 			local server = start { options = { push_max_errors = 2, push_notification_with_body = true, push_notification_with_sender = true } };

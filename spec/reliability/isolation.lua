@@ -53,7 +53,7 @@ return {
 	};
 	{
 		name = "a module that fails in cloud_notify/registration";
-		counts = "the client is told, the next one is registered";
+		counts = "the client gets an error, its next request is accepted";
 		run = function (start)
 			local server = start();
 			fail_in(server, "cloud_notify/registration");
@@ -87,7 +87,7 @@ return {
 		end;
 	};
 	{
-		name = "100 pushes, each beside 5 MB of garbage and two full collections";
+		name = "100 pushes, each with 5 MB of garbage and two full garbage collections";
 		counts = "pushes";
 		run = function (start)
 			local server = start { log_level = "info" };
@@ -110,7 +110,7 @@ return {
 	};
 	{
 		name = "random tables for stanzas, cyclic and with the wrong types, given to every handler of the module";
-		counts = "errors that come out, the next push works";
+		counts = "errors that leave a handler, the next push works";
 		size = { 1000, 10000 };
 		run = function (start, size)
 			local server = start { log_level = "error" };
@@ -154,8 +154,8 @@ return {
 		end;
 	};
 	{
-		name = "two hosts of one server, the same user, node and app server";
-		counts = "what one has of the other";
+		name = "two hosts of one server, with the same user, node and app server";
+		counts = "effects of one host on the other";
 		run = function (start)
 			local server = start { hosts = { "other.test" }, options = { push_max_errors = 3 } };
 			local app = appserver.connect(server, PUSH);

@@ -163,8 +163,8 @@ end
 
 return {
 	{
-		name = "a session falls asleep, and is resumed";
-		counts = "bytes of Lua that are kept of each time";
+		name = "a session hibernates and is resumed";
+		counts = "bytes of Lua's memory that stay in use, per hibernation";
 		size = { 2000, 100000 };
 		run = naps;
 	};
@@ -177,8 +177,8 @@ return {
 		run = function (...) return traffic(XEP_0357, ...); end;
 	};
 	{
-		name = "the same by Push 2.0, each with its stanza, encrypted";
-		counts = "per second, CPU of the server for each, growth of memory after the first 75,000 (errors are waited for of 50,000)";
+		name = "the same with Push 2.0, each push with its stanza, encrypted";
+		counts = "per second, CPU of the server for each, growth of memory after the first 75,000 (50,000 pushes wait for an error)";
 		only = "ours";
 		-- In the small version memory is not stable yet, and is not checked.
 		size = { 10000, 500000 };

@@ -85,7 +85,7 @@ local cases = {
 for _, storage in ipairs({ "internal", "sqlite", "postgresql" }) do
 	table.insert(cases, {
 		name = ("kill -9 at random points of requests to enable and disable, storage %s"):format(storage);
-		counts = "requests answered and found done";
+		counts = "answered requests whose effect is stored";
 		size = { 20, 50 };
 		run = function (start, size)
 			local server = start { storage = storage };
