@@ -9,7 +9,8 @@ local jid_node = require "util.jid".node;
 local host = module.host;
 local sessions = prosody.hosts[host].sessions;
 
--- Whether mod_presence will deliver a subscription request: not if the user has answered or preapproved it, or has it already.
+-- Whether mod_presence will deliver a subscription request. It does not if the user has accepted or preapproved it, or has not
+-- answered it yet.
 local function is_news(user, from)
 	return not (rostermanager.is_contact_subscribed(user, host, from)
 		or rostermanager.is_contact_preapproved(user, host, from)

@@ -47,7 +47,8 @@ local function held(user, except)
 	return write(user, except and function (session) return session ~= except and state_of(session); end or state_of);
 end
 
--- The same, only for sessions that receive presence for the user. If an ack is late, a filter sees the presence.
+-- The same, only for sessions that receive presence for the user. If an ack is late, the filter of prosody_push_smacks.lib.lua sees
+-- the presence, so the session counts as hibernating.
 local function available(user)
 	return write(user, function (session)
 		return session.presence and (is_late(session) and states.hibernates or state_of(session));

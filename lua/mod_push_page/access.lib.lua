@@ -68,7 +68,7 @@ local function by_password(encoded)
 	local user, named_host = jid.split(jid.prep(name:find("@", 1, true) and name or name.."@"..host));
 	if not user or named_host ~= host then return; end
 	if not limit_of("account", user):peek(1) then return nil, user, true; end
-	-- mod_auth_internal_plain raises an error where there is no such user.
+	-- mod_auth_internal_plain raises an error if there is no such user.
 	local is_his = usermanager.user_exists(user, host) and usermanager.test_password(user, host, password);
 	if not is_his or not is_enabled(user) then return nil, user; end
 	return { user = user, is_admin = is_admin(user) };

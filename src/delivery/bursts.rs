@@ -32,7 +32,7 @@ pub struct Lane {
 pub struct Released<P: Protocol> {
     pub lane: Lane,
     pub registration: Rc<Registration<P::Asked>>,
-    /// The deduplication keys of the messages that it stands for.
+    /// The deduplication keys of the messages that the push covers.
     pub messages: Vec<u64>,
     pub tells: Tells,
 }

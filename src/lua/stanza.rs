@@ -155,7 +155,7 @@ pub struct Writer<'l> {
 }
 
 impl<'l> Writer<'l> {
-    /// `metatable` is the one that makes a table a stanza.
+    /// `metatable` is that of `util.stanza`.
     pub fn new(lua: &'l Lua, metatable: &'l LuaTable) -> Self {
         Writer { lua, metatable: Some(metatable), open: Vec::new(), done: None }
     }

@@ -17,7 +17,7 @@ pub struct Written {
     pub details: LuaValue,
     /// Seconds until `on_timer` is due for a push that leaves later or a change to write, if there is one.
     pub wait: Option<f64>,
-    /// `on_queued` only: which kinds of the stanzas that waited together have been pushed.
+    /// `on_queued` only: the kinds that have been pushed, of the stanzas that waited together.
     pub done: Option<u8>,
     /// `on_queued` only: whether the session must not hibernate for long, because its device got a push for something important.
     pub ends_long_hibernation: Option<bool>,
@@ -89,8 +89,8 @@ impl<P: LuaProtocol> Host<P> {
         Ok(Written { done, ends_long_hibernation, ..written })
     }
 
-    /// Writes the stanzas of pushes that were held or owed. If other modules observe pushes, also the data of each push's
-    /// `cloud_notify/push` event, with its user.
+    /// Writes the stanzas of pushes that were held or owed. If other modules observe pushes, also writes the data of each
+    /// push's `cloud_notify/push` event, with its user.
     pub fn write_leaving(
         &mut self,
         lua: &Lua,

@@ -1,6 +1,6 @@
 //! XEP-0357 at the edge to Lua: its records, its stanzas and its requests.
 //!
-//! The cost of a push is the Lua tables that it is made of: half is making them, half is the work of the garbage collector. So
+//! The cost of a push is the Lua tables that it is made of: half of it is for making them, half for the garbage collector. So
 //! pushes that no other module observes share tables:
 //!
 //! - the content of `<item>` is the same in each push without content;

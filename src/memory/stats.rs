@@ -8,7 +8,7 @@ use crate::rules::importance::Importance;
 use crate::stanza_error::Condition;
 use crate::time::Millis;
 
-/// Answer times that are kept until they are read: few until a reporter has read some, then more.
+/// Answer times that are kept until they are read: a few until a reporter has read some, and more after that.
 const ANSWERS: usize = 10_000;
 const UNREAD: usize = 100;
 
@@ -111,7 +111,7 @@ impl Stats {
         std::mem::take(&mut self.times)
     }
 
-    /// Returns everything but the times.
+    /// Returns all counts, without the times.
     pub fn counts(&self) -> Vec<Count> {
         let pushes = [("call", self.calls), ("important", self.important), ("unimportant", self.unimportant)];
         let removed = [("refused", self.removed_refused), ("unreachable", self.removed_unreachable)];

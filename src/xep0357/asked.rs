@@ -36,7 +36,7 @@ enum Node {
 /// Separates JID and node in an identifier; no JID contains it.
 const SEPARATOR: &str = "<";
 
-/// Returns the key of a registration in the store, as the reference makes it.
+/// Returns the key of a registration in the store, as the reference writes it.
 pub fn identifier(jid: &str, node: Option<&str>) -> String {
     [jid, SEPARATOR, node.unwrap_or("")].concat()
 }
