@@ -12,7 +12,7 @@ local slices = module:require "prosody_push_slices";
 
 local WANTED = {
 	{ "smacks", "a client whose connection is dead looks connected, and nothing wakes it" };
-	{ "mam", "while one client of a user is connected, messages for him do not wake the others" };
+	{ "mam", "while one client of a user is connected, messages for this user do not wake the others" };
 	{ "carbons", "a client does not see the messages that another client of the user has received" };
 };
 

@@ -239,15 +239,18 @@ local function many_clients(version)
 	return { each = stats.of(each), held = stats.of(held) };
 end
 
--- Enabling again what is enabled, on each storage.
+-- Enabling again what is enabled, and with another form, on each storage.
 local function enabling(version)
 	if version.is_extra then return nil; end
-	local case, rows = cases.enable, {};
+	local rows = {};
 	for _, storage in ipairs({ "memory", "internal", "sqlite" }) do
 		with_servers({ storage = storage }, version, function (servers)
-			local samples = alternate(ROUNDS, function (side) return cases.run(servers, side, case, 300); end);
 			local row = { storage = storage };
-			for _, side in ipairs(SIDES) do row[side] = field(samples[side], "total", 300); end
+			for name, case in pairs({ again = cases.enable, changed = cases.enable_changed }) do
+				local samples = alternate(ROUNDS, function (side) return cases.run(servers, side, case, 300); end);
+				row[name] = {};
+				for _, side in ipairs(SIDES) do row[name][side] = field(samples[side], "total", 300); end
+			end
 			table.insert(rows, row);
 		end);
 	end

@@ -136,7 +136,7 @@ local bars = {
 		if not version.enabling then return NONE, true; end
 		local worst, is_met = nil, true;
 		for _, of in ipairs(version.enabling) do
-			local ours, reference = of.ours.median, of.reference.median;
+			local ours, reference = of.again.ours.median, of.again.reference.median;
 			if not worst or ours / reference > worst.ours / worst.reference then worst = { ours = ours, reference = reference }; end
 			is_met = is_met and ours <= reference / 2;
 		end
@@ -339,7 +339,8 @@ local function tables(results, out)
 			row("the longest that it holds the server, ms", NONE, spread(version.many_clients.held));
 		end
 		for _, of in ipairs(version.enabling or {}) do
-			row(("enable again, storage %s, µs"):format(of.storage), spread(of.reference), spread(of.ours));
+			row(("enable again, storage %s, µs"):format(of.storage), spread(of.again.reference), spread(of.again.ours));
+			row(("enable with another form, storage %s, µs"):format(of.storage), spread(of.changed.reference), spread(of.changed.ours));
 		end
 		if version.encrypted then
 			row("own, one encrypted push, µs", spread(version.encrypted.reference), spread(version.encrypted.ours));

@@ -104,7 +104,7 @@ local function outcome(send)
 end
 
 local NEVER = "the user has set this chat to notify never (XEP-0492)";
-local ON_MENTION = "the user has set this chat to notify on mention (XEP-0492), and it does not mention him";
+local ON_MENTION = "the user has set this chat to notify on mention (XEP-0492), and the message does not mention the user";
 local ROOM_ON_MENTION = "of this room only mentions are pushed (push_rooms), and it does not mention the user";
 
 local function says(body, ...)
