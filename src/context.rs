@@ -37,6 +37,8 @@ pub struct Context<'a> {
     pub word: Option<Word>,
     /// The importance of the message, or why no device is woken for it.
     pub worth: Result<Importance, Reason>,
+    /// The hash of the message's deduplication key, if the message may wake a device or has a place.
+    pub key: Option<u64>,
     /// The place of the message in its chat, if it has one.
     pub place: Option<Place>,
     /// Whether the user has read the message with another client.
@@ -54,7 +56,8 @@ impl<'a> Context<'a> {
         word: Option<Word>,
         worth: Result<Importance, Reason>,
     ) -> Self {
-        Context { event, cause, message, word, worth, place: None, is_read: false, quiet: None, text: OnceCell::new() }
+        let (key, place, is_read, quiet, text) = (None, None, false, None, OnceCell::new());
+        Context { event, cause, message, word, worth, key, place, is_read, quiet, text }
     }
 
     pub fn importance(&self) -> Importance {

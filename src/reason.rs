@@ -40,7 +40,9 @@ pub enum Reason {
     NotMentioned,
     #[strum(message = "the user has set this chat to notify never (XEP-0492)")]
     ChatNever,
-    #[strum(message = "the user has set this chat to notify on mention (XEP-0492), and the message does not mention the user")]
+    #[strum(
+        message = "the user has set this chat to notify on mention (XEP-0492), and the message does not mention the user"
+    )]
     ChatOnMention,
     #[strum(message = "of this room only mentions are pushed (push_rooms), and it does not mention the user")]
     RoomOnMention,

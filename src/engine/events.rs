@@ -7,14 +7,13 @@ use super::types::{Done, NotLoaded, Pushes, Queued};
 use crate::address::is_account;
 use crate::context::Event;
 use crate::memory::journal::Cause;
-use crate::memory::unread::Tells;
 use crate::protocol::Protocol;
 use crate::reason::Reason;
 use crate::registration::Registration;
 use crate::registration::devices::Devices;
 use crate::registration::holders::Holders;
 use crate::rules::facts::Message;
-use crate::rules::importance::{Importance, Kind};
+use crate::rules::importance::Importance;
 
 impl<P: Protocol> Engine<P> {
     /// Handles a message that no session took: all the user's devices are woken.
@@ -84,7 +83,9 @@ impl<P: Protocol> Engine<P> {
             _ if holders.in_use(identifier) => Reason::InUse,
             _ => return None,
         };
-        self.first_time(user, device, message, Importance::CallEnds);
+        if let Some(call) = message.call {
+            self.calls.end(user, identifier, self.calls.key(&call));
+        }
         Some(reason)
     }
 
@@ -118,7 +119,7 @@ impl<P: Protocol> Engine<P> {
         let is_in_use = holders.answer(identifier);
         let alerted = important && !is_in_use && self.plan(&context, own).is_ok();
         if done.has(important) && !importance.is_call() {
-            self.note(&user, own, message, Kind::new(importance), &Tells::new(context.place));
+            self.note(&context, &user, own);
             self.not_sent(&context, &user, own, Reason::WaitedTogether);
             return Ok(Queued { pushes: Pushes::default(), alerted, done });
         }

@@ -271,8 +271,10 @@ impl<P: Protocol> Engine<P> {
         };
         let mut context = Context::new(event, cause, message, word, worth);
         if let Some(message) = message.filter(|_| devices.iter().len() > 0) {
-            let noted =
-                Some(message).filter(|_| self.has_place(&context)).and_then(|message| self.unread.note(user, message));
+            let has_place = self.has_place(&context);
+            let key = message.dedup_key.filter(|_| has_place || worth.is_ok());
+            context.key = key.map(|key| self.pushed.key(key));
+            let noted = context.key.filter(|_| has_place).and_then(|key| self.unread.note(user, message, key));
             context.place = noted.map(|(place, _)| place);
             context.is_read = noted.is_some_and(|(_, is_read)| is_read);
             context.quiet = self.quiet(&context, message);
@@ -297,37 +299,29 @@ impl<P: Protocol> Engine<P> {
 
     /// Notes that the device is notified of the message. Returns false if it was notified before. A call and its end are
     /// identified by the two ends and the id of the call, archived or not.
-    fn first_time(
-        &mut self,
-        user: &str,
-        device: &Registration<P::Asked>,
-        message: &Message,
-        importance: Importance,
-    ) -> bool {
-        let identifier = &device.identifier;
-        let call = message.call.map(|call| self.calls.key(&call));
-        match (importance, call) {
+    fn first_time(&mut self, context: &Context, device: &Registration<P::Asked>) -> bool {
+        let (user, identifier) = (context.event.user, &device.identifier);
+        let call = context.message.and_then(|message| message.call).map(|call| self.calls.key(&call));
+        match (context.importance(), call) {
             (Importance::Urgent, Some(call)) => self.calls.ring(user, identifier, call),
             (Importance::CallEnds, Some(call)) => {
                 let rings = self.calls.rings(user, identifier, call);
                 self.calls.end(user, identifier, call);
                 rings
             }
-            _ => message.dedup_key.is_none_or(|name| {
-                let message = self.pushed.key(name);
-                self.pushed.first_time(user, identifier, message)
-            }),
+            _ => context.key.is_none_or(|message| self.pushed.first_time(user, identifier, message)),
         }
     }
 
     /// Notes that the device is notified of the message by a push of this kind that left a moment ago for another message.
-    fn note(&mut self, user: &Rc<str>, device: &Registration<P::Asked>, message: &Message, kind: Kind, tells: &Tells) {
-        let Some(message) = message.dedup_key.map(|name| self.pushed.key(name)) else { return };
+    fn note(&mut self, context: &Context, user: &Rc<str>, device: &Registration<P::Asked>) {
+        let (kind, tells) = (Kind::new(context.importance()), Tells::new(context.place));
+        let Some(message) = context.key else { return };
         if self.pushed.first_time(user, &device.identifier, message) {
             let (identifier, important) = (device.identifier.clone(), kind.importance().is_important());
             let lane = Lane { user: user.clone(), identifier, important };
-            if !self.lanes.tells_also(&lane, &[message], tells) {
-                self.delivery.tells_also(user, &device.identifier, kind, message, tells);
+            if !self.lanes.tells_also(&lane, &[message], &tells) {
+                self.delivery.tells_also(user, &device.identifier, kind, message, &tells);
             }
         }
     }

@@ -51,14 +51,11 @@ impl<P: Protocol> Engine<P> {
                     continue;
                 }
             };
-            if let Some(message) = message
-                && !self.first_time(&user, registration, message, importance)
-            {
+            if !self.first_time(context, registration) {
                 self.not_sent(context, &user, registration, Reason::PushedBefore);
                 continue;
             }
-            let key = message.and_then(|message| message.dedup_key).filter(|_| !importance.is_call());
-            let key = key.map(|name| self.pushed.key(name));
+            let key = context.key.filter(|_| !importance.is_call());
             if self.waits(context, registration) {
                 let wait = Wait {
                     user: user.clone(),

@@ -17,7 +17,7 @@ use crate::registration::devices::Devices;
 use crate::registration::holders::Holders;
 use crate::rules::facts::{Message, REFLECTED};
 use crate::rules::importance::Importance;
-use crate::rules::read::Read;
+use crate::rules::read::{Name, Read};
 use crate::time::Moment;
 
 impl<P: Protocol> Engine<P> {
@@ -35,7 +35,11 @@ impl<P: Protocol> Engine<P> {
             return Ok(Pushes::default());
         }
         let (user, devices) = self.devices(event.now, event.user)?;
-        let Some(place) = self.unread.read(&user, read) else { return Ok(Pushes::default()) };
+        let archived = match read.message {
+            Name::Archive(id) => Some(self.pushed.key(id)),
+            Name::Marker(_) => None,
+        };
+        let Some(place) = self.unread.read(&user, read, archived) else { return Ok(Pushes::default()) };
         self.drop_read(event.now, &user, &devices, place);
         let shown = self.unread.take_shown(&user, place);
         let shows = |identifier: &Rc<str>| {
@@ -98,7 +102,7 @@ impl<P: Protocol> Engine<P> {
         let is_own = self.is_own(user, message);
         let to = to.filter(|to| is_own && !is_account(to, user, &self.server.host));
         if let Some((to, key)) = to.zip(message.dedup_key) {
-            self.unread.note_own(user, to, key);
+            self.unread.note_own(user, to, self.pushed.key(key));
         }
     }
 }

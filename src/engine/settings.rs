@@ -57,8 +57,8 @@ impl<P: Protocol> Engine<P> {
     pub(super) fn quiet(&self, context: &Context, message: &Message) -> Option<Reason> {
         let importance = context.worth.ok().filter(|importance| *importance != Importance::CallEnds)?;
         let (user, host) = (context.event.user, &*self.server.host);
-        let jid = self.hasher.hash_one(bare(message.from?));
-        let setting = self.users.peek(user)?.bookmarks.setting(jid);
+        let from = message.from?;
+        let setting = self.users.peek(user)?.bookmarks.setting(|| self.hasher.hash_one(bare(from)));
         let is_call = importance == Importance::Urgent;
         objection(setting, self.server.config.rooms, message, is_call, User { user, host, nick: None }, || {
             context.text()

@@ -125,22 +125,24 @@ impl Unread {
         Unread { users: cache, next: 0, seed }
     }
 
-    /// Notes a message, unless it was noted before. Returns its place, and whether the user has read it. A message without a
-    /// sender or a deduplication key has no place.
-    pub fn note(&mut self, user: &Rc<str>, message: &Message) -> Option<(Place, bool)> {
-        let (from, key) = (message.from?, self.hash(message.dedup_key?));
-        let of_one = message.word & FROM_OCCUPANT != 0 && message.word & GROUPCHAT == 0;
+    /// Notes a message, unless it was noted before; `key` is the hash of its deduplication key. Returns its place, and whether
+    /// the user has read it. A message without a sender has no place.
+    pub fn note(&mut self, user: &Rc<str>, message: &Message, key: u64) -> Option<(Place, bool)> {
+        let sender = message.from?;
+        let address = bare(sender);
+        let marker = message.marked_as().map(|id| self.hash((address, id)));
+        let from = self.hash(address);
         let is_groupchat = message.word & GROUPCHAT != 0;
-        let chat = self.hash((is_groupchat, if of_one { from } else { bare(from) }));
-        let marker = message.marked_as().map(|id| self.hash((bare(from), id)));
-        let from = self.hash(bare(from));
+        let of_one = message.word & FROM_OCCUPANT != 0 && !is_groupchat;
+        let chat = if of_one { self.hash(sender) } else { chat(from, is_groupchat) };
         let chats = self.users.get_or_insert_mut_ref(user, Chats::default);
         Some(chats.insert(&mut self.next, key, marker, from, chat))
     }
 
     /// Notes a message that the user sent to `to`, because a read report of another client may refer to it.
-    pub fn note_own(&mut self, user: &str, to: &str, key: &str) {
-        let (key, chat, from) = (self.hash(key), self.hash((false, bare(to))), self.hash(bare(to)));
+    pub fn note_own(&mut self, user: &str, to: &str, key: u64) {
+        let from = self.hash(bare(to));
+        let chat = chat(from, false);
         let Some(chats) = self.users.peek_mut(user) else { return };
         // If no message of the chat is known, no push covers one.
         if chats.newest.iter().any(|known| known.place.chat == chat) {
@@ -148,13 +150,13 @@ impl Unread {
         }
     }
 
-    /// Notes that the user has read a chat. Returns the place up to which it is read; `None` if the message is not known, or
-    /// was read before.
-    pub fn read(&mut self, user: &str, read: &Read) -> Option<Place> {
+    /// Notes that the user has read a chat; `key` is the hash of the id in the archive, if the report has one. Returns the place
+    /// up to which the chat is read; `None` if the message is not known, or was read before.
+    pub fn read(&mut self, user: &str, read: &Read, key: Option<u64>) -> Option<Place> {
         let from = self.hash(read.chat);
-        let (key, marker) = match read.message {
-            Name::Archive(id) => (Some(self.hash(id)), None),
-            Name::Marker(id) => (None, Some(self.hash((read.chat, id)))),
+        let marker = match read.message {
+            Name::Archive(_) => None,
+            Name::Marker(id) => Some(self.hash((read.chat, id))),
         };
         let chats = self.users.peek_mut(user)?;
         let is_it = |known: &&Known| {
@@ -261,6 +263,11 @@ impl Chats {
     }
 }
 
+/// The hash of a chat with the bare JID of this hash: with a person, or in a room.
+fn chat(from: u64, is_groupchat: bool) -> u64 {
+    from ^ u64::from(is_groupchat)
+}
+
 fn keep<T>(newest: &mut VecDeque<T>, value: T) {
     if newest.len() >= CHATS {
         newest.pop_front();
@@ -274,12 +281,12 @@ mod tests {
 
     const ROMEO: &str = "romeo";
 
-    fn message(from: &'static str, key: &'static str) -> Message<'static> {
-        Message { from: Some(from), dedup_key: Some(key), ..Message::default() }
+    fn message(from: &str) -> Message<'_> {
+        Message { from: Some(from), ..Message::default() }
     }
 
-    fn archived(chat: &'static str, id: &'static str) -> Read<'static> {
-        Read { chat, message: Name::Archive(id) }
+    fn read(unread: &mut Unread, chat: &str, key: u64) -> Option<Place> {
+        unread.read(ROMEO, &Read { chat, message: Name::Archive("") }, Some(key))
     }
 
     fn unread() -> (Unread, Rc<str>) {
@@ -289,12 +296,12 @@ mod tests {
     #[test]
     fn a_chat_is_read_up_to_a_message_and_never_back() {
         let (mut unread, romeo) = unread();
-        let places = ["1", "2", "3"].map(|key| unread.note(&romeo, &message("juliet@example.org/x", key)).unwrap().0);
-        let nurse = unread.note(&romeo, &message("nurse@example.org/x", "4")).unwrap().0;
-        assert_eq!(unread.read(ROMEO, &archived("juliet@example.org", "2")), Some(places[1]));
-        assert_eq!(unread.read(ROMEO, &archived("juliet@example.org", "1")), None);
-        assert_eq!(unread.read(ROMEO, &archived("juliet@example.org", "unknown")), None);
-        assert_eq!(unread.read(ROMEO, &archived("juliet@example.org", "4")), None, "of another chat");
+        let places = [1, 2, 3].map(|key| unread.note(&romeo, &message("juliet@example.org/x"), key).unwrap().0);
+        let nurse = unread.note(&romeo, &message("nurse@example.org/x"), 4).unwrap().0;
+        assert_eq!(read(&mut unread, "juliet@example.org", 2), Some(places[1]));
+        assert_eq!(read(&mut unread, "juliet@example.org", 1), None);
+        assert_eq!(read(&mut unread, "juliet@example.org", 9), None);
+        assert_eq!(read(&mut unread, "juliet@example.org", 4), None, "of another chat");
         let is_read = |place| unread.has_read(ROMEO, &mut Tells::new(Some(place)));
         assert_eq!(
             (is_read(places[0]), is_read(places[1]), is_read(places[2]), is_read(nurse)),
@@ -303,21 +310,20 @@ mod tests {
         let mut both = Tells::new(Some(places[0]));
         both.add(&Tells::new(Some(nurse)));
         assert!(!unread.has_read(ROMEO, &mut both), "the nurse's is left");
-        assert!(!unread.has_read(ROMEO, &mut Tells::default()), "nobody can say that he has read it");
-        assert_eq!(unread.note(&romeo, &message("juliet@example.org/x", "1")), Some((places[0], true)));
+        assert!(!unread.has_read(ROMEO, &mut Tells::default()), "no read report can refer to it");
+        assert_eq!(unread.note(&romeo, &message("juliet@example.org/x"), 1), Some((places[0], true)));
     }
 
     #[test]
     fn what_one_occupant_says_to_another_is_a_chat_of_its_own() {
         let (mut unread, romeo) = unread();
-        let of = |from, key, word| Message { word, ..message(from, key) };
         let places = [
-            of("room@rooms.example/max", "1", FROM_OCCUPANT),
-            of("room@rooms.example/moritz", "2", FROM_OCCUPANT),
-            of("room@rooms.example/max", "3", GROUPCHAT),
+            ("room@rooms.example/max", 1, FROM_OCCUPANT),
+            ("room@rooms.example/moritz", 2, FROM_OCCUPANT),
+            ("room@rooms.example/max", 3, GROUPCHAT),
         ]
-        .map(|message| unread.note(&romeo, &message).unwrap().0);
-        unread.read(ROMEO, &archived("room@rooms.example", "2")).expect("it is known");
+        .map(|(from, key, word)| unread.note(&romeo, &Message { word, ..message(from) }, key).unwrap().0);
+        read(&mut unread, "room@rooms.example", 2).expect("it is known");
         let is_read = places.map(|place| unread.has_read(ROMEO, &mut Tells::new(Some(place))));
         assert_eq!(is_read, [false, true, false]);
     }
@@ -325,28 +331,27 @@ mod tests {
     #[test]
     fn memory_is_bounded_and_a_busy_chat_leaves_room_for_the_others() {
         let (mut unread, romeo) = unread();
-        let first = unread.note(&romeo, &message("juliet@example.org/x", "first")).unwrap().0;
-        for i in 0..1000 {
-            let key = i.to_string();
-            unread.note(&romeo, &Message { dedup_key: Some(&key), ..message("nurse@example.org/x", "") });
+        let first = unread.note(&romeo, &message("juliet@example.org/x"), 1).unwrap().0;
+        for key in 1000..2000 {
+            unread.note(&romeo, &message("nurse@example.org/x"), key);
         }
-        assert_eq!(unread.read(ROMEO, &archived("juliet@example.org", "first")), Some(first));
-        for i in 0..1000 {
-            let (key, from) = (format!("m{i}"), format!("friend{i}@example.org"));
-            unread.note(&romeo, &Message { dedup_key: Some(&key), from: Some(&from), ..Message::default() });
-            unread.read(ROMEO, &Read { chat: &from, message: Name::Archive(&key) });
+        assert_eq!(read(&mut unread, "juliet@example.org", 1), Some(first));
+        for key in 2000..3000 {
+            let from = format!("friend{key}@example.org");
+            unread.note(&romeo, &message(&from), key);
+            assert!(read(&mut unread, &from, key).is_some());
             unread.shown(&romeo, &"phone".into(), &Tells::new(Some(first)));
         }
         let chats = unread.users.peek(ROMEO).expect("it is there");
         assert_eq!((chats.newest.len(), chats.read.len(), chats.shown.len()), (MESSAGES, CHATS, 1));
-        unread.note(&"juliet".into(), &message("romeo@example.org/x", "1"));
+        unread.note(&"juliet".into(), &message("romeo@example.org/x"), 1);
         assert!(!unread.knows(ROMEO));
     }
 
     #[test]
     fn a_device_that_shows_what_was_read_is_named_once() {
         let (mut unread, romeo) = unread();
-        let [one, two] = ["1", "2"].map(|key| unread.note(&romeo, &message("juliet@example.org/x", key)).unwrap().0);
+        let [one, two] = [1, 2].map(|key| unread.note(&romeo, &message("juliet@example.org/x"), key).unwrap().0);
         let (phone, tablet): (Rc<str>, Rc<str>) = ("phone".into(), "tablet".into());
         unread.shown(&romeo, &phone, &Tells::new(Some(one)));
         unread.shown(&romeo, &tablet, &Tells::new(Some(one)));
