@@ -110,6 +110,20 @@ describe("another server", function ()
 		comes_back();
 	end);
 
+	it("without stream management, on a connection that it opened itself, gets what it lost when it died", function ()
+		start { enable = { "s2s_bidi" }; away = { enable = { "s2s_bidi" }; global = { modules_disabled = { "posix", "smacks" } } } };
+		app:send(st.iq({ type = "get", id = "ping", from = PUSH, to = home.host }):tag("ping", { xmlns = "urn:xmpp:ping" }));
+		net.wait(function () return app.others[1]; end, "the answer to the ping");
+		assert.same({ "incoming" }, { stream("direction"), stream("smacks") });
+		sleeps(PUSH);
+		os.execute("kill -STOP "..away:pid());
+		write("Romeo?");
+		net.wait(function () return home:in_flight() == 1; end, "the push");
+		away:kill();
+		home:wait_log("the stream to "..PUSH:gsub("%p", "%%%0").." ended");
+		comes_back();
+	end);
+
 	-- 10,000 bytes are the least that mod_s2s lets an administrator set.
 	it("that takes the smallest stanzas takes the largest push", function ()
 		start { options = { push_notification_with_body = true }; away = { global = { s2s_stanza_size_limit = 10000 } } };
