@@ -26,7 +26,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 folder, names = sys.argv[1], sys.argv[2:]
-now = datetime.datetime.utcnow()
+now = datetime.datetime.now(datetime.timezone.utc)
 def name(text):
     return x509.Name([x509.NameAttribute(x509.oid.NameOID.COMMON_NAME, text)])
 def make(subject, key, issuer, signer, extension):
