@@ -1,5 +1,5 @@
 -- A private ejabberd on loopback, in a folder of its own, which is removed when it stops (kept and printed with KEEP=1). `make deps`
--- unpacks it and its Erlang; nothing of them is installed. It runs without Erlang's distribution, so that it needs no epmd.
+-- unpacks it and its Erlang, and installs neither. It runs without Erlang's distribution, so that it needs no epmd.
 --
 --   local server = ejabberd.start { certificates = DIR, trust = "dialback", s2s_port = 1, home = "example.test", home_port = 2 }
 --   server:stop()  server:shut_down()  server:kill()  server:restart()
@@ -34,8 +34,8 @@ modules:
   DIALBACK
 ]];
 
--- ejabberd asks a name server for SRV records, and takes no port from anywhere else. This one, in its own Erlang, knows the other server.
--- An address that Erlang does not look up itself comes from the machine, so the target is one that every machine knows.
+-- ejabberd asks a name server for SRV records, and the machine for addresses. The machine does not know the other server. So this name
+-- server, in ejabberd's own Erlang, gives a target that every machine knows, and the port.
 local NAME_SERVER = [[
 spawn(fun() ->
 	{ok, Socket} = gen_udp:open(DNS_PORT, [binary, {ip, {127, 0, 0, 1}}, {active, false}]),
