@@ -44,7 +44,8 @@ SPECS = spec/boundary_spec.lua spec/facts_spec.lua spec/support_spec.lua spec/pa
 	spec/install_spec.lua spec/rocks_spec.lua spec/gateways_spec.lua spec/interop_spec.lua
 SERVERS = 0.12 13.0 newest
 SERVER_SPECS = spec/faults_spec.lua spec/parity_spec.lua spec/tigase_parity_spec.lua spec/upgrade_spec.lua spec/docs_spec.lua \
-	spec/browser_spec.lua spec/clients_spec.lua spec/s2s_spec.lua spec/community_spec.lua spec/programs_spec.lua spec/serve_spec.lua
+	spec/browser_spec.lua spec/clients_spec.lua spec/s2s_spec.lua spec/ejabberd_spec.lua spec/community_spec.lua \
+	spec/programs_spec.lua spec/serve_spec.lua
 STORING_SERVERS = 0.12 13.0
 STORAGES = sqlite postgresql
 STORING = $(addprefix spec/live/,$(addsuffix _spec.lua,answers delivery handlers lifecycle push2 registration storage tigase))

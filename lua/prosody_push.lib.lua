@@ -280,15 +280,8 @@ end
 
 local admin = module:require "prosody_push_admin"(engine, library.hints, store, sessions, is_made_here, registrations.remove, push_test);
 
--- Handles the answer to a push. Returns true if the stanza answers a push.
-local function answer(origin, stanza)
-	local id, from, kind, condition, text = stanza.attr.id, stanza.attr.from, nil, nil, nil;
-	local made_here = false;
-	if stanza.attr.type == "error" then
-		kind, condition, text = stanza:get_error();
-		kind = kind or "cancel";
-		made_here = is_made_here(origin, from);
-	end
+-- Takes an answer to the push with this id, or the error that stands for it. Returns true if there is such a push.
+local function settle(id, from, made_here, kind, condition, text)
 	local ours, wait, gone, identifier, refusals =
 		engine:on_answer(now(), monotonic(), id, from, made_here, kind, condition, text);
 	if wait then ring_in(wait); end
@@ -296,6 +289,30 @@ local function answer(origin, stanza)
 	if gone then remove_refused(gone); end
 	if ours then admin.answered(id, made_here, kind, condition, text); end
 	return ours;
+end
+
+-- Handles the answer to a push. Returns true if the stanza answers a push.
+local function answer(origin, stanza)
+	local kind, condition, text;
+	local made_here = false;
+	if stanza.attr.type == "error" then
+		kind, condition, text = stanza:get_error();
+		kind = kind or "cancel";
+		made_here = is_made_here(origin, stanza.attr.from);
+	end
+	return settle(stanza.attr.id, stanza.attr.from, made_here, kind, condition, text);
+end
+
+-- A stream to another server has ended, and nothing says which pushes that server has read. Their answers come over another stream: those
+-- that are not here a moment later do not come.
+local function stream_ended(domain)
+	local pushes = engine:unanswered(domain);
+	if not pushes[1] then return; end
+	module:add_timer(library.late_after, guarded("pushes on a stream that ended", function ()
+		for _, lost in ipairs(pushes) do
+			settle(lost[1], lost[2], true, "wait", "remote-server-timeout", "the stream to "..domain.." ended");
+		end
+	end));
 end
 
 
@@ -409,6 +426,7 @@ return {
 	users = store.users;
 	stops = stops;
 	answer = answer;
+	stream_ended = stream_ended;
 	sent = sent;
 	load_admin = load_admin;
 	relearn = relearn;

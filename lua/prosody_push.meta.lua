@@ -462,6 +462,12 @@ function Engine:withdraw(id) end
 ---@return integer? refusals
 function Engine:on_answer(now, mono, id, from, made_here, kind, condition, text) end
 
+---Returns the pushes to app servers of a domain that have no answer yet, in the order in which they left: the id of each, and the JID
+---of its app server. Empty in a protocol without answers.
+---@param domain string
+---@return string[][] pushes
+function Engine:unanswered(domain) end
+
 ---Returns the registrations to remove, the stanzas of held and owed pushes that leave now, and the seconds until the next call is
 ---due, or nil if there is nothing to wait for.
 ---@param now number                seconds since 1970

@@ -97,6 +97,18 @@ return function (push)
 		push.registrations.binds(event.session);
 	end));
 
+	-- With stream management, mod_smacks answers for each stanza that the other server did not acknowledge, and the others have arrived.
+	module:hook("s2sout-destroyed", guarded("pushes on a stream that ended", function (event)
+		local session = event.session;
+		if not session.smacks then push.stream_ended(session.to_host); end
+	end));
+
+	-- A stream that the other server opened may have our stanzas, too (XEP-0288).
+	module:hook("s2sin-destroyed", guarded("pushes on a stream that ended", function (event)
+		local session = event.session;
+		if session.outgoing and not session.smacks then push.stream_ended(session.from_host); end
+	end));
+
 	-- Before mod_s2s closes its connections.
 	module:hook_global("server-stopping", guarded("pushes when the server stops", push.stops), 100);
 

@@ -21,24 +21,16 @@ local function start(opts)
 	juliet = client.connect(home, "juliet");
 end
 
--- A phone of romeo's that sleeps, which `jid` wakes.
 local function sleeps(jid, fields)
-	phone = client.connect(home, "romeo", { resource = "phone", smacks = true });
-	fields = fields or {};
-	fields.jid, fields.node = jid, "n";
-	local answer = phone:enable_push(fields);
-	assert.equal("result", answer.attr.type, tostring(answer));
-	phone:acked();
-	phone:sleep();
+	phone = federation.sleeps(home, jid, fields);
 end
 
 local function write(body)
 	juliet:message { to = "romeo@example.test", body = body };
 end
 
--- Waits for the answer of the app server, or for the error that stands for it.
 local function answered()
-	net.wait(function () return home:in_flight() == 0; end, "the answer");
+	federation.answered(home);
 end
 
 -- The other server starts again, and its app server gets the one push that it is owed.
@@ -51,10 +43,7 @@ local function comes_back()
 end
 
 local function stream(what)
-	return home:eval([[
-		local session = prosody.hosts[module.host].s2sout[...];
-		return session and session[select(2, ...)];
-	]], PUSH, what);
+	return federation.stream(home, PUSH, what);
 end
 
 after_each(function () federation.stop(home, away); end);
@@ -118,6 +107,20 @@ describe("another server", function ()
 		home:wait_log("Push %x+%-[^\n]*"..PUSH:gsub("%p", "%%%0")..".*Push %x+%-[^\n]*"..PUSH:gsub("%p", "%%%0"));
 		away:kill();
 		home:wait_log("failed on its way");
+		comes_back();
+	end);
+
+	it("without stream management, on a connection that it opened itself, gets what it lost when it died", function ()
+		start { enable = { "s2s_bidi" }; away = { enable = { "s2s_bidi" }; global = { modules_disabled = { "posix", "smacks" } } } };
+		app:send(st.iq({ type = "get", id = "ping", from = PUSH, to = home.host }):tag("ping", { xmlns = "urn:xmpp:ping" }));
+		net.wait(function () return app.others[1]; end, "the answer to the ping");
+		assert.same({ "incoming" }, { stream("direction"), stream("smacks") });
+		sleeps(PUSH);
+		os.execute("kill -STOP "..away:pid());
+		write("Romeo?");
+		net.wait(function () return home:in_flight() == 1; end, "the push");
+		away:kill();
+		home:wait_log("the stream to "..PUSH:gsub("%p", "%%%0").." ended");
 		comes_back();
 	end);
 

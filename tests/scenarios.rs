@@ -661,6 +661,24 @@ fn an_answer_counts_only_once_and_only_from_the_app_server() {
 }
 
 #[test]
+fn pushes_without_an_answer_are_found_by_the_domain_of_their_app_server() {
+    let registrations = ["push.example", "gateway@push.example/a", "sub.push.example", "push.example.org"];
+    let registrations = Vec::from(registrations.map(|jid| registration(jid, "phone", 1)));
+    let mut host = Host::new(one_by_one(), registrations);
+    let sent = host.offline(&CHAT);
+    let unanswered = |host: &Host<Xep0357>, domain| -> Vec<String> {
+        host.engine.unanswered(domain).map(|(_, app_server)| app_server.to_owned()).collect()
+    };
+    let mut found = unanswered(&host, "push.example");
+    found.sort();
+    assert_eq!(found, ["gateway@push.example/a", "push.example"]);
+    assert_eq!(unanswered(&host, "example"), [""; 0]);
+    let push = sent.iter().find(|push| push.registration.jid() == "push.example").expect("it was pushed to");
+    assert_stays(host.answer(push, "push.example", None));
+    assert_eq!(unanswered(&host, "push.example"), ["gateway@push.example/a"]);
+}
+
+#[test]
 fn failures_of_one_user_do_not_count_for_another_with_the_same_registration() {
     let mut host = Host::new(Config { max_errors: 2, ..one_by_one() }, vec![registration("push.example", "phone", 1)]);
     host.engine.load("juliet", vec![registration("push.example", "phone", 1)], false);

@@ -37,13 +37,6 @@ if [ "$KEEP" ]; then echo "kept DIR"; else rm -rf DIR || rm -rf DIR; fi
 local browser, methods, window = {}, {}, {};
 local mt, window_mt = { __index = methods }, { __index = window };
 
-local function libraries()
-	local process = io.popen("gcc -print-multiarch");
-	local dir = ROOT.."/usr/lib/"..process:read("l");
-	process:close();
-	return table.concat({ dir, dir.."/pulseaudio", dir.."/nss", ROOT.."/lib/"..dir:match("[^/]+$") }, ":");
-end
-
 function browser.start()
 	assert(lfs.attributes(ROOT.."/usr/bin/chromedriver"), "make deps unpacks the browser");
 	local self = setmetatable({ dir = os.tmpname(), http_port = net.free_port(), host = "127.0.0.1" }, mt);
@@ -52,7 +45,8 @@ function browser.start()
 	local file = assert(io.open(self.dir.."/fonts.conf", "w"));
 	file:write((FONTS:gsub("%u%u%u+", { ROOT = ROOT, DIR = self.dir })));
 	file:close();
-	local places = { DIR = self.dir, ROOT = ROOT, PORT = tostring(self.http_port), LIBRARIES = libraries() };
+	local libraries = paths.libraries(ROOT, { "pulseaudio", "nss" });
+	local places = { DIR = self.dir, ROOT = ROOT, PORT = tostring(self.http_port), LIBRARIES = libraries };
 	self.process = assert(io.popen(MINDER:gsub("%f[%u_]%u+%f[^%u_]", places), "w"));
 	net.wait(function () return self:ask("GET", "/status").ready; end, "the browser's driver");
 	return self;

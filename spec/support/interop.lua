@@ -77,7 +77,9 @@ function interop.tables(newest)
 	add("xmpp-parsers "..locked..", its types alone", "crates.io", cells(runs));
 
 	add = start("Servers", "what is tried");
-	for _, name in ipairs(tried("s2s_spec.lua")) do add(name, cells(runs)); end
+	for _, spec in ipairs({ "s2s_spec.lua", "ejabberd_spec.lua" }) do
+		for _, name in ipairs(tried(spec)) do add(name, cells(runs)); end
+	end
 
 	add = start("Community modules", "module");
 	local there = {};

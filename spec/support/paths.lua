@@ -14,11 +14,28 @@ end
 
 local target = absolute(os.getenv("CARGO_TARGET_DIR") or "target");
 
+-- The name of the folders that a machine's libraries are in, as x86_64-linux-gnu.
+local function multiarch()
+	local process = io.popen("gcc -print-multiarch");
+	local name = process:read("l");
+	process:close();
+	return name;
+end
+
 return {
 	root = root;
 	target = target;
 	-- The unpacked packages of a server version.
 	server = function (version) return root.."/.prosody/"..version; end;
+	multiarch = multiarch;
+	-- The folders of libraries in unpacked packages, for LD_LIBRARY_PATH; `more` are folders in the main one.
+	libraries = function (folder, more)
+		local dir = folder.."/usr/lib/"..multiarch();
+		local all = { dir };
+		for _, name in ipairs(more or {}) do table.insert(all, dir.."/"..name); end
+		table.insert(all, folder.."/lib/"..multiarch());
+		return table.concat(all, ":");
+	end;
 	-- The upstream version of a package that `deps` unpacked.
 	package_version = function (name)
 		local file = io.open(root.."/.prosody/"..name.."/version");

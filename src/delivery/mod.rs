@@ -177,6 +177,11 @@ impl<P: Protocol> Delivery<P> {
         self.in_flight.values()
     }
 
+    /// Returns the ids of the pushes that are not answered yet, with the app server of each, in the order in which they left.
+    pub fn unanswered(&self) -> impl Iterator<Item = (Id, &str)> {
+        self.order.iter().filter_map(|(_, id)| Some((*id, self.in_flight.get(id)?.registration.jid())))
+    }
+
     /// Takes out the push that an answer from `from` is for.
     pub fn land(&mut self, id: Id, from: &str) -> Option<InFlight<P>> {
         let to = self.in_flight.get(&id)?.registration.jid();

@@ -8,6 +8,7 @@ use tracing::{debug, info};
 use super::durable::DELAY;
 use super::types::{Answered, Leaving, SavedWait, State, Verdict};
 use super::{Engine, User};
+use crate::address;
 use crate::delivery::bursts::{Lane, Released};
 use crate::delivery::failures::Gone;
 use crate::delivery::outages::News;
@@ -51,6 +52,13 @@ impl<P: Protocol> Engine<P> {
 
     fn refusals(&self, user: &str, identifier: &str) -> u32 {
         self.delivery.failures.of(user, identifier).map_or(0, |history| history.refusals)
+    }
+
+    /// Returns the pushes to app servers of a domain that have no answer yet, with the app server. Each is lost if the stream that
+    /// carried it has ended; in a protocol without answers nothing tells.
+    pub fn unanswered<'a>(&'a self, domain: &'a str) -> impl Iterator<Item = (Id, &'a str)> {
+        let of_domain = move |(_, app_server): &(Id, &str)| address::domain(app_server) == domain;
+        self.delivery.unanswered().filter(|_| P::POLICY.answers).filter(of_domain)
     }
 
     /// Notes that time has passed. Returns the registrations that have to be removed because no answer came.

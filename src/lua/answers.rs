@@ -27,6 +27,11 @@ pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) 
         let (identifier, refusals) = refusals.map(|(identifier, n)| (identifier.to_string(), n)).unzip();
         Ok((Some(true), host.engine.next_release(now).map(seconds), gone, identifier, refusals))
     });
+    method(methods, "unanswered", |lua, host, domain: Text| {
+        let unanswered =
+            host.engine.unanswered(&domain).map(|(id, app_server)| [id.to_string(), app_server.to_owned()]);
+        lua.create_sequence_from(unanswered)
+    });
     method(methods, "on_timer", |lua, host, (wall, mono, observed): (f64, f64, bool)| {
         let now = moment(wall, mono);
         let gone = host.engine.on_timer(now);

@@ -43,6 +43,13 @@ fn a_push_that_cannot_be_taken_now_is_repeated_with_growing_delays_up_to_ten_min
 }
 
 #[test]
+fn a_push_service_sends_no_answers_so_that_none_is_missing_when_a_stream_ends() {
+    let mut host = host(vec![rule(Profile::All)]);
+    assert_eq!(host.offline(&CHAT).len(), 1);
+    assert_eq!(host.engine.unanswered("push.example").count(), 0);
+}
+
+#[test]
 fn the_push_for_a_call_is_repeated_for_half_a_minute_and_not_after_the_call() {
     let mut host = host(vec![rule(Profile::Important)]);
     let call = Message { word: CALL, call: Some(of("c1")), ..CHAT };
