@@ -120,7 +120,7 @@ rock: ## for luarocks and prosodyctl install, source and built for LUA_VERSION: 
 	rm -rf "$(ROCKS)"
 	mkdir -p "$(ROCKS)"
 	tar --create --gzip $(SAME_TAR) --transform='s,^,$(ROCK)/,' --file="$(ROCKS)/$(ROCK).tar.gz" \
-		.cargo Cargo.* LICENSE Makefile *.md benches lua packaging spec/support/*.rs src
+		.cargo Cargo.* LICENSE Makefile *.md benches lua packaging spec/*/*.rs src
 	sed 's,"scm-1","$(VERSION)-1",; s,git+file://\.,file://$(ROCK).tar.gz,' prosody-push-scm-1.rockspec >"$(ROCKS)/$(ROCK)-1.rockspec"
 	cd "$(ROCKS)" && zip -q "$(ROCK)-1.src.rock" "$(ROCK)-1.rockspec" "$(ROCK).tar.gz"
 	sed -i 's/lua >= .*"/lua ~> $(LUA_VERSION)"/' "$(ROCKS)/$(ROCK)-1.rockspec"
