@@ -52,6 +52,9 @@ STORING_SPECS = spec/bench_spec.lua spec/reliability_spec.lua
 # Beside 5.4: other Luas that a Prosody may run on.
 LUAS = 5.2 5.3
 
+# A client that is no Rust (spec/support/programs.lua).
+QXMPP_PHONE = $(TARGET)/qxmpp_phone
+
 # Inputs for each property in the long run.
 CASES = 100000
 
@@ -137,8 +140,16 @@ rock: ## for luarocks and prosodyctl install, source and built for LUA_VERSION: 
 deps: ## what demo and tests run on: Debian packages, both Prosodys in .prosody
 	spec/support/deps
 
-dev:
+dev: $(QXMPP_PHONE)
 	cargo build --locked --lib --examples
+
+# Debian 12 has QXmpp with Qt 5, Debian 13 with Qt 6. `deps` has unpacked it, with what it is linked with.
+$(QXMPP_PHONE): spec/clients/qxmpp_phone.cpp
+	@mkdir -p "$(@D)"
+	lib=$$(echo "$(CURDIR)"/.prosody/qxmpp/usr/lib/*-linux-gnu); \
+	export PKG_CONFIG_SYSROOT_DIR="$(CURDIR)/.prosody/qxmpp" PKG_CONFIG_LIBDIR="$$lib/pkgconfig"; \
+	g++ -std=c++17 -fPIC -Wall $< -o "$@" -L"$$lib" -Wl,--disable-new-dtags,-rpath,"$$lib" \
+		$$(pkg-config --cflags --libs "$$lib"/pkgconfig/{[qQ]*mpp*,Qt?Network}.pc)
 
 demo: deps dev ## a phone is woken, step by step; PROSODY=13.0 or newest for another version
 	@PROSODY=$(PROSODY) lua5.4 spec/demo.lua

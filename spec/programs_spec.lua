@@ -20,6 +20,7 @@ for _, library in ipairs(programs) do
 			server = prosody.start { version = os.getenv("PROSODY"), module = "ours" };
 			local gateway = gateways.connect(server, "push.example.test", "p2");
 			local options = publish.options({ { "secret", "s3cret" } }, library.form_type);
+			publish.field(options, "secret").attr.type = library.secret_type;
 			gateway:know { node = "n", account = "romeo@example.test", secret = "s3cret", options = options };
 			local juliet = client.connect(server, "juliet");
 			phone = program.start(server, library.command, "romeo@example.test/phone");
@@ -33,7 +34,7 @@ for _, library in ipairs(programs) do
 				juliet:message { to = "romeo@example.test", body = body };
 				gateway.app:expect(nap);
 				phone:tell("resume");
-				phone:says("resumed");
+				phone:says(library.resumes == false and "started" or "resumed");
 				phone:says("message "..body);
 				phone:acked();
 				assert.equal(nap, gateway.app:settled());
