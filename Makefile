@@ -143,12 +143,12 @@ deps: ## what demo and tests run on: Debian packages, both Prosodys in .prosody
 dev: $(QXMPP_PHONE)
 	cargo build --locked --lib --examples
 
-# Debian 12 has QXmpp with Qt 5, Debian 13 with Qt 6. `deps` has unpacked it, with what it is linked with.
+# Debian 12 has QXmpp with Qt 5, Debian 13 with Qt 6. `deps` has unpacked it, with the libraries that it is linked with.
 $(QXMPP_PHONE): spec/clients/qxmpp_phone.cpp
 	@mkdir -p "$(@D)"
-	lib=$$(echo "$(CURDIR)"/.prosody/qxmpp/usr/lib/*-linux-gnu); \
-	export PKG_CONFIG_SYSROOT_DIR="$(CURDIR)/.prosody/qxmpp" PKG_CONFIG_LIBDIR="$$lib/pkgconfig"; \
-	g++ -std=c++17 -fPIC -Wall $< -o "$@" -L"$$lib" -Wl,--disable-new-dtags,-rpath,"$$lib" \
+	root="$(CURDIR)/.prosody/qxmpp"; lib=$$(echo "$$root"/usr/lib/*-linux-gnu); \
+	export PKG_CONFIG_SYSROOT_DIR="$$root" PKG_CONFIG_LIBDIR="$$lib/pkgconfig"; \
+	g++ -std=c++17 -fPIC -Wall $< -o "$@" -L"$$lib" -Wl,-rpath-link,"$$lib:$$lib/libproxy:$$root/lib/$${lib##*/}" \
 		$$(pkg-config --cflags --libs "$$lib"/pkgconfig/{[qQ]*mpp*,Qt?Network}.pc)
 
 demo: deps dev ## a phone is woken, step by step; PROSODY=13.0 or newest for another version

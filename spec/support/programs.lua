@@ -3,6 +3,8 @@
 local lfs = require "lfs";
 local paths = require "spec.support.paths";
 
+local qxmpp = paths.root.."/.prosody/qxmpp";
+
 return {
 	{
 		title = "slixmpp"; from = "Debian, `python3-slixmpp`"; form_type = false;
@@ -15,8 +17,10 @@ return {
 	};
 	{
 		title = "QXmpp"; from = "Debian, `libqxmpp-dev`"; secret_type = "text-single";
-		command = paths.target.."/qxmpp_phone";
+		-- Its libraries are where `deps` has unpacked them. The folder of libproxy is Debian 13's.
+		command = ("LD_LIBRARY_PATH=$(printf %%s: %s/usr/lib/*-linux-gnu %s/usr/lib/*-linux-gnu/libproxy %s/lib/*-linux-gnu) %s/qxmpp_phone")
+			:format(qxmpp, qxmpp, qxmpp, paths.target);
 		-- Before version 1.6.1, so on Debian 12, it cannot resume.
-		resumes = not lfs.attributes(paths.root.."/.prosody/qxmpp/usr/include/qxmpp");
+		resumes = not lfs.attributes(qxmpp.."/usr/include/qxmpp");
 	};
 }
