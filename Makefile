@@ -53,6 +53,9 @@ STORING_SPECS = spec/bench_spec.lua spec/reliability_spec.lua
 # Beside 5.4: other Luas that a Prosody may run on.
 LUAS = 5.2 5.3
 
+# A client that is no Rust (spec/support/programs.lua).
+QXMPP_PHONE = $(TARGET)/qxmpp_phone
+
 # Inputs for each property in the long run.
 CASES = 100000
 
@@ -121,7 +124,7 @@ rock: ## for luarocks and prosodyctl install, source and built for LUA_VERSION: 
 	rm -rf "$(ROCKS)"
 	mkdir -p "$(ROCKS)"
 	tar --create --gzip $(SAME_TAR) --transform='s,^,$(ROCK)/,' --file="$(ROCKS)/$(ROCK).tar.gz" \
-		.cargo Cargo.* LICENSE Makefile *.md benches lua packaging spec/support/*.rs src
+		.cargo Cargo.* LICENSE Makefile *.md benches lua packaging spec/*/*.rs src
 	sed 's,"scm-1","$(VERSION)-1",; s,git+file://\.,file://$(ROCK).tar.gz,' prosody-push-scm-1.rockspec >"$(ROCKS)/$(ROCK)-1.rockspec"
 	cd "$(ROCKS)" && zip -q "$(ROCK)-1.src.rock" "$(ROCK)-1.rockspec" "$(ROCK).tar.gz"
 	sed -i 's/lua >= .*"/lua ~> $(LUA_VERSION)"/' "$(ROCKS)/$(ROCK)-1.rockspec"
@@ -138,8 +141,16 @@ rock: ## for luarocks and prosodyctl install, source and built for LUA_VERSION: 
 deps: ## what demo and tests run on: Debian packages, both Prosodys in .prosody
 	spec/support/deps
 
-dev:
+dev: $(QXMPP_PHONE)
 	cargo build --locked --lib --examples
+
+# Debian 12 has QXmpp with Qt 5, Debian 13 with Qt 6. `deps` has unpacked it, with the libraries that it is linked with.
+$(QXMPP_PHONE): spec/clients/qxmpp_phone.cpp
+	@mkdir -p "$(@D)"
+	root="$(CURDIR)/.prosody/qxmpp"; lib=$$(echo "$$root"/usr/lib/*-linux-gnu); \
+	export PKG_CONFIG_SYSROOT_DIR="$$root" PKG_CONFIG_LIBDIR="$$lib/pkgconfig"; \
+	g++ -std=c++17 -fPIC -Wall $< -o "$@" -L"$$lib" -Wl,-rpath-link,"$$lib:$$lib/libproxy:$$root/lib/$${lib##*/}" \
+		$$(pkg-config --cflags --libs "$$lib"/pkgconfig/{[qQ]*mpp*,Qt?Network}.pc)
 
 demo: deps dev ## a phone is woken, step by step; PROSODY=13.0 or newest for another version
 	@PROSODY=$(PROSODY) lua5.4 spec/demo.lua

@@ -40,6 +40,12 @@ local function tried(spec)
 	return names;
 end
 
+-- A crate with its version in Cargo.lock. Debian's libraries have another version in each Debian.
+local function versioned(name)
+	local version = read(paths.root.."/Cargo.lock"):match('name = "'..name:gsub("%-", "%%-")..'"\nversion = "([^"]+)"');
+	return version and name.." "..version or name;
+end
+
 local function runs()
 	return "runs";
 end
@@ -72,9 +78,8 @@ function interop.tables(newest)
 	end
 
 	add = start("Libraries", "library", "from");
-	for _, library in ipairs(programs) do add(library.title, library.from, cells(runs)); end
-	local locked = read(paths.root.."/Cargo.lock"):match('name = "xmpp%-parsers"\nversion = "([^"]+)"');
-	add("xmpp-parsers "..locked..", its types alone", "crates.io", cells(runs));
+	for _, library in ipairs(programs) do add(versioned(library.title), library.from, cells(runs)); end
+	add(versioned("xmpp-parsers")..", as an app server", "crates.io", cells(runs));
 
 	add = start("Servers", "what is tried");
 	for _, spec in ipairs({ "s2s_spec.lua", "ejabberd_spec.lua" }) do

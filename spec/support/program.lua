@@ -14,6 +14,14 @@ local program = {};
 local methods = {};
 local mt = { __index = methods };
 
+-- Waits as net.wait() does. The error has what the program said and printed.
+local function wait(self, condition, what)
+	local ok, value = pcall(net.wait, condition, what);
+	if ok then return value; end
+	local file = io.open(self.output);
+	error(("%s\nIt said: %s\n%s"):format(value, table.concat(self.lines, ", "), file:read("a")), 3);
+end
+
 function program.start(server, command, jid)
 	local listener = assert(socket.bind("127.0.0.1", 0));
 	local _, port = listener:getsockname();
@@ -23,7 +31,7 @@ function program.start(server, command, jid)
 	self.process = assert(io.popen(("%s %d %d %s %s >%s 2>&1")
 		:format(command, port, server.c2s_port, jid, server.password, self.output), "w"));
 	listener:settimeout(0);
-	self.conn = net.wait(function () return listener:accept(); end, command);
+	self.conn = wait(self, function () return listener:accept(); end, command);
 	listener:close();
 	self.conn:settimeout(0);
 	local rest = "";
@@ -38,27 +46,23 @@ function methods:tell(line)
 end
 
 function methods:says(wanted)
-	local ok, err = pcall(net.wait, function ()
+	wait(self, function ()
 		for i, line in ipairs(self.lines) do
 			if line == wanted then return table.remove(self.lines, i); end
 		end
 	end, wanted);
-	if not ok then
-		local file = io.open(self.output);
-		error(("%s\nIt said: %s\n%s"):format(err, table.concat(self.lines, ", "), file:read("a")), 2);
-	end
 end
 
 methods.session = client.session;
 
 function methods:acked()
-	net.wait(function () return self:session(".outgoing_stanza_queue:count_unacked()") == 0; end, "the acks of "..self.command);
+	wait(self, function () return self:session(".outgoing_stanza_queue:count_unacked()") == 0; end, "the acks of "..self.command);
 end
 
 function methods:sleep()
 	self:tell("cut");
 	self:says("cut");
-	net.wait(function () return self:session(".hibernating"); end, "the hibernation of "..self.command);
+	wait(self, function () return self:session(".hibernating"); end, "the hibernation of "..self.command);
 end
 
 function methods:stop()

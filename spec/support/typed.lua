@@ -1,8 +1,7 @@
--- xmpp-parsers, as a client and as an app server: what its types write, and what they read (spec/support/typed.rs).
+-- xmpp-parsers, as an app server: what its types read (spec/support/typed.rs).
 local paths = require "spec.support.paths";
 local json = require "util.json";
 local st = require "util.stanza";
-local xml = require "util.xml";
 
 local function ask(line)
 	local input, output = os.tmpname(), os.tmpname();
@@ -20,18 +19,13 @@ end
 
 local typed = {};
 
--- The IQ of a client; `arguments` are JID, node and secret.
-function typed.write(command, ...)
-	return assert(xml.parse(ask(command.." "..table.concat({ ... }, " "))));
-end
-
 -- What a push says to an app server, or { error = … }.
 function typed.read(push)
 	-- As if it came over a stream of a client: it has the namespace of its stream.
 	local stanza = st.clone(push, true);
 	stanza.attr.xmlns = "jabber:client";
 	for _, child in ipairs(push) do stanza:add_direct_child(child); end
-	return assert(json.decode(ask("push "..tostring(stanza))));
+	return assert(json.decode(ask(tostring(stanza))));
 end
 
 return typed;
