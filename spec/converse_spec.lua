@@ -12,8 +12,8 @@ local REGISTRATION = PUSH.."<n";
 
 local chromium, site, gateway, juliet;
 
-local function start(opts)
-	site = converse.start { version = os.getenv("PROSODY"), module = "ours", options = opts, bosh_max_inactivity = 2 };
+local function start(opts, bosh_max_inactivity)
+	site = converse.start { version = os.getenv("PROSODY"), module = "ours", options = opts, bosh_max_inactivity = bosh_max_inactivity };
 	gateway = gateways.connect(site.server, PUSH, "mod_push_appserver");
 	gateway:know {
 		node = "n", account = ROMEO, secret = "s3cret", options = publish.options({ { "secret", "s3cret" } }, false);
@@ -143,22 +143,43 @@ describe("Converse.js in Chromium", function ()
 		new:close();
 	end);
 
-	it("is woken over BOSH, which has no stream management, when its session is over", function ()
-		start();
-		local tab = sign_in { bosh_service_url = site.bosh };
-		write("Here?");
-		hears(tab, "Here?");
-		assert.equal(0, pushes());
-		site.proxy:cut();
-		tab:gone();
-		write("Asleep?");
-		woken(1);
-		site.proxy:mend();
-		hears(tab, "Asleep?");
-		write("Awake?");
-		hears(tab, "Awake?");
-		assert.equal(1, pushes());
-		assert.same({ "Here?", "Asleep?", "Awake?" }, tab:says(JULIET));
-		tab:close();
+	describe("over BOSH, which has no stream management,", function ()
+		it("is woken for what came to its dead session, and thereafter", function ()
+			start(nil, 2);
+			local tab = sign_in { bosh_service_url = site.bosh };
+			write("Here?");
+			hears(tab, "Here?");
+			assert.equal(0, pushes());
+			site.proxy:cut();
+			write("Where are you?");
+			assert.equal(0, pushes());
+			tab:gone();
+			woken(1);
+			write("Asleep?");
+			woken(2);
+			site.proxy:mend();
+			hears(tab, "Asleep?");
+			write("Awake?");
+			hears(tab, "Awake?");
+			assert.equal(2, pushes());
+			tab:close();
+		end);
+
+		it("is not woken when it is back in time", function ()
+			start();
+			local tab = sign_in { bosh_service_url = site.bosh };
+			for cut = 1, 2 do
+				site.proxy:cut();
+				write("Where are you?"..cut);
+				assert.equal(0, pushes());
+				site.proxy:mend();
+				hears(tab, "Where are you?"..cut);
+				write("Awake?"..cut);
+				hears(tab, "Awake?"..cut);
+				assert.equal(0, pushes());
+			end
+			assert.same({ "Where are you?1", "Awake?1", "Where are you?2", "Awake?2" }, tab:says(JULIET));
+			tab:close();
+		end);
 	end);
 end);
