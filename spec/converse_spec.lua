@@ -82,7 +82,7 @@ describe("Converse.js in Chromium", function ()
 		assert.equal(streams[1], streams[2]);
 		assert.not_equal(streams[2], streams[3]);
 		assert.not_equal(streams[3], streams[4]);
-		assert.same({ "Asleep1", "Awake1", "Asleep2", "Awake2", "Asleep3", "Awake3" }, tab:says(JULIET));
+		assert.same({ "Asleep1", "Asleep2", "Asleep3", "Awake1", "Awake2", "Awake3" }, tab:says(JULIET));
 		tab:close();
 
 		-- Its site disables push by a setting.
@@ -112,7 +112,7 @@ describe("Converse.js in Chromium", function ()
 		hears(tab, "Awake?");
 		tab:acked();
 		assert.equal(2, pushes());
-		assert.same({ "Asleep?", "Still asleep?", "Awake?" }, tab:says(JULIET));
+		assert.same({ "Asleep?", "Awake?", "Still asleep?" }, tab:says(JULIET));
 		tab:close();
 	end);
 
@@ -178,7 +178,7 @@ describe("Converse.js in Chromium", function ()
 				hears(tab, "Awake?"..cut);
 				assert.equal(0, pushes());
 			end
-			assert.same({ "Where are you?1", "Awake?1", "Where are you?2", "Awake?2" }, tab:says(JULIET));
+			assert.same({ "Awake?1", "Awake?2", "Where are you?1", "Where are you?2" }, tab:says(JULIET));
 			tab:close();
 		end);
 	end);

@@ -3,7 +3,7 @@
 --
 --   local site = converse.start { version = "13.0", module = "ours", options = … }      opts of prosody.start; site.server, site.proxy
 --   local tab = site:sign_in(browser, { websocket_url = site.websocket, … })      settings of converse.initialize; the user is romeo
---   tab:says("juliet@example.test")      the texts that the chat shows, in order
+--   tab:says("juliet@example.test")      the texts that the chat shows, sorted: Converse mixes those of one second
 --   tab:hears("juliet@example.test", "text")      waits until the chat shows it
 --   tab:stream()      the id of its session (XEP-0198)
 --   tab:session(what)  tab:acked()  tab:sleeps()  tab:gone()      see spec/support/client.lua
@@ -66,9 +66,10 @@ function tab:stream()
 	return self:ask("return inside.session.get('smacks_stream_id')");
 end
 
+-- Converse never opens a chat that it was asked for while it connected anew: each call asks for it.
 function tab:says(with)
-	self:ask("return inside.api.chats.open(arguments[0], {}, true).then(() => true)", with);
-	return self:ask("return [...document.querySelectorAll('.chat-msg__text')].map(element => element.textContent.trim())");
+	self:ask("inside.api.chats.open(arguments[0], {}, true)", with);
+	return self:ask("return [...document.querySelectorAll('.chat-msg__text')].map(element => element.textContent.trim()).sort()");
 end
 
 function tab:hears(from, text)
