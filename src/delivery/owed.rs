@@ -74,9 +74,12 @@ struct AppServer {
     owed: usize,
     /// The pushes that wait for the app server, the most important first, and among these the ones that failed least often
     /// first.
-    parked: BTreeMap<Reverse<Kind>, BTreeSet<(u32, Rc<str>, Rc<str>)>>,
+    parked: BTreeMap<Reverse<Kind>, BTreeSet<Parked>>,
     back: Option<Back>,
 }
+
+/// How often the push has failed, the user, and the device.
+type Parked = (u32, Rc<str>, Rc<str>);
 
 /// An app server that is back. The pushes that have waited for it leave one by one, because there may be thousands.
 struct Back {
