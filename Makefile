@@ -69,7 +69,7 @@ CYCLONEDX = $(TOOLS)/cyclonedx-$(CYCLONEDX_VERSION)/bin/cargo-cyclonedx
 
 # What is built last lies where the suites look for it.
 .NOTPARALLEL:
-.PHONY: help build files install deb rock deps dev demo serve test core luas specs lint bench soak debian tagged release reproduce clean
+.PHONY: help build files install deb rock deps dev demo serve test core luas specs lint clients bench soak debian tagged release reproduce clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -168,7 +168,7 @@ test: deps ## everything (some 18 minutes)
 		left=$$((left - $${steps[i]#*:})); \
 		$(MAKE) --no-print-directory $${steps[i]%:*}; \
 	done
-	@echo "All suites passed, on Prosody $(SERVERS)."
+	@echo "All suites passed, on Prosody $(SERVERS). make clients (with npm) and make debian (with root) are not among them."
 
 core:
 	@echo "== The core, without Lua and Prosody"
@@ -239,6 +239,15 @@ lint: deps $(DENY) ## luacheck, rustfmt, clippy, the architecture, cargo-deny
 	else \
 		echo "Skipped: advisories. Their database cannot be fetched."; \
 	fi
+
+clients: ## Converse.js, which npm fetches, in Chromium; writes the day into docs/interop.md (some 4 minutes)
+	spec/support/deps clients
+	$(MAKE) --no-print-directory dev
+	@for version in $(SERVERS); do \
+		echo "== spec/converse_spec.lua on Prosody $$version"; \
+		PROSODY=$$version lua5.4 $(BUSTED) spec/converse_spec.lua; \
+	done
+	lua5.4 spec/support/interop.lua clients
 
 bench: ## what a push costs beside the reference; writes docs/bench.md (some 25 minutes)
 	@echo "== 1 of 3: what it runs on, and the counts of the core (some 5 minutes)"

@@ -89,7 +89,15 @@ return function (push)
 		push.smacks.resumed(event.resumed);
 	end));
 
+	-- The session that binds a resource. An old session of that resource ends meanwhile; if the client is the same, it is back.
+	local beginning;
+	module:hook("pre-resource-bind", guarded("a session that begins", function (event)
+		beginning = event.session;
+		module:add_timer(0, function () beginning = nil; end);
+	end));
+
 	module:hook("pre-resource-unbind", guarded("pushes for a session that ends", function (event)
+		if beginning and push.registrations.takes_place(beginning, event.session) then return; end
 		push.smacks.ends(event.session);
 	end), 10);
 

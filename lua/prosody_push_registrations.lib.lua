@@ -233,15 +233,26 @@ return function (engine, store, sessions, watchdog, load_bookmarks)
 		end, "the access of its client was revoked");
 	end
 
+	-- Returns the identifier of the registration that a session's client holds by its user agent id or the resource, and all records.
+	local function of_client(session, resource)
+		local records = store.alone(store.read, session.username);
+		return records and engine:of_client(session.username, records, session.client_id, resource), records;
+	end
+
 	-- Binds a client's registration to its new session, without a new <enable/>.
 	local function binds(session)
 		if session[identifier_field] then return; end
-		local records = store.alone(store.read, session.username);
-		local identifier = records and engine:of_client(session.username, records, session.client_id, session.resource);
+		local identifier, records = of_client(session, session.resource);
 		if identifier then
 			bind(session, identifier, records[identifier]);
 			engine:on_resumed(session.username, identifier);
 		end
+	end
+
+	-- Whether the client of a session that is about to begin takes the place of a session, with its resource and its registration.
+	local function takes_place(new, old)
+		return new.username == old.username and old[identifier_field] ~= nil
+			and of_client(new, old.resource) == old[identifier_field];
 	end
 
 	local function each_bound_session(action)
@@ -266,6 +277,7 @@ return function (engine, store, sessions, watchdog, load_bookmarks)
 		bind = bind;
 		bound_at = bound_at;
 		binds = binds;
+		takes_place = takes_place;
 		sleeps = sleeps;
 		unbind = unbind;
 		each_bound_session = each_bound_session;

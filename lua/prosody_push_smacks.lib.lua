@@ -11,6 +11,7 @@ local unpack = table.unpack;
 
 local protocol = module:require "prosody_push_protocol";
 local identifier_field, record_field = protocol.identifier, protocol.record;
+local unfetched = module:require "prosody_push_bosh".unfetched;
 
 -- The option and the default of mod_smacks.
 local queue_size = module:get_option_number("smacks_max_queue_size", 500);
@@ -193,9 +194,9 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 	local function goes(session)
 		local batch = stop_waiting(session);
 		if batch then push_batch(session, batch); end
-		if session[identifier_field] and session.smacks and not session.hibernating and session.outgoing_stanza_queue then
-			push_queue(session, session.outgoing_stanza_queue:table(), true);
-		end
+		if not session[identifier_field] or session.hibernating then return; end
+		local queue = session.smacks and session.outgoing_stanza_queue;
+		push_queue(session, queue and queue:table() or unfetched(session), true);
 	end
 
 	-- A session is about to end. A session that can be resumed hibernates instead.

@@ -33,6 +33,13 @@ local function enable(phone)
 	return phone;
 end
 
+-- For a client that has read the archive, mod_smacks hands back no stanzas: the archive has them.
+local function reads_archive(phone)
+	assert.equal("result", phone:iq(st.stanza("iq", { type = "set" }):tag("query", { xmlns = "urn:xmpp:mam:2" })).attr.type);
+	phone:acked();
+	return phone;
+end
+
 local function write(body, ...)
 	juliet:message { to = "romeo@example.test", body = body, ... };
 end
@@ -324,6 +331,21 @@ describe("a client without a user agent id", function ()
 		assert.equal(0, app:settled());
 	end);
 
+	it("is not woken when it binds its resource again, for what its dead session held", function ()
+		reads_archive(enable(connect("phone"))):stall();
+		write("Where are you?");
+		local phone = reads_archive(connect("phone"));
+		assert.same({ phone = HELD }, bound());
+		assert.equal(0, app:settled());
+		-- When this session ends, no other takes its place.
+		phone:stall();
+		write("And now?");
+		phone:close();
+		app:expect(1);
+		app:settled();
+		assert.equal("!", kinds());
+	end);
+
 	it("does not hold its registration under another resource", function ()
 		enable(connect("phone")):close();
 		local laptop = connect("laptop");
@@ -338,13 +360,6 @@ describe("a client without a user agent id", function ()
 		assert.equal("!!", kinds());
 	end);
 end);
-
--- For a client that has read the archive, mod_smacks hands back no stanzas: the archive has them.
-local function reads_archive(phone)
-	assert.equal("result", phone:iq(st.stanza("iq", { type = "set" }):tag("query", { xmlns = "urn:xmpp:mam:2" })).attr.type);
-	phone:acked();
-	return phone;
-end
 
 describe("a session that ends", function ()
 	after_each(function () server:stop(); end);

@@ -217,9 +217,6 @@ function methods:session(what)
 		return session and session]]..what, self.user, self.resource);
 end
 
--- Programs of others have sessions, too (spec/support/program.lua).
-client.session = methods.session;
-
 -- Waits until the server has an ack for every stanza that it sent.
 function methods:acked()
 	net.wait(function () return self:session(".outgoing_stanza_queue:count_unacked()") == 0; end, "the acks of "..self.jid);
@@ -235,5 +232,8 @@ end
 function methods:gone(timeout)
 	net.wait(function () return not self:session(".username"); end, "the end of the session of "..self.jid, timeout);
 end
+
+-- Clients of others have sessions, too (spec/support/program.lua, spec/support/converse.lua).
+client.session, client.acked, client.gone = methods.session, methods.acked, methods.gone;
 
 return client;

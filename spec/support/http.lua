@@ -26,8 +26,8 @@ local function parse(data)
 	};
 end
 
--- Sends a request, and gives its answer when it is there.
-function http.request(server, method, path, body, opts)
+-- Sends a request. Returns a table that has its `answer` when it is there, and its connection.
+function http.begin(server, method, path, body, opts)
 	opts = opts or {};
 	local lines = { ("%s %s HTTP/1.1"):format(method, path), "Host: "..(opts.host or server.host), "Connection: close" };
 	if opts.user then
@@ -41,15 +41,21 @@ function http.request(server, method, path, body, opts)
 		lines[#lines + 1] = "Content-Type: "..(opts.type or "application/x-www-form-urlencoded");
 		lines[#lines + 1] = "Content-Length: "..#body;
 	end
-	local conn, data, answer = net.connect(server.http_port), "", nil;
-	net.add(conn, function (more)
+	local request, data = { conn = net.connect(server.http_port) }, "";
+	net.add(request.conn, function (more)
 		data = data..(more or "");
-		answer = answer or parse(data);
+		request.answer = request.answer or parse(data);
 	end);
-	net.send(conn, table.concat(lines, "\r\n").."\r\n\r\n"..(body or ""));
-	net.wait(function () return answer; end, "the answer to "..method.." "..path, opts.timeout);
-	net.remove(conn);
-	return answer;
+	net.send(request.conn, table.concat(lines, "\r\n").."\r\n\r\n"..(body or ""));
+	return request;
+end
+
+-- Sends a request, and gives its answer when it is there.
+function http.request(server, method, path, body, opts)
+	local request = http.begin(server, method, path, body, opts);
+	net.wait(function () return request.answer; end, "the answer to "..method.." "..path, opts and opts.timeout);
+	net.remove(request.conn);
+	return request.answer;
 end
 
 function http.get(server, path, opts)

@@ -1,5 +1,5 @@
--- The tables of docs/interop.md, made of what the specs run. `lua5.4 spec/support/interop.lua` writes them anew; spec/interop_spec.lua
--- compares them.
+-- The tables of docs/interop.md, made of what the specs run. `lua5.4 spec/support/interop.lua` writes them anew, with `clients` after
+-- `make clients` has run today; spec/interop_spec.lua compares them.
 local paths = require "spec.support.paths";
 local community = require "spec.support.community";
 local gateways = require "spec.support.gateways";
@@ -50,8 +50,9 @@ local function runs()
 	return "runs";
 end
 
--- All tables, by the headings that they stand below. `newest` is the version that the document names: Debian's may be newer.
-function interop.tables(newest)
+-- All tables, by the headings that they stand below. `newest` is the version that the document names: Debian's may be newer. `ran` is
+-- the day when `make clients` ran.
+function interop.tables(newest, ran)
 	local out = {};
 	local function start(name, ...)
 		local titles = { ... };
@@ -80,6 +81,8 @@ function interop.tables(newest)
 	add = start("Libraries", "library", "from");
 	for _, library in ipairs(programs) do add(versioned(library.title), library.from, cells(runs)); end
 	add(versioned("xmpp-parsers")..", as an app server", "crates.io", cells(runs));
+	local fetched = read(paths.root.."/spec/support/deps"):match("\nconverse%(%) {\n\tlocal version=(%S+)");
+	add("Converse.js "..fetched..", whole, in Chromium", "npm, by `make clients`, last on "..ran, cells(runs));
 
 	add = start("Servers", "what is tried");
 	for _, spec in ipairs({ "s2s_spec.lua", "ejabberd_spec.lua" }) do
@@ -98,9 +101,9 @@ function interop.tables(newest)
 	return out;
 end
 
--- The document with its tables anew: those of a heading take the place of the lines of a table below it.
-function interop.renew(text)
-	local tables = interop.tables(text:match("| (13%.0%.%d+) |\n"));
+-- The document with its tables anew: those of a heading take the place of the lines of a table below it. `today`: `make clients` ran.
+function interop.renew(text, today)
+	local tables = interop.tables(text:match("| (13%.0%.%d+) |\n"), today or text:match("`make clients`, last on (%d+%-%d+%-%d+)"));
 	local lines, heading = {}, nil;
 	for line in text:gmatch("([^\n]*)\n") do
 		heading = line:match("^## (.*)") or heading;
@@ -115,7 +118,7 @@ function interop.renew(text)
 end
 
 if arg and arg[0] and arg[0]:find("interop%.lua$") then
-	local text = interop.renew(read(interop.document));
+	local text = interop.renew(read(interop.document), arg[1] == "clients" and os.date("%Y-%m-%d") or nil);
 	local file = assert(io.open(interop.document, "w"));
 	file:write(text);
 	file:close();

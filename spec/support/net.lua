@@ -6,28 +6,44 @@ local net = { now = socket.gettime };
 
 -- socket -> function that handles received data
 local readers = {};
+-- listening socket -> function that handles a connection
+local listeners = {};
 
 function net.add(conn, reader)
 	readers[conn] = reader;
 end
 
+-- Calls `accepted` with each connection to a listening socket, until net.remove(listener).
+function net.accept(listener, accepted)
+	listener:settimeout(0);
+	listeners[listener] = accepted;
+end
+
 function net.remove(conn)
-	readers[conn] = nil;
+	readers[conn], listeners[conn] = nil, nil;
 	conn:close();
+end
+
+local function read(conn)
+	local data, err, partial = conn:receive(65536);
+	data = data or partial;
+	local reader = readers[conn];
+	if data and data ~= "" then reader(data); end
+	if err == "closed" and readers[conn] then
+		net.remove(conn);
+		reader(nil);
+	end
 end
 
 local function serve(timeout)
 	local conns = {};
 	for conn in pairs(readers) do conns[#conns + 1] = conn; end
+	for listener in pairs(listeners) do conns[#conns + 1] = listener; end
 	for _, conn in ipairs((socket.select(conns, nil, timeout))) do
-		local data, err, partial = conn:receive(65536);
-		data = data or partial;
-		local reader = readers[conn];
-		if reader and data and data ~= "" then reader(data); end
-		if err == "closed" and readers[conn] then
-			net.remove(conn);
-			reader(nil);
-		end
+		local accepted = listeners[conn] and conn:accept();
+		if accepted then listeners[conn](accepted); end
+		-- What came before it may have removed it.
+		if readers[conn] then read(conn); end
 	end
 end
 
