@@ -23,14 +23,18 @@ local ELEMENT = "element-6066-11e4-a52e-4f735466cecf";
 local FONTS = [[<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig><dir>ROOT/usr/share/fonts</dir>
 <alias><family>system-ui</family><prefer><family>DejaVu Sans</family></prefer></alias>
 <alias><family>sans-serif</family><prefer><family>DejaVu Sans</family></prefer></alias><cachedir>DIR/fonts</cachedir></fontconfig>]];
--- The driver ends with us, and its browsers with it: it may leave them behind, so all are one process group.
+-- The driver ends with us. It may leave browsers behind, which are known by their folder.
 local MINDER = [[
 trap '' INT
 cd DIR
-HOME=DIR TMPDIR=DIR FONTCONFIG_FILE=DIR/fonts.conf LD_LIBRARY_PATH=LIBRARIES setsid ROOT/usr/bin/chromedriver --port=PORT >DIR/log 2>&1 &
+HOME=DIR TMPDIR=DIR FONTCONFIG_FILE=DIR/fonts.conf LD_LIBRARY_PATH=LIBRARIES ROOT/usr/bin/chromedriver --port=PORT >DIR/log 2>&1 &
 read -r _
-kill -KILL -- -$! 2>/dev/null
+kill $! 2>/dev/null
 wait
+option=--user-data-dir
+for process in /proc/[0-9]*; do
+	grep -sq "$option=DIR/" "$process/cmdline" && kill -KILL "${process#/proc/}"
+done
 if [ "$KEEP" ]; then echo "kept DIR"; else rm -rf DIR || rm -rf DIR; fi
 ]];
 
