@@ -6,7 +6,8 @@ local push2 = require "spec.support.push2";
 
 local PUSH = "push.example.test";
 local SENDER = "push2.example.test";
-local USERS, DEVICES = 100, 2;
+-- Few, so that the memory of each device, its last 512 messages, is soon full.
+local USERS, DEVICES = 20, 2;
 -- The number of pushes of Push 2.0 that are in flight at most. Memory grows until it is reached, and once more when the tables of
 -- this size have to make room.
 local UNANSWERED, AT_REST = 50000, 75000;
@@ -107,7 +108,7 @@ local XEP_0357 = {
 		local node = ("device%d-%d"):format(i, j);
 		return PUSH.."<"..node, { jid = PUSH, node = node, timestamp = j };
 	end;
-	push = "(<iq .-</iq>)()"; answer = "<iq type='result' id='%s' from='"..PUSH.."' to='example.test'/>";
+	at_rest = 25000; push = "(<iq .-</iq>)()"; answer = "<iq type='result' id='%s' from='"..PUSH.."' to='example.test'/>";
 };
 
 local PUSH_2_0 = {
