@@ -159,9 +159,9 @@ serve: deps dev ## a server to connect an own client to, until Ctrl-C
 	@PROSODY=$(PROSODY) lua5.4 spec/serve.lua
 
 # With the minutes that each takes on a machine with two processors.
-STEPS = lint:2 core:2 luas:2 specs:12
+STEPS = lint:2 core:2 luas:2 specs:16
 
-test: deps ## everything (some 18 minutes)
+test: deps ## everything (some 22 minutes)
 	@steps=($(STEPS)); left=0; for step in $${steps[@]}; do left=$$((left + $${step#*:})); done; \
 	for i in $${!steps[@]}; do \
 		echo "== make test, $$((i + 1)) of $${#steps[@]}: $${steps[i]%:*} (some $${steps[i]#*:} minutes, $$left until all is done)"; \
@@ -190,7 +190,7 @@ RUNS = $(foreach server,$(SERVERS),live-$(server) specs-$(server))
 
 specs: deps dev
 	@for spec in $(SPECS); do echo "== $$spec"; lua5.4 $(BUSTED) $$spec; done
-	@echo "Prosody $(SERVERS), in two runs each, all at once. The output of each run comes when it has ended (some 10 minutes)."
+	@echo "Prosody $(SERVERS), in two runs each, all at once. The output of each run comes when it has ended (some 14 minutes)."
 	@logs=$$(mktemp -d); watch=; trap 'kill $$watch 2>/dev/null || true; rm -rf "$$logs"' EXIT; failed=; \
 	for run in $(RUNS); do $(MAKE) --no-print-directory $$run >"$$logs/$$run" 2>&1 & pids+=($$!); done; \
 	spec/support/progress "$$logs" & watch=$$!; \
@@ -249,14 +249,14 @@ clients: ## Converse.js, which npm fetches, in Chromium; writes the day into doc
 	done
 	lua5.4 spec/support/interop.lua clients
 
-bench: ## what a push costs beside the reference; writes docs/bench.md (some 25 minutes)
+bench: ## what a push costs beside the reference; writes docs/bench.md (some 45 minutes)
 	@echo "== 1 of 3: what it runs on, and the counts of the core (some 5 minutes)"
 	spec/support/deps bench
 	cargo install --quiet --locked gungraun-runner --version $(GUNGRAUN) --root "$(TOOLS)"
 	PATH="$(TOOLS)/bin:$$PATH" cargo bench --locked --no-default-features --bench core | tee "$(TARGET)/core-bench.txt"
 	@echo "== 2 of 3: the release build (some 2 minutes)"
 	$(MAKE) build
-	@echo "== 3 of 3: beside the reference, on live servers (some 20 minutes)"
+	@echo "== 3 of 3: beside the reference, on live servers (some 40 minutes)"
 	PROFILE=release lua5.4 spec/bench.lua "$(TARGET)/core-bench.txt"
 
 soak: ## faults, load and hostile input beside the reference; writes docs/reliability.md (some 30 minutes)
