@@ -33,7 +33,7 @@ kill $! 2>/dev/null
 wait
 option=--user-data-dir
 for process in /proc/[0-9]*; do
-	grep -sq "$option=DIR/" "$process/cmdline" && kill -KILL "${process#/proc/}"
+	grep -sq -e "$option=DIR/" "$process/cmdline" && kill -KILL "${process#/proc/}"
 done
 if [ "$KEEP" ]; then echo "kept DIR"; else rm -rf DIR || rm -rf DIR; fi
 ]];
