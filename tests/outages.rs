@@ -600,6 +600,60 @@ fn a_held_push_is_not_the_push_that_tries_an_app_server() {
     assert!(left[0].0 - start <= 20 * SECOND);
 }
 
+#[test]
+fn pushes_that_another_module_blocks_say_nothing_about_the_app_server() {
+    let mut host = crowd::<Xep0357>(60);
+    for user in 0..40 {
+        let push = message_for(host.after(SECOND), user, &CHAT).remove(0);
+        host.engine.withdraw(&push.id.to_string());
+    }
+    assert_eq!(message_for(host.after(MINUTE), 50, &CHAT).len(), 1);
+    assert!(host.engine.app_servers(false).iter().all(|(_, server, _)| server.away_since.is_none()));
+
+    // What the app server does not answer counts as before.
+    let mut host = crowd::<Xep0357>(60);
+    for user in 0..20 {
+        let push = message_for(host.after(SECOND), user, &CHAT).remove(0);
+        if user % 2 == 0 {
+            host.engine.withdraw(&push.id.to_string());
+        }
+    }
+    assert!(message_for(host.after(2 * SECOND), 50, &CHAT).is_empty());
+}
+
+#[test]
+fn a_blocked_push_is_not_the_push_that_tries_an_app_server() {
+    let mut host = crowd::<Xep0357>(20);
+    goes_away(&mut host);
+    for user in 0..20 {
+        assert!(message_for(&mut host, user, &CHAT).is_empty());
+    }
+    let mut blocked = 0;
+    let left = leave_within(&mut host, 4 * SECOND, |host, push| {
+        if blocked < 3 {
+            blocked += 1;
+            host.engine.withdraw(&push.id.to_string());
+        } else {
+            is_taken(host, push);
+        }
+    });
+    assert!(left.len() > 3, "the fourth push tries it as soon as the third is blocked");
+    assert!(host.engine.app_servers(false).iter().all(|(_, server, _)| server.away_since.is_none()));
+    leave_within(&mut host, MINUTE, is_taken);
+    assert_eq!(owed(&host), 0);
+}
+
+#[test]
+fn a_blocked_push_is_owed_no_more_after_a_restart() {
+    let mut host = phone::<Xep0357>();
+    let push = host.offline(&CHAT).remove(0);
+    fails(&mut host, &push);
+    assert_eq!(host.engine.unwritten(usize::MAX)[0].1.len(), 1);
+    let again = host.after(4 * SECOND).leaving().remove(0);
+    host.engine.withdraw(&again.id.to_string());
+    assert!(host.engine.unwritten(usize::MAX)[0].1.values().all(|record| record.owed.is_none()));
+}
+
 // The clock.
 
 fn a_step_of_the_wall_clock_neither_delays_a_push_nor_sends_it_early<P: Tested>() {

@@ -25,7 +25,7 @@ const UNANSWERED: u32 = 10;
 const SILENCE: Millis = 20 * SECOND;
 /// A push service without answers counts as back when no error has come for this long.
 const NO_OBJECTION: Millis = 60 * SECOND;
-/// A push that tried an app server and has had no answer for this long is lost: it was withdrawn, or its account was deleted.
+/// A push that tried an app server and has had no answer for this long is lost: its account was deleted.
 const LOST: Millis = 240 * SECOND;
 /// App servers that are remembered; the one that was pushed to least recently is forgotten first.
 const APP_SERVERS: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
@@ -186,6 +186,14 @@ impl Outages {
     pub fn not_tried(&mut self, jid: &str) {
         if let Some(server) = self.servers.peek_mut(jid) {
             server.tried = None;
+        }
+    }
+
+    /// Notes that a push, noted at `sent`, did not leave because another module blocked it: it says nothing about the app server.
+    pub fn withdrawn(&mut self, jid: &str, sent: Millis) {
+        if let Some(server) = self.servers.peek_mut(jid) {
+            server.unanswered = server.unanswered.saturating_sub(1);
+            server.tried.take_if(|tried| sent >= *tried);
         }
     }
 

@@ -35,6 +35,11 @@ impl<P: Protocol> Engine<P> {
             self.stats.suppressed(Reason::Blocked);
             self.history.count(push.sent, Series::NotSent);
             self.journal.withdrawn(&push.user, id);
+            self.outages.withdrawn(push.registration.jid(), push.sent.mono);
+            if push.tries.is_some() {
+                // It was stored as owed.
+                self.changed(&push.user);
+            }
         }
     }
 
