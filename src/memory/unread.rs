@@ -4,9 +4,8 @@
 //! chats: that of the newest message. When the user has read a chat up to a place, a push that covers no later message is
 //! needless.
 
-use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::rc::Rc;
 
 use lru::LruCache;
@@ -56,13 +55,20 @@ pub struct State {
     users: Vec<(Rc<str>, Chats)>,
 }
 
+/// What is known of one user, the oldest first.
 #[derive(Default, Serialize, Deserialize)]
 struct Chats {
-    /// The oldest first.
-    newest: VecDeque<Known>,
-    read: VecDeque<Place>,
+    newest: Vec<Known>,
+    /// Apart, since most users have none of it: there is one of these for each user in memory.
+    reports: Option<Box<Reports>>,
+}
+
+/// What read reports have said, and what they may take away.
+#[derive(Default, Serialize, Deserialize)]
+struct Reports {
+    read: Vec<Place>,
     /// The newest message of a chat that each device shows.
-    shown: VecDeque<(Rc<str>, Place)>,
+    shown: Vec<(Rc<str>, Place)>,
 }
 
 /// A message, by its ids.
@@ -71,7 +77,7 @@ struct Known {
     /// The hash of its deduplication key, which is its id in the archive if it is archived.
     key: u64,
     /// The hash of the id by which a marker names it, with its sender.
-    marker: Option<u64>,
+    marker: Option<NonZeroU64>,
     /// The hash of the bare JID that it came from.
     from: u64,
     place: Place,
@@ -130,7 +136,7 @@ impl Unread {
     pub fn note(&mut self, user: &Rc<str>, message: &Message, key: u64) -> Option<(Place, bool)> {
         let sender = message.from?;
         let address = bare(sender);
-        let marker = message.marked_as().map(|id| self.hash((address, id)));
+        let marker = message.marked_as().and_then(|id| self.marker(address, id));
         let from = self.hash(address);
         let is_groupchat = message.word & GROUPCHAT != 0;
         let of_one = message.word & FROM_OCCUPANT != 0 && !is_groupchat;
@@ -156,7 +162,7 @@ impl Unread {
         let from = self.hash(read.chat);
         let marker = match read.message {
             Name::Archive(_) => None,
-            Name::Marker(id) => Some(self.hash((read.chat, id))),
+            Name::Marker(id) => self.marker(read.chat, id),
         };
         let chats = self.users.peek_mut(user)?;
         let is_it = |known: &&Known| {
@@ -166,39 +172,38 @@ impl Unread {
         if chats.is_read(place) {
             return None;
         }
-        chats.read.retain(|before| before.chat != place.chat);
-        keep(&mut chats.read, place);
+        let read = &mut chats.reports().read;
+        read.retain(|before| before.chat != place.chat);
+        keep(read, place);
         Some(place)
     }
 
     /// Removes from `tells` the messages that the user has read. Returns whether nothing is left.
     pub fn has_read(&self, user: &str, tells: &mut Tells) -> bool {
-        let read = self.users.peek(user).into_iter().flat_map(|chats| &chats.read);
+        let read = self.users.peek(user).into_iter().flat_map(Chats::read);
         read.fold(false, |_, place| tells.read(*place))
     }
 
     /// Notes the messages that a device of the user shows.
     pub fn shown(&mut self, user: &Rc<str>, device: &Rc<str>, tells: &Tells) {
-        let chats = self.users.get_or_insert_mut_ref(user, Chats::default);
+        let shown = &mut self.users.get_or_insert_mut_ref(user, Chats::default).reports().shown;
         for place in &tells.places {
-            chats.shown.retain(|(of, before)| !(of == device && before.chat == place.chat));
-            keep(&mut chats.shown, (device.clone(), *place));
+            shown.retain(|(of, before)| !(of == device && before.chat == place.chat));
+            keep(shown, (device.clone(), *place));
         }
     }
 
     /// Takes out the devices that show only read messages of a chat, and returns them.
     pub fn take_shown(&mut self, user: &str, read: Place) -> Vec<Rc<str>> {
-        let Some(chats) = self.users.peek_mut(user) else { return Vec::new() };
-        let (read, rest): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut chats.shown).into_iter().partition(|(_, place)| place.is_read_by(read));
-        chats.shown = rest.into();
-        read.into_iter().map(|(device, _)| device).collect()
+        let Some(reports) = self.reports_of(user) else { return Vec::new() };
+        let read = reports.shown.extract_if(.., |(_, place)| place.is_read_by(read));
+        read.map(|(device, _)| device).collect()
     }
 
     /// Notes that the client of a device is back, and removes its notifications itself.
     pub fn hidden(&mut self, user: &str, device: &str) {
-        if let Some(chats) = self.users.peek_mut(user) {
-            chats.shown.retain(|(of, _)| **of != *device);
+        if let Some(reports) = self.reports_of(user) {
+            reports.shown.retain(|(of, _)| **of != *device);
         }
     }
 
@@ -229,6 +234,14 @@ impl Unread {
         }
     }
 
+    fn reports_of(&mut self, user: &str) -> Option<&mut Reports> {
+        self.users.peek_mut(user)?.reports.as_deref_mut()
+    }
+
+    fn marker(&self, chat: &str, id: &str) -> Option<NonZeroU64> {
+        NonZeroU64::new(self.hash((chat, id)))
+    }
+
     fn hash(&self, what: impl Hash) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.seed.hash(&mut hasher);
@@ -238,7 +251,7 @@ impl Unread {
 }
 
 impl Chats {
-    fn insert(&mut self, next: &mut u64, key: u64, marker: Option<u64>, from: u64, chat: u64) -> (Place, bool) {
+    fn insert(&mut self, next: &mut u64, key: u64, marker: Option<NonZeroU64>, from: u64, chat: u64) -> (Place, bool) {
         if let Some(known) = self.newest.iter().rev().find(|known| known.key == key) {
             return (known.place, self.is_read(known.place));
         }
@@ -250,16 +263,26 @@ impl Chats {
                 self.newest.remove(oldest);
             }
             _ if self.newest.len() >= MESSAGES => {
-                self.newest.pop_front();
+                self.newest.remove(0);
             }
+            // Not the four of a vector that grows by itself.
+            _ if self.newest.is_empty() => self.newest.reserve_exact(1),
             _ => {}
         }
-        self.newest.push_back(Known { key, marker, from, place });
+        self.newest.push(Known { key, marker, from, place });
         (place, false)
     }
 
     fn is_read(&self, place: Place) -> bool {
-        self.read.iter().any(|read| place.is_read_by(*read))
+        self.read().any(|read| place.is_read_by(*read))
+    }
+
+    fn read(&self) -> impl Iterator<Item = &Place> {
+        self.reports.iter().flat_map(|reports| &reports.read)
+    }
+
+    fn reports(&mut self) -> &mut Reports {
+        self.reports.get_or_insert_default()
     }
 }
 
@@ -268,11 +291,11 @@ fn chat(from: u64, is_groupchat: bool) -> u64 {
     from ^ u64::from(is_groupchat)
 }
 
-fn keep<T>(newest: &mut VecDeque<T>, value: T) {
+fn keep<T>(newest: &mut Vec<T>, value: T) {
     if newest.len() >= CHATS {
-        newest.pop_front();
+        newest.remove(0);
     }
-    newest.push_back(value);
+    newest.push(value);
 }
 
 #[cfg(test)]
@@ -343,7 +366,8 @@ mod tests {
             unread.shown(&romeo, &"phone".into(), &Tells::new(Some(first)));
         }
         let chats = unread.users.peek(ROMEO).expect("it is there");
-        assert_eq!((chats.newest.len(), chats.read.len(), chats.shown.len()), (MESSAGES, CHATS, 1));
+        let reports = chats.reports.as_deref().expect("something was read");
+        assert_eq!((chats.newest.len(), reports.read.len(), reports.shown.len()), (MESSAGES, CHATS, 1));
         unread.note(&"juliet".into(), &message("romeo@example.org/x"), 1);
         assert!(!unread.knows(ROMEO));
     }
