@@ -280,6 +280,30 @@ describe("an engine", function ()
 		assert.is_true(made > 1000, made.." pushes");
 	end);
 
+	it("knows a stored record again, however deep, and any change in it", function ()
+		local engine = new();
+		local function record(change)
+			local form = { name = "x", attr = {}, change };
+			for i = 1, 14 do form = { name = "x", attr = { n = tostring(i) }, form, "text" }; end
+			return { jid = "push.example", node = "n", options = form, timestamp = 5 };
+		end
+		local function stored_at(one, other)
+			other.timestamp = 7;
+			return engine:stored_at("romeo", { ["push.example<n"] = one }, "push.example<n", other);
+		end
+		local start = os.clock();
+		for _ = 1, 20 do assert.equal(5, stored_at(record(), record())); end
+		assert.is_true(os.clock() - start < 1);
+		assert.is_nil(stored_at(record(), record("more")));
+		assert.is_nil(stored_at(record("less"), record()));
+		assert.is_nil(stored_at(record("one"), record("other")));
+		for side = 1, 2 do
+			local sides = { record(), record() };
+			sides[side].include_payload = true;
+			assert.is_nil(stored_at(sides[1], sides[2]));
+		end
+	end);
+
 	it("saves its state for a reload as text", function ()
 		local engine = new();
 		engine:load("romeo", records);
