@@ -164,6 +164,7 @@ fn owed<P: Tested>(host: &Host<P>) -> usize {
 }
 
 with_each_protocol! {
+    the_timer_looks_at_the_oldest_push_and_not_through_all,
     a_failed_push_is_repeated_until_the_app_server_accepts_it,
     a_device_is_owed_at_most_one_push_of_each_kind,
     nothing_is_owed_after_the_client_is_back_or_its_registration_has_ended,
@@ -783,6 +784,18 @@ fn a_push_without_an_answer_for_a_second_is_stored_as_owed() {
         assert_stays(host.answer(&push, JID, None));
         assert!(host.engine.unwritten(usize::MAX)[0].1.is_empty(), "the app server accepted the push, though late");
     }
+}
+
+fn the_timer_looks_at_the_oldest_push_and_not_through_all<P: Tested>() {
+    let mut host = crowd::<P>(1);
+    for _ in 0..5000 {
+        message_for(&mut host, 0, &CHAT);
+    }
+    let start = std::time::Instant::now();
+    for _ in 0..20_000 {
+        host.engine.timer(host.now);
+    }
+    assert!(start.elapsed() < std::time::Duration::from_secs(1), "{:?}", start.elapsed());
 }
 
 #[test]

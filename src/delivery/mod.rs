@@ -102,8 +102,8 @@ pub struct Delivery<P: Protocol> {
     in_flight: HashMap<Id, InFlight<P>>,
     /// When each push was sent, in that order; entries of answered pushes are skipped.
     order: VecDeque<(Millis, Id)>,
-    /// Pushes that were sent up to this time have been checked for lateness.
-    known_late: Millis,
+    /// The same for the pushes that are not late yet, where app servers answer.
+    fresh: VecDeque<(Millis, Id)>,
     /// The pushes whose payload is or was kept, each with the size of the payload in bytes; and the sum of the sizes.
     contents: VecDeque<(Id, usize)>,
     bytes: usize,
@@ -116,7 +116,7 @@ impl<P: Protocol> Delivery<P> {
         Delivery {
             in_flight: HashMap::new(),
             order: VecDeque::new(),
-            known_late: 0,
+            fresh: VecDeque::new(),
             contents: VecDeque::new(),
             bytes: 0,
             failures: Failures::new(P::POLICY, max_errors),
@@ -125,15 +125,14 @@ impl<P: Protocol> Delivery<P> {
 
     /// Notes a push that leaves.
     pub fn sent(&mut self, id: Id, push: InFlight<P>) {
-        self.skip_answered();
+        skip_answered(&mut self.order, &self.in_flight);
         if self.order.len() >= P::POLICY.max_in_flight
             && let Some((_, oldest)) = self.order.pop_front()
             && let Some(oldest) = self.in_flight.remove(&oldest)
         {
             self.failures.forget(&oldest.user, &oldest.registration.identifier);
         }
-        self.order.push_back((push.sent.mono, id));
-        self.in_flight.insert(id, push);
+        self.insert(id, push);
     }
 
     /// Keeps the payload of a push in flight, if it can be sent again.
@@ -206,12 +205,12 @@ impl<P: Protocol> Delivery<P> {
 
     /// Returns the users whose pushes have become late since the last call.
     pub fn late(&mut self, now: Moment) -> Vec<Rc<str>> {
-        let (from, until) = (self.known_late, now.mono.saturating_sub(LATE));
-        self.known_late = until.max(from);
-        let newest = self.order.iter().rev().take_while(|(sent, _)| *sent > from).filter(|(sent, _)| *sent <= until);
         let mut users = Vec::new();
-        for (_, id) in newest {
-            let Some(push) = self.in_flight.get_mut(id) else { continue };
+        while let Some(&(sent, id)) = self.fresh.front()
+            && sent + LATE <= now.mono
+        {
+            self.fresh.pop_front();
+            let Some(push) = self.in_flight.get_mut(&id) else { continue };
             push.is_late = true;
             users.push(push.user.clone());
         }
@@ -219,9 +218,9 @@ impl<P: Protocol> Delivery<P> {
     }
 
     /// Returns when [`late`](Delivery::late) has something to return, at the earliest.
-    pub fn next_late(&self) -> Option<Millis> {
-        let newest = self.order.iter().rev().take_while(|(sent, _)| *sent > self.known_late);
-        newest.filter(|(_, id)| self.in_flight.contains_key(id)).last().map(|(sent, _)| sent + LATE)
+    pub fn next_late(&mut self) -> Option<Millis> {
+        skip_answered(&mut self.fresh, &self.in_flight);
+        self.fresh.front().map(|(sent, _)| sent + LATE)
     }
 
     /// Decides the effect of an answer, or of its absence, on a push whose registration still exists.
@@ -248,7 +247,7 @@ impl<P: Protocol> Delivery<P> {
 
     /// Returns when [`overdue`](Delivery::overdue) has something to return, at the earliest.
     pub fn next_due(&mut self) -> Option<Millis> {
-        self.skip_answered();
+        skip_answered(&mut self.order, &self.in_flight);
         self.order.front().map(|(sent, _)| sent + P::POLICY.answer_timeout)
     }
 
@@ -280,15 +279,17 @@ impl<P: Protocol> Delivery<P> {
     pub fn restore(&mut self, state: State) {
         for Saved { id, user, identifier, jid, sent, kind, plain, messages } in state.in_flight {
             let registration = Rc::new(Registration::new(&identifier, &jid, P::Asked::default(), 0));
-            self.order.push_back((sent.mono, id));
-            self.in_flight.insert(id, InFlight { plain, messages, ..InFlight::new(user, registration, sent, kind) });
+            self.insert(id, InFlight { plain, messages, ..InFlight::new(user, registration, sent, kind) });
         }
     }
 
-    fn skip_answered(&mut self) {
-        while self.order.front().is_some_and(|(_, id)| !self.in_flight.contains_key(id)) {
-            self.order.pop_front();
+    fn insert(&mut self, id: Id, push: InFlight<P>) {
+        let sent = (push.sent.mono, id);
+        self.order.push_back(sent);
+        if P::POLICY.answers {
+            self.fresh.push_back(sent);
         }
+        self.in_flight.insert(id, push);
     }
 }
 
@@ -307,6 +308,13 @@ impl<P: Protocol> InFlight<P> {
             is_late: false,
             payload: None,
         }
+    }
+}
+
+/// Drops the oldest pushes from a queue as far as they are answered.
+fn skip_answered<P: Protocol>(queue: &mut VecDeque<(Millis, Id)>, in_flight: &HashMap<Id, InFlight<P>>) {
+    while queue.front().is_some_and(|(_, id)| !in_flight.contains_key(id)) {
+        queue.pop_front();
     }
 }
 

@@ -367,9 +367,8 @@ impl<P: Protocol> Engine<P> {
     /// Returns the time until [`on_timer`](Engine::on_timer) or [`release`](Engine::release) has something to do, or the
     /// durable state has to be written; `None` if there is nothing to wait for.
     pub fn timer(&mut self, now: Moment) -> Option<Millis> {
-        let late = self.delivery.next_late().filter(|_| P::POLICY.answers);
-        let next =
-            [self.delivery.next_due(), late].into_iter().flatten().min().map(|next| next.saturating_sub(now.mono));
+        let next = [self.delivery.next_due(), self.delivery.next_late()].into_iter().flatten().min();
+        let next = next.map(|next| next.saturating_sub(now.mono));
         [next, self.next_release(now)].into_iter().flatten().min()
     }
 

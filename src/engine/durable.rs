@@ -36,13 +36,11 @@ impl<P: Protocol> Engine<P> {
         self.unwritten.insert(user.clone());
     }
 
-    /// Looks for pushes that an app server that works would have answered by now: they are owed if this server stops. Does
-    /// nothing in a protocol without answers.
+    /// Looks for pushes that an app server that works would have answered by now: they are owed if this server stops. Finds
+    /// none in a protocol without answers.
     pub(super) fn look_for_late(&mut self, now: Moment) {
-        if P::POLICY.answers {
-            let late = self.delivery.late(now);
-            self.unwritten.extend(late);
-        }
+        let late = self.delivery.late(now);
+        self.unwritten.extend(late);
     }
 
     /// Returns the last changes before the server stops: late pushes are owed as well.
