@@ -20,9 +20,9 @@ pub fn string(value: &LuaValue) -> Option<String> {
     }
 }
 
-/// Returns the [`string`] that a table has under a key.
+/// Returns the string, or the number as text, that a table has under a key.
 pub fn field(table: &LuaTable, key: &str) -> Option<String> {
-    string(&table.raw_get(key).ok()?)
+    table.raw_get(key).ok()?
 }
 
 /// Whether a table has `true` under a key.
