@@ -389,6 +389,26 @@ fn content_is_there_when_the_push_leaves() {
 }
 
 #[test]
+fn what_is_read_is_known_after_reloads_whenever_the_registrations_are_loaded() {
+    let mut host = with(one_by_one());
+    host.offline(&message("told"));
+    reads_juliet(&mut host, "told");
+    for is_loaded_before in [false, true] {
+        for _ in 0..3 {
+            let state = serde_json::to_string(&host.engine.save()).expect("it is text");
+            host = with(one_by_one());
+            if !is_loaded_before {
+                host.engine.forget("romeo");
+            }
+            host.engine.restore(serde_json::from_str(&state).expect("it is a state"));
+        }
+        host.engine.load("romeo", vec![registration("push.example", "phone", 2)], false);
+        assert!(host.offline(&message("told")).is_empty());
+        assert_eq!(reason(&host), Some(Reason::ReadElsewhere));
+    }
+}
+
+#[test]
 fn a_reload_forgets_nothing_of_what_is_read_and_of_what_waits() {
     let mut host = patient();
     host.offline(&message("told"));

@@ -195,7 +195,7 @@ impl<P: Protocol> Engine<P> {
     /// Owes a device another push in the place of one that failed.
     fn put_off(&mut self, now: Moment, mut debt: Debt<P>) {
         let (user, device) = (debt.user.clone(), debt.registration.identifier.clone());
-        if self.unread.has_read(&user, &mut debt.tells) {
+        if self.has_read(&user, &mut debt.tells) {
             return self.needless(now, Cause::Again, &user, &device);
         }
         if debt.call.is_some_and(|call| self.calls.is_over(&user, &device, call)) {
@@ -256,7 +256,7 @@ impl<P: Protocol> Engine<P> {
         for Waiting { in_flight, draft, importance, cause, word } in all {
             let InFlight { user, registration, kind, messages, mut tells, .. } = in_flight;
             let Some(registration) = current(&self.users, &user, registration) else { continue };
-            if self.unread.has_read(&user, &mut tells) {
+            if self.has_read(&user, &mut tells) {
                 self.needless(now, cause, &user, &registration.identifier);
                 continue;
             }
@@ -397,13 +397,18 @@ impl<P: Protocol> Engine<P> {
         };
         let successes =
             devices.map(|(user, device)| (user.clone(), device.identifier.clone(), device.last_success.get()));
+        let successes = successes.filter(|(_, _, at)| *at > 0).collect();
+        let most = self.users.cap().get();
+        let loaded = std::iter::from_fn(|| self.users.pop_lru()).map(|(user, known)| (user, known.chats));
+        let chats = loaded.chain(self.chats.drain()).filter(|(_, chats)| !chats.is_empty());
         State {
             delivery: self.delivery.save(),
             pushed: self.pushed.save(),
-            unread: self.unread.save(),
+            unread: self.unread.clone(),
+            chats: chats.take(most).collect(),
             owed: self.owed.iter().map(tells).collect(),
             waits: self.waiting.iter().map(saved).collect(),
-            successes: successes.filter(|(_, _, at)| *at > 0).collect(),
+            successes,
         }
     }
 
@@ -412,7 +417,15 @@ impl<P: Protocol> Engine<P> {
         self.successes = state.successes.into_iter().map(|(user, device, at)| ((user, device), at)).collect();
         self.delivery.restore(state.delivery);
         self.pushed.restore(state.pushed);
-        self.unread.restore(state.unread);
+        self.unread = state.unread;
+        for (user, chats) in state.chats {
+            match self.users.peek_mut(&user) {
+                Some(known) => known.chats = chats,
+                None => {
+                    self.chats.insert(user, chats);
+                }
+            }
+        }
         for (user, identifier, kind, tells) in state.owed {
             self.owed.tells(&user, &identifier, kind, tells);
         }

@@ -151,7 +151,9 @@ impl<P: Protocol> Engine<P> {
     pub fn on_resumed(&mut self, user: &str, identifier: &str) {
         let (user, identifier) = (user.into(), identifier.into());
         self.lanes.drop_held(&user, &identifier);
-        self.unread.hidden(&user, &identifier);
+        if let Some((chats, _)) = self.chats(&user) {
+            chats.hidden(&identifier);
+        }
         let has_waited = self.waiting.drop_for(&user, &identifier);
         if self.owed.drop_for(&user, &identifier) || has_waited {
             self.changed(&user);

@@ -24,7 +24,7 @@ use crate::memory::endings::Endings;
 use crate::memory::history::History;
 use crate::memory::journal::{Cause, Journal};
 use crate::memory::stats::Stats;
-use crate::memory::unread::{Tells, Unread};
+use crate::memory::unread::{Chats, Tells, Unread};
 use crate::protocol::Protocol;
 use crate::reason::Reason;
 use crate::registration::devices::Devices;
@@ -52,6 +52,8 @@ pub struct Engine<P: Protocol> {
     /// Part of each hash of a bookmark, so that nobody can choose a JID with the hash of another.
     hasher: RandomState,
     unread: Unread,
+    /// The chats of users who have not been loaded since a reload.
+    chats: HashMap<Rc<str>, Chats>,
     pushed: Pushed,
     calls: Calls,
     lanes: Lanes<P>,
@@ -75,6 +77,7 @@ pub struct Engine<P: Protocol> {
 struct User<A> {
     devices: Devices<A>,
     bookmarks: Bookmarks,
+    chats: Chats,
 }
 
 impl<P: Protocol> Engine<P> {
@@ -90,7 +93,8 @@ impl<P: Protocol> Engine<P> {
             protocol: P::default(),
             users,
             hasher: RandomState::new(),
-            unread: Unread::new(most, u64::from_ne_bytes(seed)),
+            unread: Unread::new(u64::from_ne_bytes(seed)),
+            chats: HashMap::new(),
             pushed: Pushed::new(config.queue_size, u64::from_ne_bytes(seed)),
             calls: Calls::default(),
             lanes: Lanes::default(),
@@ -175,15 +179,18 @@ impl<P: Protocol> Engine<P> {
             self.lanes.drop_user(&user);
             self.turns.drop_user(&user);
         }
-        let (known, bookmarks) =
-            self.users.pop(&user).map(|known| (known.devices, known.bookmarks)).unwrap_or_default();
+        let User { devices: known, bookmarks, chats } = self.users.pop(&user).unwrap_or_else(|| User {
+            devices: Devices::default(),
+            bookmarks: Bookmarks::default(),
+            chats: self.chats.remove(&user).unwrap_or_default(),
+        });
         let devices = devices.keeping(&known);
         devices.iter().for_each(|device| device.seen.set(None));
         for device in devices.iter().filter(|device| known.get(&device.identifier).is_none()) {
             let last = self.successes.remove(&(user.clone(), device.identifier.clone()));
             device.last_success.set(last.unwrap_or(0));
         }
-        self.users.put(user, User { devices, bookmarks });
+        self.users.put(user, User { devices, bookmarks, chats });
     }
 
     /// Returns the registration that a request with this `fingerprint` made, if the store need not be touched when the request
@@ -223,7 +230,7 @@ impl<P: Protocol> Engine<P> {
         self.turns.drop_user(user);
         self.owed.retain(user, |_| false);
         self.waiting.retain(user, |_| false);
-        self.unread.forget(user);
+        self.chats.remove(user);
         self.delivery.forget(user);
         self.changed(&user.into());
         self.successes.retain(|(of, _), _| **of != *user);
@@ -254,6 +261,15 @@ impl<P: Protocol> Engine<P> {
         self.users.peek(user)?.devices.get(identifier)
     }
 
+    /// Returns the chats of the user, if they are in memory, and what gives messages their places.
+    fn chats(&mut self, user: &str) -> Option<(&mut Chats, &mut Unread)> {
+        let chats = match self.users.peek_mut(user) {
+            Some(user) => &mut user.chats,
+            None => self.chats.get_mut(user)?,
+        };
+        Some((chats, &mut self.unread))
+    }
+
     /// Returns the part of an event that all devices of a user share, and notes its message as one of the newest.
     fn context<'a>(
         &mut self,
@@ -274,7 +290,8 @@ impl<P: Protocol> Engine<P> {
             let has_place = self.has_place(&context);
             let key = message.dedup_key.filter(|_| has_place || worth.is_ok());
             context.key = key.map(|key| self.pushed.key(key));
-            let noted = context.key.filter(|_| has_place).and_then(|key| self.unread.note(user, message, key));
+            let known = context.key.filter(|_| has_place).zip(self.chats(user));
+            let noted = known.and_then(|(key, (chats, unread))| unread.note(chats, message, key));
             context.place = noted.map(|(place, _)| place);
             context.is_read = noted.is_some_and(|(_, is_read)| is_read);
             context.quiet = self.quiet(&context, message);

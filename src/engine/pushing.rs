@@ -214,8 +214,11 @@ impl<P: Protocol> Engine<P> {
         let (id, registration, now) = (self.ids.make(), in_flight.registration.clone(), in_flight.sent);
         debug!("Push {id} for {} to {}", in_flight.user, registration.identifier);
         self.outages.sent(now, registration.jid());
-        if self.server.config.take_away && in_flight.kind == Kind::Important {
-            self.unread.shown(&in_flight.user, &registration.identifier, &in_flight.tells);
+        if self.server.config.take_away
+            && in_flight.kind == Kind::Important
+            && let Some((chats, _)) = self.chats(&in_flight.user)
+        {
+            chats.shown(&registration.identifier, &in_flight.tells);
         }
         self.history.count(now, in_flight.kind.into());
         self.delivery.sent(id, InFlight { plain: lane.as_ref().map(|lane| lane.important), ..in_flight });

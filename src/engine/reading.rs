@@ -10,7 +10,7 @@ use crate::address::is_account;
 use crate::context::{Context, Event};
 use crate::delivery::bursts::Lane;
 use crate::memory::journal::{Cause, Decision, Outcome};
-use crate::memory::unread::Place;
+use crate::memory::unread::{Place, Tells};
 use crate::protocol::Protocol;
 use crate::reason::Reason;
 use crate::registration::devices::Devices;
@@ -31,7 +31,7 @@ impl<P: Protocol> Engine<P> {
         reader: Option<&str>,
         holders: Holders,
     ) -> Result<Pushes<P>, NotLoaded> {
-        if !self.unread.knows(event.user) {
+        if self.chats(event.user).is_none_or(|(chats, _)| chats.is_empty()) {
             return Ok(Pushes::default());
         }
         let (user, devices) = self.devices(event.now, event.user)?;
@@ -39,9 +39,10 @@ impl<P: Protocol> Engine<P> {
             Name::Archive(id) => Some(self.pushed.key(id)),
             Name::Marker(_) => None,
         };
-        let Some(place) = self.unread.read(&user, read, archived) else { return Ok(Pushes::default()) };
+        let Some((chats, unread)) = self.chats(&user) else { return Ok(Pushes::default()) };
+        let Some(place) = unread.read(chats, read, archived) else { return Ok(Pushes::default()) };
+        let shown = chats.take_shown(place);
         self.drop_read(event.now, &user, &devices, place);
-        let shown = self.unread.take_shown(&user, place);
         let shows = |identifier: &Rc<str>| {
             shown.contains(identifier) && Some(&**identifier) != reader && !holders.answer(identifier)
         };
@@ -79,6 +80,11 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
+    /// Removes from `tells` the messages that the user has read. Returns whether nothing is left.
+    pub(super) fn has_read(&mut self, user: &str, tells: &mut Tells) -> bool {
+        self.chats(user).is_some_and(|(chats, _)| chats.has_read(tells))
+    }
+
     /// Notes that a push is dropped, because the user has read all its messages.
     pub(super) fn needless(&mut self, now: Moment, cause: Cause, user: &Rc<str>, device: &Rc<str>) {
         let reason = Reason::ReadElsewhere;
@@ -102,7 +108,10 @@ impl<P: Protocol> Engine<P> {
         let is_own = self.is_own(user, message);
         let to = to.filter(|to| is_own && !is_account(to, user, &self.server.host));
         if let Some((to, key)) = to.zip(message.dedup_key) {
-            self.unread.note_own(user, to, self.pushed.key(key));
+            let key = self.pushed.key(key);
+            if let Some((chats, unread)) = self.chats(user) {
+                unread.note_own(chats, to, key);
+            }
         }
     }
 }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::delivery;
 use crate::delivery::failures::Gone;
 use crate::ids::Id;
-use crate::memory::unread::Tells;
-use crate::memory::{dedup, unread};
+use crate::memory::dedup;
+use crate::memory::unread::{Chats, Tells, Unread};
 use crate::protocol::Protocol;
 use crate::registration::Registration;
 use crate::rules::importance::Kind;
@@ -125,7 +125,8 @@ pub struct State {
     #[serde(flatten)]
     pub(super) delivery: delivery::State,
     pub(super) pushed: dedup::State,
-    pub(super) unread: unread::State,
+    pub(super) unread: Unread,
+    pub(super) chats: Vec<(Rc<str>, Chats)>,
     /// The messages that owed pushes cover.
     pub(super) owed: Vec<(Rc<str>, Rc<str>, Kind, Tells)>,
     pub(super) waits: Vec<SavedWait>,

@@ -5,10 +5,9 @@
 //! needless.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::NonZeroU64;
 use std::rc::Rc;
 
-use lru::LruCache;
 use serde::{Deserialize, Serialize};
 
 use crate::address::bare;
@@ -39,25 +38,17 @@ pub struct Tells {
     more: bool,
 }
 
-/// The newest messages and the read chats of all users.
+/// Gives the messages of all users their places.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Unread {
-    users: LruCache<Rc<str>, Chats>,
     next: u64,
     /// Part of each hash, so that nobody can choose a message with the hash of another.
     seed: u64,
 }
 
-/// The part that survives a reload.
-#[derive(Serialize, Deserialize)]
-pub struct State {
-    seed: u64,
-    next: u64,
-    users: Vec<(Rc<str>, Chats)>,
-}
-
-/// What is known of one user, the oldest first.
+/// The newest messages and the read chats of one user, the oldest first.
 #[derive(Default, Serialize, Deserialize)]
-struct Chats {
+pub struct Chats {
     newest: Vec<Known>,
     /// Apart, since most users have none of it: there is one of these for each user in memory.
     reports: Option<Box<Reports>>,
@@ -124,16 +115,14 @@ impl Default for Tells {
 }
 
 impl Unread {
-    /// `users` is the number remembered; the one without a new message for longest is forgotten first. `seed` is random.
-    pub fn new(users: NonZeroUsize, seed: u64) -> Self {
-        let mut cache = LruCache::unbounded();
-        cache.resize(users);
-        Unread { users: cache, next: 0, seed }
+    /// `seed` is random.
+    pub fn new(seed: u64) -> Self {
+        Unread { next: 0, seed }
     }
 
-    /// Notes a message, unless it was noted before; `key` is the hash of its deduplication key. Returns its place, and whether
-    /// the user has read it. A message without a sender has no place.
-    pub fn note(&mut self, user: &Rc<str>, message: &Message, key: u64) -> Option<(Place, bool)> {
+    /// Notes a message to the user with these `chats`, unless it was noted before; `key` is the hash of its deduplication key.
+    /// Returns its place, and whether the user has read it. A message without a sender has no place.
+    pub fn note(&mut self, chats: &mut Chats, message: &Message, key: u64) -> Option<(Place, bool)> {
         let sender = message.from?;
         let address = bare(sender);
         let marker = message.marked_as().and_then(|id| self.marker(address, id));
@@ -141,15 +130,13 @@ impl Unread {
         let is_groupchat = message.word & GROUPCHAT != 0;
         let of_one = message.word & FROM_OCCUPANT != 0 && !is_groupchat;
         let chat = if of_one { self.hash(sender) } else { chat(from, is_groupchat) };
-        let chats = self.users.get_or_insert_mut_ref(user, Chats::default);
         Some(chats.insert(&mut self.next, key, marker, from, chat))
     }
 
     /// Notes a message that the user sent to `to`, because a read report of another client may refer to it.
-    pub fn note_own(&mut self, user: &str, to: &str, key: u64) {
+    pub fn note_own(&mut self, chats: &mut Chats, to: &str, key: u64) {
         let from = self.hash(bare(to));
         let chat = chat(from, false);
-        let Some(chats) = self.users.peek_mut(user) else { return };
         // If no message of the chat is known, no push covers one.
         if chats.newest.iter().any(|known| known.place.chat == chat) {
             chats.insert(&mut self.next, key, None, from, chat);
@@ -158,13 +145,12 @@ impl Unread {
 
     /// Notes that the user has read a chat; `key` is the hash of the id in the archive, if the report has one. Returns the place
     /// up to which the chat is read; `None` if the message is not known, or was read before.
-    pub fn read(&mut self, user: &str, read: &Read, key: Option<u64>) -> Option<Place> {
+    pub fn read(&self, chats: &mut Chats, read: &Read, key: Option<u64>) -> Option<Place> {
         let from = self.hash(read.chat);
         let marker = match read.message {
             Name::Archive(_) => None,
             Name::Marker(id) => self.marker(read.chat, id),
         };
-        let chats = self.users.peek_mut(user)?;
         let is_it = |known: &&Known| {
             known.from == from && (key == Some(known.key) || marker.is_some() && marker == known.marker)
         };
@@ -176,66 +162,6 @@ impl Unread {
         read.retain(|before| before.chat != place.chat);
         keep(read, place);
         Some(place)
-    }
-
-    /// Removes from `tells` the messages that the user has read. Returns whether nothing is left.
-    pub fn has_read(&self, user: &str, tells: &mut Tells) -> bool {
-        let read = self.users.peek(user).into_iter().flat_map(Chats::read);
-        read.fold(false, |_, place| tells.read(*place))
-    }
-
-    /// Notes the messages that a device of the user shows.
-    pub fn shown(&mut self, user: &Rc<str>, device: &Rc<str>, tells: &Tells) {
-        let shown = &mut self.users.get_or_insert_mut_ref(user, Chats::default).reports().shown;
-        for place in &tells.places {
-            shown.retain(|(of, before)| !(of == device && before.chat == place.chat));
-            keep(shown, (device.clone(), *place));
-        }
-    }
-
-    /// Takes out the devices that show only read messages of a chat, and returns them.
-    pub fn take_shown(&mut self, user: &str, read: Place) -> Vec<Rc<str>> {
-        let Some(reports) = self.reports_of(user) else { return Vec::new() };
-        let read = reports.shown.extract_if(.., |(_, place)| place.is_read_by(read));
-        read.map(|(device, _)| device).collect()
-    }
-
-    /// Notes that the client of a device is back, and removes its notifications itself.
-    pub fn hidden(&mut self, user: &str, device: &str) {
-        if let Some(reports) = self.reports_of(user) {
-            reports.shown.retain(|(of, _)| **of != *device);
-        }
-    }
-
-    /// Whether any message of the user is known.
-    pub fn knows(&self, user: &str) -> bool {
-        self.users.contains(user)
-    }
-
-    /// Forgets a user whose account was deleted.
-    pub fn forget(&mut self, user: &str) {
-        self.users.pop(user);
-    }
-
-    /// Returns the state that survives a reload.
-    pub fn save(&mut self) -> State {
-        let mut users = Vec::new();
-        while let Some(user) = self.users.pop_lru() {
-            users.push(user);
-        }
-        State { seed: self.seed, next: self.next, users }
-    }
-
-    /// Restores the state that [`save`](Unread::save) returned.
-    pub fn restore(&mut self, state: State) {
-        (self.seed, self.next) = (state.seed, state.next);
-        for (user, chats) in state.users {
-            self.users.put(user, chats);
-        }
-    }
-
-    fn reports_of(&mut self, user: &str) -> Option<&mut Reports> {
-        self.users.peek_mut(user)?.reports.as_deref_mut()
     }
 
     fn marker(&self, chat: &str, id: &str) -> Option<NonZeroU64> {
@@ -251,6 +177,39 @@ impl Unread {
 }
 
 impl Chats {
+    /// Whether no message of the user is known.
+    pub fn is_empty(&self) -> bool {
+        self.newest.is_empty()
+    }
+
+    /// Removes from `tells` the messages that the user has read. Returns whether nothing is left.
+    pub fn has_read(&self, tells: &mut Tells) -> bool {
+        self.read().fold(false, |_, place| tells.read(*place))
+    }
+
+    /// Notes the messages that a device of the user shows.
+    pub fn shown(&mut self, device: &Rc<str>, tells: &Tells) {
+        let shown = &mut self.reports().shown;
+        for place in &tells.places {
+            shown.retain(|(of, before)| !(of == device && before.chat == place.chat));
+            keep(shown, (device.clone(), *place));
+        }
+    }
+
+    /// Takes out the devices that show only read messages of a chat, and returns them.
+    pub fn take_shown(&mut self, read: Place) -> Vec<Rc<str>> {
+        let Some(reports) = &mut self.reports else { return Vec::new() };
+        let read = reports.shown.extract_if(.., |(_, place)| place.is_read_by(read));
+        read.map(|(device, _)| device).collect()
+    }
+
+    /// Notes that the client of a device is back, and removes its notifications itself.
+    pub fn hidden(&mut self, device: &str) {
+        if let Some(reports) = &mut self.reports {
+            reports.shown.retain(|(of, _)| **of != *device);
+        }
+    }
+
     fn insert(&mut self, next: &mut u64, key: u64, marker: Option<NonZeroU64>, from: u64, chat: u64) -> (Place, bool) {
         if let Some(known) = self.newest.iter().rev().find(|known| known.key == key) {
             return (known.place, self.is_read(known.place));
@@ -302,87 +261,82 @@ fn keep<T>(newest: &mut Vec<T>, value: T) {
 mod tests {
     use super::*;
 
-    const ROMEO: &str = "romeo";
-
     fn message(from: &str) -> Message<'_> {
         Message { from: Some(from), ..Message::default() }
     }
 
-    fn read(unread: &mut Unread, chat: &str, key: u64) -> Option<Place> {
-        unread.read(ROMEO, &Read { chat, message: Name::Archive("") }, Some(key))
+    fn read(unread: &Unread, chats: &mut Chats, chat: &str, key: u64) -> Option<Place> {
+        unread.read(chats, &Read { chat, message: Name::Archive("") }, Some(key))
     }
 
-    fn unread() -> (Unread, Rc<str>) {
-        (Unread::new(NonZeroUsize::MIN, 1), ROMEO.into())
+    fn unread() -> (Unread, Chats) {
+        (Unread::new(1), Chats::default())
     }
 
     #[test]
     fn a_chat_is_read_up_to_a_message_and_never_back() {
-        let (mut unread, romeo) = unread();
-        let places = [1, 2, 3].map(|key| unread.note(&romeo, &message("juliet@example.org/x"), key).unwrap().0);
-        let nurse = unread.note(&romeo, &message("nurse@example.org/x"), 4).unwrap().0;
-        assert_eq!(read(&mut unread, "juliet@example.org", 2), Some(places[1]));
-        assert_eq!(read(&mut unread, "juliet@example.org", 1), None);
-        assert_eq!(read(&mut unread, "juliet@example.org", 9), None);
-        assert_eq!(read(&mut unread, "juliet@example.org", 4), None, "of another chat");
-        let is_read = |place| unread.has_read(ROMEO, &mut Tells::new(Some(place)));
+        let (mut unread, mut romeo) = unread();
+        let places = [1, 2, 3].map(|key| unread.note(&mut romeo, &message("juliet@example.org/x"), key).unwrap().0);
+        let nurse = unread.note(&mut romeo, &message("nurse@example.org/x"), 4).unwrap().0;
+        assert_eq!(read(&unread, &mut romeo, "juliet@example.org", 2), Some(places[1]));
+        assert_eq!(read(&unread, &mut romeo, "juliet@example.org", 1), None);
+        assert_eq!(read(&unread, &mut romeo, "juliet@example.org", 9), None);
+        assert_eq!(read(&unread, &mut romeo, "juliet@example.org", 4), None, "of another chat");
+        let is_read = |place| romeo.has_read(&mut Tells::new(Some(place)));
         assert_eq!(
             (is_read(places[0]), is_read(places[1]), is_read(places[2]), is_read(nurse)),
             (true, true, false, false)
         );
         let mut both = Tells::new(Some(places[0]));
         both.add(&Tells::new(Some(nurse)));
-        assert!(!unread.has_read(ROMEO, &mut both), "the nurse's is left");
-        assert!(!unread.has_read(ROMEO, &mut Tells::default()), "no read report can refer to it");
-        assert_eq!(unread.note(&romeo, &message("juliet@example.org/x"), 1), Some((places[0], true)));
+        assert!(!romeo.has_read(&mut both), "the nurse's is left");
+        assert!(!romeo.has_read(&mut Tells::default()), "no read report can refer to it");
+        assert_eq!(unread.note(&mut romeo, &message("juliet@example.org/x"), 1), Some((places[0], true)));
     }
 
     #[test]
     fn what_one_occupant_says_to_another_is_a_chat_of_its_own() {
-        let (mut unread, romeo) = unread();
+        let (mut unread, mut romeo) = unread();
         let places = [
             ("room@rooms.example/max", 1, FROM_OCCUPANT),
             ("room@rooms.example/moritz", 2, FROM_OCCUPANT),
             ("room@rooms.example/max", 3, GROUPCHAT),
         ]
-        .map(|(from, key, word)| unread.note(&romeo, &Message { word, ..message(from) }, key).unwrap().0);
-        read(&mut unread, "room@rooms.example", 2).expect("it is known");
-        let is_read = places.map(|place| unread.has_read(ROMEO, &mut Tells::new(Some(place))));
+        .map(|(from, key, word)| unread.note(&mut romeo, &Message { word, ..message(from) }, key).unwrap().0);
+        read(&unread, &mut romeo, "room@rooms.example", 2).expect("it is known");
+        let is_read = places.map(|place| romeo.has_read(&mut Tells::new(Some(place))));
         assert_eq!(is_read, [false, true, false]);
     }
 
     #[test]
     fn memory_is_bounded_and_a_busy_chat_leaves_room_for_the_others() {
-        let (mut unread, romeo) = unread();
-        let first = unread.note(&romeo, &message("juliet@example.org/x"), 1).unwrap().0;
+        let (mut unread, mut romeo) = unread();
+        let first = unread.note(&mut romeo, &message("juliet@example.org/x"), 1).unwrap().0;
         for key in 1000..2000 {
-            unread.note(&romeo, &message("nurse@example.org/x"), key);
+            unread.note(&mut romeo, &message("nurse@example.org/x"), key);
         }
-        assert_eq!(read(&mut unread, "juliet@example.org", 1), Some(first));
+        assert_eq!(read(&unread, &mut romeo, "juliet@example.org", 1), Some(first));
         for key in 2000..3000 {
             let from = format!("friend{key}@example.org");
-            unread.note(&romeo, &message(&from), key);
-            assert!(read(&mut unread, &from, key).is_some());
-            unread.shown(&romeo, &"phone".into(), &Tells::new(Some(first)));
+            unread.note(&mut romeo, &message(&from), key);
+            assert!(read(&unread, &mut romeo, &from, key).is_some());
+            romeo.shown(&"phone".into(), &Tells::new(Some(first)));
         }
-        let chats = unread.users.peek(ROMEO).expect("it is there");
-        let reports = chats.reports.as_deref().expect("something was read");
-        assert_eq!((chats.newest.len(), reports.read.len(), reports.shown.len()), (MESSAGES, CHATS, 1));
-        unread.note(&"juliet".into(), &message("romeo@example.org/x"), 1);
-        assert!(!unread.knows(ROMEO));
+        let reports = romeo.reports.as_deref().expect("something was read");
+        assert_eq!((romeo.newest.len(), reports.read.len(), reports.shown.len()), (MESSAGES, CHATS, 1));
     }
 
     #[test]
     fn a_device_that_shows_what_was_read_is_named_once() {
-        let (mut unread, romeo) = unread();
-        let [one, two] = [1, 2].map(|key| unread.note(&romeo, &message("juliet@example.org/x"), key).unwrap().0);
+        let (mut unread, mut romeo) = unread();
+        let [one, two] = [1, 2].map(|key| unread.note(&mut romeo, &message("juliet@example.org/x"), key).unwrap().0);
         let (phone, tablet): (Rc<str>, Rc<str>) = ("phone".into(), "tablet".into());
-        unread.shown(&romeo, &phone, &Tells::new(Some(one)));
-        unread.shown(&romeo, &tablet, &Tells::new(Some(one)));
-        unread.shown(&romeo, &tablet, &Tells::new(Some(two)));
-        assert_eq!(unread.take_shown(ROMEO, one), [phone]);
-        unread.hidden(ROMEO, "watch");
-        assert_eq!(unread.take_shown(ROMEO, two), [tablet]);
-        assert!(unread.take_shown(ROMEO, two).is_empty());
+        romeo.shown(&phone, &Tells::new(Some(one)));
+        romeo.shown(&tablet, &Tells::new(Some(one)));
+        romeo.shown(&tablet, &Tells::new(Some(two)));
+        assert_eq!(romeo.take_shown(one), [phone]);
+        romeo.hidden("watch");
+        assert_eq!(romeo.take_shown(two), [tablet]);
+        assert!(romeo.take_shown(two).is_empty());
     }
 }
