@@ -290,8 +290,10 @@ impl<P: Protocol> Engine<P> {
             let has_place = self.has_place(&context);
             let key = message.dedup_key.filter(|_| has_place || worth.is_ok());
             context.key = key.map(|key| self.pushed.key(key));
-            let known = context.key.filter(|_| has_place).zip(self.chats(user));
-            let noted = known.and_then(|(key, (chats, unread))| unread.note(chats, message, key));
+            let noted = context.key.filter(|_| has_place).and_then(|key| {
+                let (chats, unread) = self.chats(user)?;
+                unread.note(chats, message, key)
+            });
             context.place = noted.map(|(place, _)| place);
             context.is_read = noted.is_some_and(|(_, is_read)| is_read);
             context.quiet = self.quiet(&context, message);
