@@ -236,6 +236,12 @@ describe("a setting of a room", function ()
 		phone:iq(push2.iq(push2.enable { service = PUSH, push2.match("important") }));
 		for _, room in ipairs({ OWN, REMOTE }) do phone:send(st.presence({ to = room.."/Monty" }):tag("x", { xmlns = xmlns_muc })); end
 		phone:expect(function (stanza) return stanza.attr.from == OWN.."/Monty"; end, "the room");
+		-- A room that the session has not asked is not believed.
+		net.wait(function ()
+			for _, stanza in ipairs(world.others) do
+				if stanza.name == "presence" and stanza.attr.from == phone.jid then return true; end
+			end
+		end, "the presence for the remote room");
 		world:send(st.presence({ from = REMOTE.."/Monty", to = phone.jid }):tag("x", { xmlns = xmlns_muc.."#user" })
 			:tag("item", { affiliation = "none", role = "participant" }):up():tag("status", { code = "110" }));
 		phone:expect(function (stanza) return stanza.attr.from == REMOTE.."/Monty"; end, "the remote room");
