@@ -486,7 +486,7 @@ fn a_held_push_is_dropped_when_the_client_is_back() {
     let mut host = coalescing();
     host.offline(&CHAT);
     host.after(1).offline(&CHAT);
-    host.engine.on_resumed("romeo", "push.example<phone");
+    host.engine.on_resumed(host.now, "romeo", "push.example<phone");
     assert_eq!(host.after(ANSWER_TIMEOUT).released(), [("tablet".into(), true)]);
 }
 
@@ -592,7 +592,7 @@ fn an_app_server_that_is_down_for_an_afternoon_ends_no_registration() {
 fn fail(host: &mut Host) -> Verdict {
     let push = host.offline(&CHAT).remove(0);
     let verdict = host.answer(&push, "push.example", Some(("cancel", "remote-server-not-found")));
-    host.engine.on_resumed("romeo", "push.example<phone");
+    host.engine.on_resumed(host.now, "romeo", "push.example<phone");
     verdict
 }
 
@@ -635,11 +635,11 @@ fn a_missing_answer_is_a_transport_failure() {
     assert!(is_stranger(&late));
 
     for _ in 1..PATIENCE / DAY {
-        host.engine.on_resumed("romeo", "push.example<phone");
+        host.engine.on_resumed(host.now, "romeo", "push.example<phone");
         host.after(DAY - ANSWER_TIMEOUT).offline(&CHAT);
         assert_eq!(host.after(ANSWER_TIMEOUT).timer(), [""; 0]);
     }
-    host.engine.on_resumed("romeo", "push.example<phone");
+    host.engine.on_resumed(host.now, "romeo", "push.example<phone");
     host.after(DAY).offline(&CHAT);
     assert_eq!(host.after(ANSWER_TIMEOUT).timer(), ["push.example<phone"]);
 }

@@ -294,6 +294,13 @@ impl<P: Protocol> Delivery<P> {
 }
 
 impl<P: Protocol> InFlight<P> {
+    /// Whether the device, which is `registration` now, has been told of all that the push is for since the push left. A call has
+    /// to ring, so only its own push tells of it.
+    pub fn is_needless(&self, registration: &Registration<P::Asked>) -> bool {
+        let newest = self.tries.map_or(self.sent.mono, |tries| tries.newest);
+        self.kind != Kind::Call && newest < registration.told.get()
+    }
+
     pub fn new(user: Rc<str>, registration: Rc<Registration<P::Asked>>, sent: Moment, kind: Kind) -> Self {
         InFlight {
             user,

@@ -96,10 +96,11 @@ impl<P: Protocol> Engine<P> {
             Some(None) => false,
             None => true,
         };
+        let is_needless = known.iter().flatten().any(|device| push.is_needless(device));
         let after = now.mono.saturating_sub(push.sent.mono);
         let failed = error.is_some_and(|error| error.is_of_transport());
         let answer = match error {
-            Some(error) => Answer::Error(after, error.known_condition(), is_current && failed),
+            Some(error) => Answer::Error(after, error.known_condition(), is_current && failed && !is_needless),
             None if is_silence => Answer::Silence,
             None => Answer::Taken(after),
         };
@@ -121,6 +122,9 @@ impl<P: Protocol> Engine<P> {
         }
         if let (Some(Some(device)), None) = (&known, &error) {
             device.last_success.set(now.wall);
+            if push.kind != Kind::Silent {
+                device.told.set(device.told.get().max(push.sent.mono));
+            }
         }
         if !is_current && (error.is_some() || known == Some(None)) {
             debug!(
@@ -131,6 +135,10 @@ impl<P: Protocol> Engine<P> {
         match self.delivery.settle(now, push, error) {
             Settled::Taken | Settled::Refused => None,
             Settled::Ends(gone) => Some(gone),
+            Settled::Failed(_) if is_needless => {
+                debug!("The push for {user} to {device} is not sent again: its device has been told since");
+                None
+            }
             Settled::Failed(debt) => {
                 self.put_off(now, debt);
                 None

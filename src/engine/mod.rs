@@ -209,7 +209,7 @@ impl<P: Protocol> Engine<P> {
         if self.delivery.failures.forget(user, identifier) {
             self.changed(&user.into());
         }
-        self.on_resumed(user, identifier);
+        self.on_resumed(now, user, identifier);
         if let Some(device) = self.device(user, identifier) {
             device.made.set(now.mono);
         }

@@ -23,6 +23,9 @@ pub struct Registration<A> {
     pub last_success: Note<Millis>,
     /// When it was last enabled, by the monotonic clock; 0 if it was not enabled since it was read from the store.
     pub made: Note<Millis>,
+    /// Its device needs no push, except for calls, for what came before this time: its client was back then, or a push that left
+    /// then was taken. By the monotonic clock; 0 if that is not known.
+    pub told: Note<Millis>,
     /// The request that made it, if the store is known to have its result.
     pub seen: Note<Option<Seen>>,
 }
@@ -95,6 +98,7 @@ impl<A> Registration<A> {
             timestamp,
             last_success: Note::default(),
             made: Note::default(),
+            told: Note::default(),
             seen: Note::default(),
         }
     }
