@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use prosody_push::config::Config;
 use prosody_push::context::Event;
 use prosody_push::delivery::LATE;
-use prosody_push::engine::durable::Records;
+use prosody_push::engine::durable::{Record, Records};
 use prosody_push::engine::{Done, Engine, Push, Verdict};
 use prosody_push::protocol::Protocol;
 use prosody_push::push2::Push2;
@@ -183,6 +183,8 @@ with_each_protocol! {
     after_an_outage_important_pushes_leave_first_and_each_device_gets_one,
     in_an_outage_one_push_at_a_time_is_tried_on_schedule,
     one_unreachable_device_does_not_hold_up_the_others,
+    pushes_to_many_app_servers_strand_none_that_waits_for_another,
+    pushes_owed_at_more_app_servers_than_are_remembered_leave,
     a_step_of_the_wall_clock_neither_delays_a_push_nor_sends_it_early,
     a_step_of_the_wall_clock_ends_no_registration,
     failures_on_many_days_end_a_registration_and_two_far_apart_do_not,
@@ -584,6 +586,47 @@ fn one_unreachable_device_does_not_hold_up_the_others<P: Tested>() {
         if std::rc::Rc::ptr_eq(first, &push.registration) { is_put_off(host, push) } else { is_taken(host, push) }
     });
     assert_eq!(owed(&host), 1);
+}
+
+/// More app servers than are remembered.
+const MANY: usize = 1500;
+
+/// Loads a user with one device at an app server of its own.
+fn load_far<P: Tested>(host: &mut Host<P>, i: usize) -> String {
+    let user = format!("far{i}");
+    host.engine.load(&user, vec![P::device(&format!("push{i}.example"), "phone")], false);
+    user
+}
+
+fn pushes_to_many_app_servers_strand_none_that_waits_for_another<P: Tested>() {
+    let mut host = crowd::<P>(20);
+    goes_away(&mut host);
+    for user in 0..20 {
+        assert!(message_for(&mut host, user, &CHAT).is_empty());
+    }
+    for i in 0..MANY {
+        let user = load_far(&mut host, i);
+        let push = host.engine.on_offline(Event { user: &user, ..host.event() }, &CHAT).expect("loaded").list.remove(0);
+        fails(&mut host, &push);
+        host.engine.on_resumed(host.now, &user, &push.registration.identifier);
+    }
+    assert_eq!(owed(&host), 20);
+    assert!(message_for(host.after(SECOND), 0, &CHAT).is_empty(), "it is known to be away");
+    let left = leave_within(&mut host, 20 * MINUTE, is_taken);
+    assert_eq!((left.len(), owed(&host)), (20, 0));
+}
+
+fn pushes_owed_at_more_app_servers_than_are_remembered_leave<P: Tested>() {
+    let mut host = crowd::<P>(0);
+    for i in 0..MANY {
+        let user = load_far(&mut host, i);
+        let identifier = P::device(&format!("push{i}.example"), "phone").identifier;
+        let record = Record { owed: Some(Kind::Important), ..Record::default() };
+        host.engine.recall(host.now, &user, [(identifier, record)].into());
+    }
+    assert_eq!(owed(&host), MANY);
+    let left = leave_within(&mut host, 20 * MINUTE, is_taken);
+    assert_eq!((left.len(), owed(&host)), (MANY, 0));
 }
 
 #[test]

@@ -224,6 +224,9 @@ impl<P: Protocol> Engine<P> {
         let in_turn = self.turns.take();
         self.release_in_turn(now, in_turn, &mut leaving);
         leaving.extend(self.release_waiting(now));
+        for app_server in self.outages.forgotten() {
+            self.owed.unpark(now.mono, &app_server, self.server.config.owed_per_second);
+        }
         for debt in self.owed.due(now.mono) {
             // The first push that is due may find out that the app server is away.
             if self.is_away(now, debt.registration.jid()) {
