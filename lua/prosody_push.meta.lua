@@ -605,8 +605,9 @@ function Engine:panic() end
 ---@return string
 function Engine:save() end
 
----Restores the state that save() returned.
+---Restores the state that save() returned. Returns the users to load: their pushes are in flight.
 ---@param saved string
+---@return string[]
 function Engine:restore(saved) end
 
 return prosody_push;

@@ -3,6 +3,7 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -192,6 +193,8 @@ with_each_protocol! {
     a_repeated_push_in_flight_when_the_server_stops_is_still_owed,
     nothing_is_recalled_for_an_ended_registration_or_a_disabled_account,
     a_reload_keeps_the_deduplication_keys_and_the_pushes_in_flight,
+    a_push_that_fails_after_a_reload_is_sent_again_as_its_client_asked,
+    a_push_in_flight_during_a_reload_does_not_settle_a_greater_one_that_is_owed,
 }
 
 // One device.
@@ -583,7 +586,7 @@ fn one_unreachable_device_does_not_hold_up_the_others<P: Tested>() {
     let mut is_first = None;
     leave_within(&mut host, HOUR, |host, push| {
         let first = is_first.get_or_insert_with(|| push.registration.clone());
-        if std::rc::Rc::ptr_eq(first, &push.registration) { is_put_off(host, push) } else { is_taken(host, push) }
+        if Rc::ptr_eq(first, &push.registration) { is_put_off(host, push) } else { is_taken(host, push) }
     });
     assert_eq!(owed(&host), 1);
 }
@@ -982,6 +985,38 @@ fn a_reload_keeps_the_deduplication_keys_and_the_pushes_in_flight<P: Tested>() {
     fails(&mut host, &flying);
     assert!(is_stranger(&host.answer_here(&flying, "forbidden")));
     assert!(host.offline(&keyed("told")).is_empty());
+}
+
+fn a_push_that_fails_after_a_reload_is_sent_again_as_its_client_asked<P: Tested>() {
+    for can_be_loaded in [true, false] {
+        let mut host = phone::<P>();
+        let push = host.offline(&CHAT).remove(0);
+        let state = host.engine.save();
+        host.engine = engine::<P>();
+        assert_eq!(host.engine.restore(state), [Rc::from("romeo")]);
+        fails(&mut host, &push);
+        if can_be_loaded {
+            host.engine.load("romeo", vec![P::device(JID, "phone")], false);
+        }
+        let left: Vec<_> = host.after(4 * SECOND).leaving().into_iter().map(|push| push.registration).collect();
+        let whole = can_be_loaded.then(|| Rc::new(P::device(JID, "phone")));
+        assert_eq!(left, Vec::from_iter(whole), "nothing is sent that the client did not ask for");
+    }
+}
+
+fn a_push_in_flight_during_a_reload_does_not_settle_a_greater_one_that_is_owed<P: Tested>() {
+    let mut old = phone::<P>();
+    let push = old.offline(&CHAT).remove(0);
+    fails(&mut old, &push);
+    old.offline(&SILENT);
+    let written = old.engine.last_unwritten(old.now);
+    let mut new = phone::<P>();
+    for (user, records) in written {
+        new.engine.recall(new.now, &user, records);
+    }
+    assert!(new.engine.restore(old.engine.save()).is_empty(), "the user is in memory");
+    let left: Vec<_> = new.engine.release(new.now).into_iter().map(|leaving| leaving.important).collect();
+    assert_eq!(left, [true]);
 }
 
 // Events in any order.

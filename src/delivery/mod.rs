@@ -275,10 +275,10 @@ impl<P: Protocol> Delivery<P> {
         State { in_flight: in_flight.collect() }
     }
 
-    /// Restores the state that [`save`](Delivery::save) returned.
+    /// Restores the state that [`save`](Delivery::save) returned, with stand-ins for the registrations.
     pub fn restore(&mut self, state: State) {
         for Saved { id, user, identifier, jid, sent, kind, plain, messages } in state.in_flight {
-            let registration = Rc::new(Registration::new(&identifier, &jid, P::Asked::default(), 0));
+            let registration = Rc::new(Registration::stand_in(&identifier, &jid));
             self.insert(id, InFlight { plain, messages, ..InFlight::new(user, registration, sent, kind) });
         }
     }

@@ -1,5 +1,7 @@
 //! The outcome of pushes: answers, and timeouts. Also the pushes that were held or owed and leave later.
 
+use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use lru::LruCache;
@@ -423,8 +425,9 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Restores the state that [`save`](Engine::save) returned, before any event.
-    pub fn restore(&mut self, state: State) {
+    /// Restores the state that [`save`](Engine::save) returned, before any event. Returns the users to load, the users of the newest
+    /// pushes first: if a push in flight fails, it can be sent again only when its registration is in memory.
+    pub fn restore(&mut self, state: State) -> Vec<Rc<str>> {
         self.successes = state.successes.into_iter().map(|(user, device, at)| ((user, device), at)).collect();
         self.delivery.restore(state.delivery);
         self.pushed.restore(state.pushed);
@@ -451,12 +454,18 @@ impl<P: Protocol> Engine<P> {
         }
         // A push in flight is not owed as well.
         for push in self.delivery.in_flight() {
-            self.owed.drop_for(&push.user, &push.registration.identifier);
+            self.owed.told(&push.user, &push.registration.identifier, push.kind, Millis::MAX);
         }
+        let mut to_load: Vec<_> =
+            self.delivery.in_flight().filter(|push| self.users.peek(&push.user).is_none()).collect();
+        to_load.sort_by_key(|push| Reverse(push.sent.mono));
+        let mut seen = HashSet::new();
+        to_load.into_iter().map(|push| push.user.clone()).filter(|user| seen.insert(user.clone())).collect()
     }
 }
 
-/// Returns the registration as it is now; `None` if it ended. If the user is not in memory, returns the registration unchanged.
+/// Returns the registration as it is now; `None` if it ended. If the user is not in memory, returns the registration unchanged, or
+/// `None` for a stand-in.
 fn current<A: Asked>(
     users: &LruCache<Rc<str>, User<A>>,
     user: &str,
@@ -464,7 +473,7 @@ fn current<A: Asked>(
 ) -> Option<Rc<Registration<A>>> {
     match users.peek(user) {
         Some(user) => user.devices.get(&registration.identifier).cloned(),
-        None => Some(registration),
+        None => Some(registration).filter(|registration| !registration.is_stand_in()),
     }
 }
 

@@ -87,6 +87,9 @@ enum Address {
     Apart(Box<str>),
 }
 
+/// The timestamp of a stand-in.
+const STAND_IN: Seconds = Seconds::MIN;
+
 impl<A> Registration<A> {
     /// `jid` is the app server, normalised if it is valid.
     pub fn new(identifier: &str, jid: &str, asked: A, timestamp: Seconds) -> Self {
@@ -101,6 +104,18 @@ impl<A> Registration<A> {
             told: Note::default(),
             seen: Note::default(),
         }
+    }
+
+    /// Makes the stand-in for a registration that has to be loaded before a push can be composed for it.
+    pub fn stand_in(identifier: &str, jid: &str) -> Self
+    where
+        A: Default,
+    {
+        Registration::new(identifier, jid, A::default(), STAND_IN)
+    }
+
+    pub fn is_stand_in(&self) -> bool {
+        self.timestamp == STAND_IN
     }
 
     /// Returns the app server's JID in the normal form that its answers have (RFC 7622).
