@@ -89,6 +89,7 @@ struct Saved {
     kind: Kind,
     plain: Option<bool>,
     messages: Vec<u64>,
+    call: Option<CallKey>,
 }
 
 /// The part that survives a reload.
@@ -270,6 +271,7 @@ impl<P: Protocol> Delivery<P> {
                 kind: push.kind,
                 plain: push.plain,
                 messages: push.messages.clone(),
+                call: push.call,
             })
         });
         State { in_flight: in_flight.collect() }
@@ -277,9 +279,9 @@ impl<P: Protocol> Delivery<P> {
 
     /// Restores the state that [`save`](Delivery::save) returned, with stand-ins for the registrations.
     pub fn restore(&mut self, state: State) {
-        for Saved { id, user, identifier, jid, sent, kind, plain, messages } in state.in_flight {
+        for Saved { id, user, identifier, jid, sent, kind, plain, messages, call } in state.in_flight {
             let registration = Rc::new(Registration::stand_in(&identifier, &jid));
-            self.insert(id, InFlight { plain, messages, ..InFlight::new(user, registration, sent, kind) });
+            self.insert(id, InFlight { plain, messages, call, ..InFlight::new(user, registration, sent, kind) });
         }
     }
 

@@ -417,6 +417,7 @@ impl<P: Protocol> Engine<P> {
         State {
             delivery: self.delivery.save(),
             pushed: self.pushed.save(),
+            calls: self.calls.save(),
             unread: self.unread.clone(),
             chats: chats.take(most).collect(),
             owed: self.owed.iter().map(tells).collect(),
@@ -431,6 +432,7 @@ impl<P: Protocol> Engine<P> {
         self.successes = state.successes.into_iter().map(|(user, device, at)| ((user, device), at)).collect();
         self.delivery.restore(state.delivery);
         self.pushed.restore(state.pushed);
+        self.calls.restore(state.calls);
         self.unread = state.unread;
         for (user, chats) in state.chats {
             match self.users.peek_mut(&user) {

@@ -96,7 +96,7 @@ impl<P: Protocol> Engine<P> {
             unread: Unread::new(u64::from_ne_bytes(seed)),
             chats: HashMap::new(),
             pushed: Pushed::new(config.queue_size, u64::from_ne_bytes(seed)),
-            calls: Calls::default(),
+            calls: Calls::new(u64::from_ne_bytes(seed)),
             lanes: Lanes::default(),
             delivery: Delivery::new(config.max_errors),
             owed: Owed::default(),
