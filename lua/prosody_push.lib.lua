@@ -23,6 +23,7 @@ local sessions = module:require "prosody_push_sessions";
 local rooms = module:require "prosody_push_rooms";
 local new_facts = module:require "prosody_push_facts";
 local store = module:require "prosody_push_store";
+local slices = module:require "prosody_push_slices";
 local new_watchdogs = module:require "prosody_push_watchdog";
 
 local identifier_field, record_field = protocol.identifier, protocol.record;
@@ -386,8 +387,16 @@ local function save()
 	return { engine = engine:save(), bound = bound };
 end
 
+local load_in_slices = background("the registrations of pushes in flight", function (users)
+	local pause = slices.new();
+	for _, user in ipairs(users) do
+		store.alone(load, user);
+		pause();
+	end
+end);
+
 local function restore(saved)
-	if saved.engine then engine:restore(saved.engine); end
+	if saved.engine then load_in_slices(engine:restore(saved.engine)); end
 	for session, fields in pairs(saved.bound or {}) do
 		session[identifier_field], session[record_field], session.first_hibernated_push = fields[1], fields[2], fields[3];
 		registrations.bound_at(session, fields[5]);

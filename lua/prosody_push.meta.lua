@@ -400,9 +400,11 @@ function Engine:on_collected(user, now, mono, observed, stanza, word, from, body
 function Engine:on_read(user, now, mono, observed, stanza, word, from, body, dedup_key, call, extracts, chat, reader, held) end
 
 ---Notes that the client of a registration is back, so that held and owed pushes to it are dropped.
+---@param now number                seconds since 1970
+---@param mono number               seconds of the monotonic clock
 ---@param user string
 ---@param identifier string
-function Engine:on_resumed(user, identifier) end
+function Engine:on_resumed(now, mono, user, identifier) end
 
 ---Returns push_wake_on_start: whether all devices are woken after a start of the server.
 ---@return boolean
@@ -603,8 +605,9 @@ function Engine:panic() end
 ---@return string
 function Engine:save() end
 
----Restores the state that save() returned.
+---Restores the state that save() returned. Returns the users to load: their pushes are in flight.
 ---@param saved string
+---@return string[]
 function Engine:restore(saved) end
 
 return prosody_push;

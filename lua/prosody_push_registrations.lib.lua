@@ -245,7 +245,7 @@ return function (engine, store, sessions, watchdog, load_bookmarks)
 		local identifier, records = of_client(session, session.resource);
 		if identifier then
 			bind(session, identifier, records[identifier]);
-			engine:on_resumed(session.username, identifier);
+			engine:on_resumed(now(), monotonic(), session.username, identifier);
 		end
 	end
 

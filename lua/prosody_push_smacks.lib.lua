@@ -125,7 +125,7 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 	end
 
 	local is_back = background("a client that answers again", function (session)
-		if session[identifier_field] then engine:on_resumed(session.username, session[identifier_field]); end
+		if session[identifier_field] then engine:on_resumed(now(), monotonic(), session.username, session[identifier_field]); end
 	end);
 
 	-- session -> filters that see each stanza to and from it
@@ -187,7 +187,7 @@ return function (engine, facts_about, sessions, registrations, watchdog, push, b
 		session.first_hibernated_push, alarms[session], listeners[session] = nil, nil, nil;
 		watchdog.forget(session);
 		stop_waiting(session);
-		if session[identifier_field] then engine:on_resumed(session.username, session[identifier_field]); end
+		if session[identifier_field] then engine:on_resumed(now(), monotonic(), session.username, session[identifier_field]); end
 	end
 
 	-- The session ends, and its queue with it.

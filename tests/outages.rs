@@ -3,13 +3,14 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use prosody_push::config::Config;
 use prosody_push::context::Event;
 use prosody_push::delivery::LATE;
-use prosody_push::engine::durable::Records;
+use prosody_push::engine::durable::{Record, Records};
 use prosody_push::engine::{Done, Engine, Push, Verdict};
 use prosody_push::protocol::Protocol;
 use prosody_push::push2::Push2;
@@ -154,7 +155,7 @@ fn goes_away<P: Tested>(host: &mut Host<P>) {
         let event = Event { user: &user, ..host.event() };
         let push = host.engine.on_offline(event, &SILENT).expect("loaded").list.remove(0);
         fails(host, &push);
-        host.engine.on_resumed(&user, &P::identifier("other"));
+        host.engine.on_resumed(host.now, &user, &P::identifier("other"));
     }
     assert!(host.engine.app_servers(false)[0].1.away_since.is_some());
 }
@@ -168,6 +169,8 @@ with_each_protocol! {
     a_failed_push_is_repeated_until_the_app_server_accepts_it,
     a_device_is_owed_at_most_one_push_of_each_kind,
     nothing_is_owed_after_the_client_is_back_or_its_registration_has_ended,
+    a_push_that_fails_after_its_client_is_back_is_not_owed,
+    a_push_that_fails_is_owed_if_its_client_has_gone_again_without_the_message,
     a_message_may_be_pushed_again_only_if_its_push_failed,
     a_refused_push_is_not_repeated,
     any_error_made_by_this_server_is_a_transport_failure,
@@ -181,6 +184,8 @@ with_each_protocol! {
     after_an_outage_important_pushes_leave_first_and_each_device_gets_one,
     in_an_outage_one_push_at_a_time_is_tried_on_schedule,
     one_unreachable_device_does_not_hold_up_the_others,
+    pushes_to_many_app_servers_strand_none_that_waits_for_another,
+    pushes_owed_at_more_app_servers_than_are_remembered_leave,
     a_step_of_the_wall_clock_neither_delays_a_push_nor_sends_it_early,
     a_step_of_the_wall_clock_ends_no_registration,
     failures_on_many_days_end_a_registration_and_two_far_apart_do_not,
@@ -188,6 +193,8 @@ with_each_protocol! {
     a_repeated_push_in_flight_when_the_server_stops_is_still_owed,
     nothing_is_recalled_for_an_ended_registration_or_a_disabled_account,
     a_reload_keeps_the_deduplication_keys_and_the_pushes_in_flight,
+    a_push_that_fails_after_a_reload_is_sent_again_as_its_client_asked,
+    a_push_in_flight_during_a_reload_does_not_settle_a_greater_one_that_is_owed,
 }
 
 // One device.
@@ -225,7 +232,7 @@ type Change<P> = fn(&mut Host<P>);
 
 fn nothing_is_owed_after_the_client_is_back_or_its_registration_has_ended<P: Tested>() {
     let changes: [(&str, Change<P>); 5] = [
-        ("resumed", |host| host.engine.on_resumed("romeo", &P::identifier("phone"))),
+        ("resumed", |host| host.engine.on_resumed(host.now, "romeo", &P::identifier("phone"))),
         ("enabled", |host| host.engine.enabled(host.now, "romeo", &P::identifier("phone"))),
         ("ended", |host| host.engine.load("romeo", Vec::new(), false)),
         ("disabled", |host| host.engine.load("romeo", vec![P::device(JID, "phone")], true)),
@@ -260,6 +267,67 @@ fn a_failed_push_is_not_owed_to_a_registration_renewed_since() {
     host.engine.enabled(host.now, "romeo", "push.example<phone");
     fails(&mut host, &push);
     assert_eq!(owed(&host), 0, "the client has renewed the registration since");
+}
+
+fn a_push_that_fails_after_its_client_is_back_is_not_owed<P: Tested>() {
+    let mut host = phone::<P>();
+    let mut push = host.offline(&CHAT).remove(0);
+    for is_repeated in [false, true] {
+        if is_repeated {
+            push = host.offline(&CHAT).remove(0);
+            fails(&mut host, &push);
+            push = host.after(4 * SECOND).leaving().remove(0);
+        }
+        host.after(SECOND);
+        host.engine.on_resumed(host.now, "romeo", &P::identifier("phone"));
+        fails(host.after(SECOND), &push);
+        assert_eq!(owed(&host), 0, "{is_repeated}");
+        assert!(leave_within(&mut host, DAY, |_, _| ()).is_empty());
+        push = host.offline(&CHAT).remove(0);
+        fails(&mut host, &push);
+        assert_eq!(owed(&host), 1, "the message came after the client had gone again");
+        assert_eq!(leave_within(&mut host, 20 * MINUTE, is_taken).len(), 1);
+    }
+}
+
+fn a_push_that_fails_is_owed_if_its_client_has_gone_again_without_the_message<P: Tested>() {
+    let mut host = phone::<P>();
+    let push = host.offline(&keyed("a1")).remove(0);
+    host.after(SECOND);
+    host.engine.on_resumed(host.now, "romeo", &P::identifier("phone"));
+    assert!(host.after(SECOND).offline(&keyed("a1")).is_empty(), "in flight");
+    fails(host.after(SECOND), &push);
+    assert_eq!((owed(&host), host.after(4 * SECOND).leaving().len()), (1, 1));
+}
+
+#[test]
+fn a_push_that_fails_after_a_later_one_was_accepted_is_not_owed() {
+    let ring = call(facts::CALL, "c1");
+    for (first, second, is_owed) in [
+        (&CHAT, &CHAT, false),
+        (&SILENT, &CHAT, false),
+        (&CHAT, &ring, false),
+        (&CHAT, &SILENT, true),
+        (&ring, &CHAT, true),
+    ] {
+        let mut host = phone::<Xep0357>();
+        let early = host.offline(first).remove(0);
+        let late = host.after(2 * SECOND).offline(second).remove(0);
+        is_taken(host.after(SECOND), &late);
+        fails(host.after(SECOND), &early);
+        let left = leave_within(&mut host, HOUR, is_taken);
+        assert_eq!(left.len(), usize::from(is_owed), "{} {}", first.word, second.word);
+    }
+}
+
+#[test]
+fn a_refusal_counts_though_the_client_is_back() {
+    let config = Config { max_errors: 1, ..one_by_one() };
+    let mut host = Host::<Xep0357>::speaking(config, vec![Xep0357::device(JID, "phone")]);
+    let push = host.offline(&CHAT).remove(0);
+    host.after(SECOND);
+    host.engine.on_resumed(host.now, "romeo", "push.example<phone");
+    assert_goes(host.answer(&push, JID, Some(("cancel", "item-not-found"))), "push.example<phone");
 }
 
 fn a_message_may_be_pushed_again_only_if_its_push_failed<P: Tested>() {
@@ -518,9 +586,50 @@ fn one_unreachable_device_does_not_hold_up_the_others<P: Tested>() {
     let mut is_first = None;
     leave_within(&mut host, HOUR, |host, push| {
         let first = is_first.get_or_insert_with(|| push.registration.clone());
-        if std::rc::Rc::ptr_eq(first, &push.registration) { is_put_off(host, push) } else { is_taken(host, push) }
+        if Rc::ptr_eq(first, &push.registration) { is_put_off(host, push) } else { is_taken(host, push) }
     });
     assert_eq!(owed(&host), 1);
+}
+
+/// More app servers than are remembered.
+const MANY: usize = 1500;
+
+/// Loads a user with one device at an app server of its own.
+fn load_far<P: Tested>(host: &mut Host<P>, i: usize) -> String {
+    let user = format!("far{i}");
+    host.engine.load(&user, vec![P::device(&format!("push{i}.example"), "phone")], false);
+    user
+}
+
+fn pushes_to_many_app_servers_strand_none_that_waits_for_another<P: Tested>() {
+    let mut host = crowd::<P>(20);
+    goes_away(&mut host);
+    for user in 0..20 {
+        assert!(message_for(&mut host, user, &CHAT).is_empty());
+    }
+    for i in 0..MANY {
+        let user = load_far(&mut host, i);
+        let push = host.engine.on_offline(Event { user: &user, ..host.event() }, &CHAT).expect("loaded").list.remove(0);
+        fails(&mut host, &push);
+        host.engine.on_resumed(host.now, &user, &push.registration.identifier);
+    }
+    assert_eq!(owed(&host), 20);
+    assert!(message_for(host.after(SECOND), 0, &CHAT).is_empty(), "it is known to be away");
+    let left = leave_within(&mut host, 20 * MINUTE, is_taken);
+    assert_eq!((left.len(), owed(&host)), (20, 0));
+}
+
+fn pushes_owed_at_more_app_servers_than_are_remembered_leave<P: Tested>() {
+    let mut host = crowd::<P>(0);
+    for i in 0..MANY {
+        let user = load_far(&mut host, i);
+        let identifier = P::device(&format!("push{i}.example"), "phone").identifier;
+        let record = Record { owed: Some(Kind::Important), ..Record::default() };
+        host.engine.recall(host.now, &user, [(identifier, record)].into());
+    }
+    assert_eq!(owed(&host), MANY);
+    let left = leave_within(&mut host, 20 * MINUTE, is_taken);
+    assert_eq!((left.len(), owed(&host)), (MANY, 0));
 }
 
 #[test]
@@ -691,7 +800,7 @@ fn failures_on_many_days_end_a_registration_and_two_far_apart_do_not<P: Tested>(
         let push = host.offline(&CHAT).remove(0);
         let verdict = host.answer_here(&push, "remote-server-not-found");
         // The client comes back and fetches its messages.
-        host.engine.on_resumed("romeo", &P::identifier("phone"));
+        host.engine.on_resumed(host.now, "romeo", &P::identifier("phone"));
         verdict
     };
     let mut host = phone::<P>();
@@ -827,7 +936,7 @@ fn failures_survive_a_restart() {
             break;
         }
         assert_stays(verdict);
-        host.engine.on_resumed("romeo", "push.example<phone");
+        host.engine.on_resumed(host.now, "romeo", "push.example<phone");
         let written = host.engine.unwritten(usize::MAX);
         host.engine = engine();
         host.after(DAY).engine.load("romeo", vec![Xep0357::device(JID, "phone")], false);
@@ -876,6 +985,38 @@ fn a_reload_keeps_the_deduplication_keys_and_the_pushes_in_flight<P: Tested>() {
     fails(&mut host, &flying);
     assert!(is_stranger(&host.answer_here(&flying, "forbidden")));
     assert!(host.offline(&keyed("told")).is_empty());
+}
+
+fn a_push_that_fails_after_a_reload_is_sent_again_as_its_client_asked<P: Tested>() {
+    for can_be_loaded in [true, false] {
+        let mut host = phone::<P>();
+        let push = host.offline(&CHAT).remove(0);
+        let state = host.engine.save();
+        host.engine = engine::<P>();
+        assert_eq!(host.engine.restore(state), [Rc::from("romeo")]);
+        fails(&mut host, &push);
+        if can_be_loaded {
+            host.engine.load("romeo", vec![P::device(JID, "phone")], false);
+        }
+        let left: Vec<_> = host.after(4 * SECOND).leaving().into_iter().map(|push| push.registration).collect();
+        let whole = can_be_loaded.then(|| Rc::new(P::device(JID, "phone")));
+        assert_eq!(left, Vec::from_iter(whole), "nothing is sent that the client did not ask for");
+    }
+}
+
+fn a_push_in_flight_during_a_reload_does_not_settle_a_greater_one_that_is_owed<P: Tested>() {
+    let mut old = phone::<P>();
+    let push = old.offline(&CHAT).remove(0);
+    fails(&mut old, &push);
+    old.offline(&SILENT);
+    let written = old.engine.last_unwritten(old.now);
+    let mut new = phone::<P>();
+    for (user, records) in written {
+        new.engine.recall(new.now, &user, records);
+    }
+    assert!(new.engine.restore(old.engine.save()).is_empty(), "the user is in memory");
+    let left: Vec<_> = new.engine.release(new.now).into_iter().map(|leaving| leaving.important).collect();
+    assert_eq!(left, [true]);
 }
 
 // Events in any order.
@@ -938,6 +1079,8 @@ struct World<P: Tested> {
     messages: Vec<bool>,
     /// By device: the moments of the last silent and of the last important message since the client was back.
     needs: [[Option<u64>; 2]; DEVICES.len()],
+    /// By device: whether the client has been back since the last event with a message.
+    is_back: [bool; DEVICES.len()],
     pushes: Vec<Seen<P>>,
     is_good: bool,
 }
@@ -947,7 +1090,15 @@ impl<P: Tested> World<P> {
         let devices = DEVICES.iter().map(|(name, jid)| P::device(jid, name)).collect();
         let config = Config { coalesce, max_errors: u32::MAX, ..Config::default() };
         let host = Host::speaking(config, devices);
-        World { host, moment: 0, messages: vec![], needs: [[None; 2]; 3], pushes: vec![], is_good: false }
+        World {
+            host,
+            moment: 0,
+            messages: vec![],
+            needs: [[None; 2]; 3],
+            is_back: [false; 3],
+            pushes: vec![],
+            is_good: false,
+        }
     }
 
     fn live(mut self, steps: Vec<Step>) -> Result<(), TestCaseError> {
@@ -956,7 +1107,7 @@ impl<P: Tested> World<P> {
             self.host.after(1);
             self.moment += 1;
             self.step(step)?;
-            self.release();
+            self.release()?;
         }
         self.is_good = true;
         self.wait(2 * HOUR)?;
@@ -1002,8 +1153,9 @@ impl<P: Tested> World<P> {
             }
             Step::Resume(device) => {
                 let (device_name, jid) = DEVICES[device];
-                self.host.engine.on_resumed("romeo", &P::device(jid, device_name).identifier);
+                self.host.engine.on_resumed(self.host.now, "romeo", &P::device(jid, device_name).identifier);
                 self.needs[device] = [None; 2];
+                self.is_back[device] = true;
             }
             Step::Clock(step) => {
                 self.host.step(step);
@@ -1015,6 +1167,7 @@ impl<P: Tested> World<P> {
     }
 
     fn message(&mut self, message: usize) -> Result<(), TestCaseError> {
+        self.is_back = [false; 3];
         let name = message.to_string();
         let word = if self.messages[message] { BODY } else { RECEIPT };
         for push in self.host.offline(&Message { word, dedup_key: Some(&name), ..CHAT }) {
@@ -1041,10 +1194,13 @@ impl<P: Tested> World<P> {
         self.pushes.push(Seen { push, device, left: self.moment, important, message, state });
     }
 
-    fn release(&mut self) {
+    fn release(&mut self) -> Result<(), TestCaseError> {
         for held in self.host.engine.release(self.host.now) {
+            let device = which_device(&held.push);
+            prop_assert!(!self.is_back[device], "device {} got a push though its client was back", device);
             self.left(held.push, held.important, None);
         }
+        Ok(())
     }
 
     /// Answers one of the pushes in this state.
@@ -1081,7 +1237,7 @@ impl<P: Tested> World<P> {
             if in_flight != self.host.engine.sizes().0 {
                 self.overdue();
             }
-            self.release();
+            self.release()?;
         }
         let rest = end - self.host.now.mono;
         self.host.after(rest);

@@ -152,7 +152,7 @@ impl World {
                 });
             }
             Step::Resumed(device) => {
-                self.host.engine.on_resumed("romeo", &format!("push.example<{device}"));
+                self.host.engine.on_resumed(self.host.now, "romeo", &format!("push.example<{device}"));
                 self.waiting.remove(&device);
             }
             Step::Ping => {

@@ -272,7 +272,7 @@ fn a_device_takes_away_what_was_read_if_it_is_asked_for() {
         let devices = ["phone", "tablet", "watch"].map(|node| registration("push.example", node, 1));
         let mut host = Host::new(Config { take_away, ..one_by_one() }, devices.into());
         assert_eq!(host.offline(&message("1")).len(), 3);
-        host.engine.on_resumed("romeo", "push.example<watch");
+        host.engine.on_resumed(host.now, "romeo", "push.example<watch");
         let read = Read { chat: "juliet@example.org", message: Name::Archive("1") };
         let pushes = host.engine.on_read(host.event(), &read, Some("push.example<tablet"), Holders::default());
         let pushes = pushes.expect("loaded");
@@ -350,7 +350,7 @@ fn a_push_that_waits_survives_the_server() {
 #[test]
 fn a_push_that_waits_ends_with_its_registration_and_when_its_client_is_back() {
     let cases: [fn(&mut Host); 3] = [
-        |host| host.engine.on_resumed("romeo", "push.example<phone"),
+        |host| host.engine.on_resumed(host.now, "romeo", "push.example<phone"),
         |host| host.engine.load("romeo", vec![], false),
         |host| host.engine.forget("romeo"),
     ];

@@ -238,7 +238,7 @@ impl<P: Phone> World<P> {
                 }
             }
             Step::Back => {
-                self.engine.on_resumed("romeo", IDENTIFIER);
+                self.engine.on_resumed(self.now, "romeo", IDENTIFIER);
                 self.owed.iter_mut().for_each(|owed| (owed.is_told, owed.has_push) = (true, true));
             }
             Step::Restart => self.restart()?,

@@ -486,7 +486,7 @@ fn a_held_push_is_dropped_when_the_client_is_back() {
     let mut host = coalescing();
     host.offline(&CHAT);
     host.after(1).offline(&CHAT);
-    host.engine.on_resumed("romeo", "push.example<phone");
+    host.engine.on_resumed(host.now, "romeo", "push.example<phone");
     assert_eq!(host.after(ANSWER_TIMEOUT).released(), [("tablet".into(), true)]);
 }
 
@@ -592,7 +592,7 @@ fn an_app_server_that_is_down_for_an_afternoon_ends_no_registration() {
 fn fail(host: &mut Host) -> Verdict {
     let push = host.offline(&CHAT).remove(0);
     let verdict = host.answer(&push, "push.example", Some(("cancel", "remote-server-not-found")));
-    host.engine.on_resumed("romeo", "push.example<phone");
+    host.engine.on_resumed(host.now, "romeo", "push.example<phone");
     verdict
 }
 
@@ -635,11 +635,11 @@ fn a_missing_answer_is_a_transport_failure() {
     assert!(is_stranger(&late));
 
     for _ in 1..PATIENCE / DAY {
-        host.engine.on_resumed("romeo", "push.example<phone");
+        host.engine.on_resumed(host.now, "romeo", "push.example<phone");
         host.after(DAY - ANSWER_TIMEOUT).offline(&CHAT);
         assert_eq!(host.after(ANSWER_TIMEOUT).timer(), [""; 0]);
     }
-    host.engine.on_resumed("romeo", "push.example<phone");
+    host.engine.on_resumed(host.now, "romeo", "push.example<phone");
     host.after(DAY).offline(&CHAT);
     assert_eq!(host.after(ANSWER_TIMEOUT).timer(), ["push.example<phone"]);
 }
@@ -721,6 +721,35 @@ fn no_answer_is_expected_for_a_withdrawn_push() {
     assert!(is_stranger(&host.answer(&push, "push.example", None)));
 }
 
+fn reload(host: &mut Host<Xep0357>, devices: &[&str]) {
+    let saved = serde_json::to_string(&host.engine.save()).expect("the state is JSON");
+    host.engine = Host::with_devices(devices).engine;
+    host.engine.restore(serde_json::from_str(&saved).expect("as it was saved"));
+}
+
+#[test]
+fn calls_survive_a_reload() {
+    let devices = ["phone", "tablet"];
+    let mut host = Host::with_devices(&devices);
+    let (ring, end) = (call(facts::CALL, "c1", "juliet@example.org/x"), call(RETRACT, "c1", "juliet@example.org/x"));
+    assert_eq!(nodes(&host.archived(&ring, &[])), devices);
+    reload(&mut host, &devices);
+    assert!(host.archived(&ring, &[]).is_empty(), "it rings once");
+    assert_eq!(nodes(&host.archived(&end, &[])), devices);
+    reload(&mut host, &devices);
+    assert!(host.archived(&end, &[]).is_empty(), "it ends once");
+}
+
+#[test]
+fn the_push_for_a_call_that_is_over_is_not_repeated_after_a_reload() {
+    let mut host = Host::with_devices(&["phone"]);
+    let ring = host.archived(&call(facts::CALL, "c1", "juliet@example.org/x"), &[]).remove(0);
+    assert_eq!(host.archived(&call(RETRACT, "c1", "juliet@example.org/x"), &[]).len(), 1);
+    reload(&mut host, &["phone"]);
+    assert_stays(host.answer_here(&ring, "remote-server-not-found"));
+    assert!(host.after(4 * SECOND).leaving().is_empty());
+}
+
 #[test]
 fn failures_and_pushes_in_flight_survive_a_reload() {
     let mut host = Host::with_devices(&["phone"]);
@@ -730,10 +759,7 @@ fn failures_and_pushes_in_flight_survive_a_reload() {
     }
     let push = host.offline(&CHAT).remove(0);
     let written = host.engine.last_unwritten(host.now);
-    let saved = serde_json::to_string(&host.engine.save()).expect("the state is JSON");
-
-    let mut host = Host::with_devices(&["phone"]);
-    host.engine.restore(serde_json::from_str(&saved).expect("as it was saved"));
+    reload(&mut host, &["phone"]);
     for (user, records) in written {
         host.engine.recall(host.now, &user, records);
     }

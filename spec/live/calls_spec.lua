@@ -75,6 +75,17 @@ for _, archive in ipairs({ "with", "without" }) do
 			assert.same({}, woken(), "once");
 		end);
 
+		it("is known after the module was reloaded", function ()
+			jmi("propose", "c1");
+			assert.same({ "phone!", "tablet!" }, woken());
+			server:reload();
+			jmi("propose", "c1");
+			assert.same({}, woken(), "it rings once");
+			server:reload();
+			jmi("retract", "c1");
+			assert.same({ "phone", "tablet" }, woken());
+		end);
+
 		it("that did not ring ends without a push", function ()
 			for _, name in ipairs({ "retract", "reject", "finish", "accept" }) do
 				jmi(name, "c"..name);

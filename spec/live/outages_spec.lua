@@ -12,11 +12,13 @@ local PUSH = "push.example.test";
 
 local server, app, juliet, phone;
 
--- For each protocol: its module, the stores of its registrations and of its owed pushes, and a function that enables push.
+-- For each protocol: its module, the stores of its registrations and of its owed pushes, and functions that enable push, and
+-- that return the name in a push.
 local protocols = {
 	{
 		title = "XEP-0357"; module = "cloud_notify"; store = "cloud_notify"; owed = "cloud_notify_owed"; options = {};
 		enable = function (session, name) session:enable_push { jid = PUSH, node = name }; end;
+		name_in = function (push) return appserver.read(push).node; end;
 	};
 	{
 		title = "Push 2.0"; module = "push2"; store = "push2_registrations"; owed = "push2_owed";
@@ -25,6 +27,7 @@ local protocols = {
 			local iq = push2.iq(push2.enable { client = name, service = "pusher@"..PUSH, push2.match("all") });
 			assert.equal("result", session:iq(iq).attr.type);
 		end;
+		name_in = function (push) return push2.read(push).client; end;
 	};
 };
 
@@ -126,6 +129,18 @@ for _, protocol in ipairs(protocols) do
 			come_back();
 			assert.equal(0, app:settled());
 			phone:close();
+		end);
+
+		it("has all that the client asked for if the module was reloaded while it was in flight", function ()
+			start(protocol);
+			device(protocol, "phone");
+			app.answer = "none";
+			write("Romeo?");
+			local push = app:expect(1);
+			server:reload(protocol.module);
+			app:send(st.error_reply(push, "wait", "resource-constraint"));
+			local again = app:expect(2, 15);
+			assert.equal(protocol.name_in(push), protocol.name_in(again));
 		end);
 
 		for _, ending in ipairs({ "reload", "restart", "kill -9" }) do

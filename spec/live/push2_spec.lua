@@ -330,13 +330,13 @@ describe("push2", function ()
 
 	it("does not push the end of a call to the client that takes it", function ()
 		away(match("important"));
-		write(nil, tigase.call("c1", "audio"));
+		write(nil, tigase.call("c2", "audio"));
 		assert.same({ "high" }, priorities());
 		phone = client.connect(server, "romeo", { resource = "phone" });
 		ask(match("important"));
-		phone:message { to = "romeo@example.test", st.stanza("accept", { xmlns = "urn:xmpp:jingle-message:0", id = "c1" }) };
+		phone:message { to = "romeo@example.test", st.stanza("accept", { xmlns = "urn:xmpp:jingle-message:0", id = "c2" }) };
 		assert.same({}, priorities());
-		write(nil, st.stanza("finish", { xmlns = "urn:xmpp:jingle-message:0", id = "c1" }));
+		write(nil, st.stanza("finish", { xmlns = "urn:xmpp:jingle-message:0", id = "c2" }));
 		assert.same({}, priorities(), "nor what it knows");
 		phone:close();
 	end);

@@ -89,6 +89,7 @@ struct Saved {
     kind: Kind,
     plain: Option<bool>,
     messages: Vec<u64>,
+    call: Option<CallKey>,
 }
 
 /// The part that survives a reload.
@@ -270,16 +271,17 @@ impl<P: Protocol> Delivery<P> {
                 kind: push.kind,
                 plain: push.plain,
                 messages: push.messages.clone(),
+                call: push.call,
             })
         });
         State { in_flight: in_flight.collect() }
     }
 
-    /// Restores the state that [`save`](Delivery::save) returned.
+    /// Restores the state that [`save`](Delivery::save) returned, with stand-ins for the registrations.
     pub fn restore(&mut self, state: State) {
-        for Saved { id, user, identifier, jid, sent, kind, plain, messages } in state.in_flight {
-            let registration = Rc::new(Registration::new(&identifier, &jid, P::Asked::default(), 0));
-            self.insert(id, InFlight { plain, messages, ..InFlight::new(user, registration, sent, kind) });
+        for Saved { id, user, identifier, jid, sent, kind, plain, messages, call } in state.in_flight {
+            let registration = Rc::new(Registration::stand_in(&identifier, &jid));
+            self.insert(id, InFlight { plain, messages, call, ..InFlight::new(user, registration, sent, kind) });
         }
     }
 
@@ -294,6 +296,13 @@ impl<P: Protocol> Delivery<P> {
 }
 
 impl<P: Protocol> InFlight<P> {
+    /// Whether the device, which is `registration` now, has been told of all that the push is for since the push left. A call has
+    /// to ring, so only its own push tells of it.
+    pub fn is_needless(&self, registration: &Registration<P::Asked>) -> bool {
+        let newest = self.tries.map_or(self.sent.mono, |tries| tries.newest);
+        self.kind != Kind::Call && newest < registration.told.get()
+    }
+
     pub fn new(user: Rc<str>, registration: Rc<Registration<P::Asked>>, sent: Moment, kind: Kind) -> Self {
         InFlight {
             user,

@@ -27,7 +27,7 @@ const SILENCE: Millis = 20 * SECOND;
 const NO_OBJECTION: Millis = 60 * SECOND;
 /// A push that tried an app server and has had no answer for this long is lost: its account was deleted.
 const LOST: Millis = 240 * SECOND;
-/// App servers that are remembered; the one that was pushed to least recently is forgotten first.
+/// App servers that are remembered; the one that was pushed to least recently is forgotten first, those that are away last.
 const APP_SERVERS: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
 
 /// The state of an app server.
@@ -66,11 +66,13 @@ pub enum News {
 pub struct Outages {
     policy: &'static Policy,
     servers: LruCache<String, AppServer>,
+    /// App servers that were forgotten while they were away.
+    forgotten: Vec<String>,
 }
 
 impl Outages {
     pub fn new(policy: &'static Policy) -> Self {
-        Outages { policy, servers: LruCache::new(APP_SERVERS) }
+        Outages { policy, servers: LruCache::new(APP_SERVERS), forgotten: Vec::new() }
     }
 
     /// Notes a push that leaves.
@@ -211,8 +213,19 @@ impl Outages {
             .collect()
     }
 
-    /// Returns when [`due`](Outages::due) has an app server for which `is_waited_for` holds, or [`unopposed`](Outages::unopposed) has one.
+    /// Takes out the app servers that were forgotten while they were away, because too many others are. Nothing tries them any
+    /// more: the pushes that wait for one of them have to leave.
+    pub fn forgotten(&mut self) -> Vec<String> {
+        let forgotten = std::mem::take(&mut self.forgotten);
+        forgotten.into_iter().filter(|jid| !self.is_known_away(jid)).collect()
+    }
+
+    /// Returns when [`due`](Outages::due) has an app server for which `is_waited_for` holds, or [`unopposed`](Outages::unopposed) or
+    /// [`forgotten`](Outages::forgotten) has one.
     pub fn next_due(&self, is_waited_for: impl Fn(&str) -> bool) -> Option<Millis> {
+        if !self.forgotten.is_empty() {
+            return Some(0);
+        }
         let away = self.servers.iter().filter(|(_, server)| server.away_since.is_some());
         let due = away.filter_map(|(jid, server)| match (server.tried, self.policy.answers) {
             (Some(tried), false) => Some(tried + NO_OBJECTION),
@@ -228,7 +241,20 @@ impl Outages {
     }
 
     fn of(&mut self, jid: &str) -> &mut AppServer {
+        if self.servers.len() == APP_SERVERS.get() && !self.servers.contains(jid) {
+            self.forget_one();
+        }
         self.servers.get_or_insert_mut_ref(jid, AppServer::default)
+    }
+
+    fn forget_one(&mut self) {
+        let works = self.servers.iter().rev().find(|(_, server)| server.away_since.is_none());
+        match works.map(|(jid, _)| jid.clone()) {
+            Some(jid) => {
+                self.servers.pop(&jid);
+            }
+            None => self.forgotten.extend(self.servers.pop_lru().map(|(jid, _)| jid)),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The outcome of pushes: answers, and timeouts. Also the pushes that were held or owed and leave later.
 
+use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use lru::LruCache;
@@ -96,10 +98,11 @@ impl<P: Protocol> Engine<P> {
             Some(None) => false,
             None => true,
         };
+        let is_needless = known.iter().flatten().any(|device| push.is_needless(device));
         let after = now.mono.saturating_sub(push.sent.mono);
         let failed = error.is_some_and(|error| error.is_of_transport());
         let answer = match error {
-            Some(error) => Answer::Error(after, error.known_condition(), is_current && failed),
+            Some(error) => Answer::Error(after, error.known_condition(), is_current && failed && !is_needless),
             None if is_silence => Answer::Silence,
             None => Answer::Taken(after),
         };
@@ -121,6 +124,9 @@ impl<P: Protocol> Engine<P> {
         }
         if let (Some(Some(device)), None) = (&known, &error) {
             device.last_success.set(now.wall);
+            if push.kind != Kind::Silent {
+                device.told.set(device.told.get().max(push.sent.mono));
+            }
         }
         if !is_current && (error.is_some() || known == Some(None)) {
             debug!(
@@ -131,6 +137,10 @@ impl<P: Protocol> Engine<P> {
         match self.delivery.settle(now, push, error) {
             Settled::Taken | Settled::Refused => None,
             Settled::Ends(gone) => Some(gone),
+            Settled::Failed(_) if is_needless => {
+                debug!("The push for {user} to {device} is not sent again: its device has been told since");
+                None
+            }
             Settled::Failed(debt) => {
                 self.put_off(now, debt);
                 None
@@ -216,6 +226,9 @@ impl<P: Protocol> Engine<P> {
         let in_turn = self.turns.take();
         self.release_in_turn(now, in_turn, &mut leaving);
         leaving.extend(self.release_waiting(now));
+        for app_server in self.outages.forgotten() {
+            self.owed.unpark(now.mono, &app_server, self.server.config.owed_per_second);
+        }
         for debt in self.owed.due(now.mono) {
             // The first push that is due may find out that the app server is away.
             if self.is_away(now, debt.registration.jid()) {
@@ -404,6 +417,7 @@ impl<P: Protocol> Engine<P> {
         State {
             delivery: self.delivery.save(),
             pushed: self.pushed.save(),
+            calls: self.calls.save(),
             unread: self.unread.clone(),
             chats: chats.take(most).collect(),
             owed: self.owed.iter().map(tells).collect(),
@@ -412,11 +426,13 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Restores the state that [`save`](Engine::save) returned, before any event.
-    pub fn restore(&mut self, state: State) {
+    /// Restores the state that [`save`](Engine::save) returned, before any event. Returns the users to load, the users of the newest
+    /// pushes first: if a push in flight fails, it can be sent again only when its registration is in memory.
+    pub fn restore(&mut self, state: State) -> Vec<Rc<str>> {
         self.successes = state.successes.into_iter().map(|(user, device, at)| ((user, device), at)).collect();
         self.delivery.restore(state.delivery);
         self.pushed.restore(state.pushed);
+        self.calls.restore(state.calls);
         self.unread = state.unread;
         for (user, chats) in state.chats {
             match self.users.peek_mut(&user) {
@@ -440,12 +456,18 @@ impl<P: Protocol> Engine<P> {
         }
         // A push in flight is not owed as well.
         for push in self.delivery.in_flight() {
-            self.owed.drop_for(&push.user, &push.registration.identifier);
+            self.owed.told(&push.user, &push.registration.identifier, push.kind, Millis::MAX);
         }
+        let mut to_load: Vec<_> =
+            self.delivery.in_flight().filter(|push| self.users.peek(&push.user).is_none()).collect();
+        to_load.sort_by_key(|push| Reverse(push.sent.mono));
+        let mut seen = HashSet::new();
+        to_load.into_iter().map(|push| push.user.clone()).filter(|user| seen.insert(user.clone())).collect()
     }
 }
 
-/// Returns the registration as it is now; `None` if it ended. If the user is not in memory, returns the registration unchanged.
+/// Returns the registration as it is now; `None` if it ended. If the user is not in memory, returns the registration unchanged, or
+/// `None` for a stand-in.
 fn current<A: Asked>(
     users: &LruCache<Rc<str>, User<A>>,
     user: &str,
@@ -453,7 +475,7 @@ fn current<A: Asked>(
 ) -> Option<Rc<Registration<A>>> {
     match users.peek(user) {
         Some(user) => user.devices.get(&registration.identifier).cloned(),
-        None => Some(registration),
+        None => Some(registration).filter(|registration| !registration.is_stand_in()),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::registration::devices::Devices;
 use crate::registration::holders::Holders;
 use crate::rules::facts::Message;
 use crate::rules::importance::Importance;
+use crate::time::Moment;
 
 impl<P: Protocol> Engine<P> {
     /// Handles a message that no session took: all the user's devices are woken.
@@ -147,8 +148,12 @@ impl<P: Protocol> Engine<P> {
         Ok(Queued { pushes, alerted, done })
     }
 
-    /// Notes that a session that holds the registration is back: held, waiting and owed pushes are dropped.
-    pub fn on_resumed(&mut self, user: &str, identifier: &str) {
+    /// Notes that a session that holds the registration is back: held, waiting and owed pushes are dropped, and pushes in flight
+    /// that fail are not owed.
+    pub fn on_resumed(&mut self, now: Moment, user: &str, identifier: &str) {
+        if let Some(device) = self.device(user, identifier) {
+            device.told.set(now.mono);
+        }
         let (user, identifier) = (user.into(), identifier.into());
         self.lanes.drop_held(&user, &identifier);
         if let Some((chats, _)) = self.chats(&user) {

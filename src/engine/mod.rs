@@ -96,7 +96,7 @@ impl<P: Protocol> Engine<P> {
             unread: Unread::new(u64::from_ne_bytes(seed)),
             chats: HashMap::new(),
             pushed: Pushed::new(config.queue_size, u64::from_ne_bytes(seed)),
-            calls: Calls::default(),
+            calls: Calls::new(u64::from_ne_bytes(seed)),
             lanes: Lanes::default(),
             delivery: Delivery::new(config.max_errors),
             owed: Owed::default(),
@@ -209,7 +209,7 @@ impl<P: Protocol> Engine<P> {
         if self.delivery.failures.forget(user, identifier) {
             self.changed(&user.into());
         }
-        self.on_resumed(user, identifier);
+        self.on_resumed(now, user, identifier);
         if let Some(device) = self.device(user, identifier) {
             device.made.set(now.mono);
         }

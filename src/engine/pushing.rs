@@ -52,6 +52,8 @@ impl<P: Protocol> Engine<P> {
                 }
             };
             if !self.first_time(context, registration) {
+                // The client was back and has gone again without the message: if the push for it fails, it is owed.
+                registration.told.set(0);
                 self.not_sent(context, &user, registration, Reason::PushedBefore);
                 continue;
             }

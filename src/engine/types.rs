@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::delivery;
 use crate::delivery::failures::Gone;
 use crate::ids::Id;
-use crate::memory::dedup;
 use crate::memory::unread::{Chats, Tells, Unread};
+use crate::memory::{calls, dedup};
 use crate::protocol::Protocol;
 use crate::registration::Registration;
 use crate::rules::importance::Kind;
@@ -125,6 +125,7 @@ pub struct State {
     #[serde(flatten)]
     pub(super) delivery: delivery::State,
     pub(super) pushed: dedup::State,
+    pub(super) calls: calls::State,
     pub(super) unread: Unread,
     pub(super) chats: Vec<(Rc<str>, Chats)>,
     /// The messages that owed pushes cover.

@@ -29,9 +29,9 @@ pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) 
         Ok(())
     });
     method(methods, "save", |_, host, ()| serde_json::to_string(&host.engine.save()).map_err(LuaError::external));
-    method(methods, "restore", |_, host, saved: Text| {
-        host.engine.restore(serde_json::from_str(&saved).map_err(LuaError::external)?);
-        Ok(())
+    method(methods, "restore", |lua, host, saved: Text| {
+        let to_load = host.engine.restore(serde_json::from_str(&saved).map_err(LuaError::external)?);
+        lua.create_sequence_from(to_load.iter().map(|user| &**user))
     });
 }
 

@@ -116,8 +116,8 @@ pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) 
     method(methods, "asks_for_roster", |_, host, (user, word): (Text, Word)| {
         Ok(host.engine.asks_for_roster(&user, word))
     });
-    method(methods, "on_resumed", |_, host, (user, identifier): (Text, Text)| {
-        host.engine.on_resumed(&user, &identifier);
+    method(methods, "on_resumed", |_, host, (wall, mono, user, identifier): (f64, f64, Text, Text)| {
+        host.engine.on_resumed(moment(wall, mono), &user, &identifier);
         Ok(())
     });
     method(methods, "max_hibernation", |_, host, ()| Ok(host.engine.config().max_hibernation));

@@ -4,11 +4,11 @@
 //! rings once on a device and ends there once, however many events report it.
 
 use std::collections::VecDeque;
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
 
 use lru::LruCache;
+use serde::{Deserialize, Serialize};
 
 use crate::rules::facts::Call;
 
@@ -20,32 +20,40 @@ const DEVICES: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 /// The calls that rang lately.
 pub struct Calls {
     devices: LruCache<u64, VecDeque<Ring>>,
-    hasher: RandomState,
+    /// Part of each hash, so that nobody can choose a call with the hash of another.
+    seed: u64,
+}
+
+/// The part that survives a reload.
+#[derive(Serialize, Deserialize)]
+pub struct State {
+    seed: u64,
+    devices: Vec<(u64, VecDeque<Ring>)>,
 }
 
 /// The key of a call: hashes only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallKey {
     peer: Option<u64>,
     id: u64,
 }
 
 /// A call on one device.
+#[derive(Serialize, Deserialize)]
 struct Ring {
     call: CallKey,
     is_over: bool,
 }
 
-impl Default for Calls {
-    fn default() -> Self {
-        Calls { devices: LruCache::new(DEVICES), hasher: RandomState::new() }
-    }
-}
-
 impl Calls {
+    /// `seed` is random.
+    pub fn new(seed: u64) -> Self {
+        Calls { devices: LruCache::new(DEVICES), seed }
+    }
+
     /// Returns the key of a call.
     pub fn key(&self, call: &Call) -> CallKey {
-        CallKey { peer: call.peer.map(|peer| self.hasher.hash_one(peer)), id: self.hasher.hash_one(call.id) }
+        CallKey { peer: call.peer.map(|peer| self.hash(&peer)), id: self.hash(&call.id) }
     }
 
     /// Notes that a call rings on a device of `user`. Returns false if it rang there before.
@@ -53,7 +61,8 @@ impl Calls {
         if self.find(user, identifier, call).is_some() {
             return false;
         }
-        let rings = self.devices.get_or_insert_mut(self.hasher.hash_one((user, identifier)), VecDeque::new);
+        let device = self.hash(&(user, identifier));
+        let rings = self.devices.get_or_insert_mut(device, VecDeque::new);
         if rings.len() >= CALLS {
             rings.pop_front();
         }
@@ -73,14 +82,35 @@ impl Calls {
 
     /// Notes that a device is notified of the end of the call.
     pub fn end(&mut self, user: &str, identifier: &str, call: CallKey) {
-        let rings = self.devices.peek_mut(&self.hasher.hash_one((user, identifier)));
+        let device = self.hash(&(user, identifier));
+        let rings = self.devices.peek_mut(&device);
         for ring in rings.into_iter().flatten().filter(|ring| call.is(ring.call)) {
             ring.is_over = true;
         }
     }
 
+    /// Returns the state that survives a reload.
+    pub fn save(&mut self) -> State {
+        State { seed: self.seed, devices: std::iter::from_fn(|| self.devices.pop_lru()).collect() }
+    }
+
+    /// Restores the state that [`save`](Calls::save) returned.
+    pub fn restore(&mut self, state: State) {
+        self.seed = state.seed;
+        for (device, rings) in state.devices {
+            self.devices.put(device, rings);
+        }
+    }
+
+    fn hash(&self, what: &impl Hash) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.seed.hash(&mut hasher);
+        what.hash(&mut hasher);
+        hasher.finish()
+    }
+
     fn find(&self, user: &str, identifier: &str, call: CallKey) -> Option<&Ring> {
-        let rings = self.devices.peek(&self.hasher.hash_one((user, identifier)))?;
+        let rings = self.devices.peek(&self.hash(&(user, identifier)))?;
         rings.iter().rev().find(|ring| call.is(ring.call))
     }
 }
@@ -101,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_call_is_its_peer_and_its_id() {
-        let mut calls = Calls::default();
+        let mut calls = Calls::new(1);
         let (juliet, nurse) = (calls.key(&JULIET), calls.key(&NURSE));
         assert!(calls.ring("romeo", "phone", juliet) && !calls.ring("romeo", "phone", juliet));
         assert!(calls.ring("romeo", "phone", nurse), "another caller uses the same id");
@@ -114,7 +144,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded() {
-        let mut calls = Calls::default();
+        let mut calls = Calls::new(1);
         for i in 0..10 * CALLS {
             calls.ring("romeo", "phone", calls.key(&Call { id: &i.to_string(), ..JULIET }));
         }

@@ -23,6 +23,9 @@ pub struct Registration<A> {
     pub last_success: Note<Millis>,
     /// When it was last enabled, by the monotonic clock; 0 if it was not enabled since it was read from the store.
     pub made: Note<Millis>,
+    /// Its device needs no push, except for calls, for what came before this time: its client was back then, or a push that left
+    /// then was taken. By the monotonic clock; 0 if that is not known.
+    pub told: Note<Millis>,
     /// The request that made it, if the store is known to have its result.
     pub seen: Note<Option<Seen>>,
 }
@@ -84,6 +87,9 @@ enum Address {
     Apart(Box<str>),
 }
 
+/// The timestamp of a stand-in.
+const STAND_IN: Seconds = Seconds::MIN;
+
 impl<A> Registration<A> {
     /// `jid` is the app server, normalised if it is valid.
     pub fn new(identifier: &str, jid: &str, asked: A, timestamp: Seconds) -> Self {
@@ -95,8 +101,21 @@ impl<A> Registration<A> {
             timestamp,
             last_success: Note::default(),
             made: Note::default(),
+            told: Note::default(),
             seen: Note::default(),
         }
+    }
+
+    /// Makes the stand-in for a registration that has to be loaded before a push can be composed for it.
+    pub fn stand_in(identifier: &str, jid: &str) -> Self
+    where
+        A: Default,
+    {
+        Registration::new(identifier, jid, A::default(), STAND_IN)
+    }
+
+    pub fn is_stand_in(&self) -> bool {
+        self.timestamp == STAND_IN
     }
 
     /// Returns the app server's JID in the normal form that its answers have (RFC 7622).

@@ -119,7 +119,7 @@ fn a_failed_push_is_not_repeated_after_the_client_is_back_or_enables_again() {
         host
     };
     let mut host = put_off();
-    host.engine.on_resumed("romeo", "phone");
+    host.engine.on_resumed(host.now, "romeo", "phone");
     assert!(again(host.after(DAY)).is_empty(), "back");
     let mut host = put_off();
     let now = host.now;
@@ -166,7 +166,7 @@ fn failures_on_several_days_without_a_break_end_the_registration() {
     let fails = |host: &mut Host<Push2>, kind| {
         let push = host.offline(&CHAT).remove(0);
         let verdict = fail(host, &push, kind);
-        host.engine.on_resumed("romeo", "phone");
+        host.engine.on_resumed(host.now, "romeo", "phone");
         verdict
     };
     for _ in 0..100 {
