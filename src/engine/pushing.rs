@@ -213,6 +213,7 @@ impl<P: Protocol> Engine<P> {
     pub(super) fn send(&mut self, in_flight: InFlight<P>, lane: Option<Lane>, payload: P::Payload) -> Push<P> {
         let (id, registration, now) = (self.ids.make(), in_flight.registration.clone(), in_flight.sent);
         debug!("Push {id} for {} to {}", in_flight.user, registration.identifier);
+        let payload = self.protocol.signed(&self.server, now, &registration, payload);
         self.outages.sent(now, registration.jid());
         if self.server.config.take_away
             && in_flight.kind == Kind::Important
