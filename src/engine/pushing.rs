@@ -106,6 +106,7 @@ impl<P: Protocol> Engine<P> {
                 let at_once = at_once.get_or_insert_with(|| self.turns.at_once(&user));
                 if *at_once == 0 {
                     let word = context.word;
+                    self.outages.not_tried(registration.jid());
                     self.turns.put(Waiting { in_flight, draft, importance, cause, word });
                     held = true;
                     continue;
