@@ -80,6 +80,17 @@ pub trait Protocol: Clone + Debug + Default + 'static {
     /// Composes a plain push in the form that the registration asks for.
     fn plain(&self, server: &Server, registration: &Registration<Self::Asked>, kind: Kind) -> Self::Payload;
 
+    /// Returns the payload of a push that leaves now, with a signature that is valid now if the registration asks for one.
+    fn signed(
+        &self,
+        _server: &Server,
+        _now: Moment,
+        _registration: &Registration<Self::Asked>,
+        payload: Self::Payload,
+    ) -> Self::Payload {
+        payload
+    }
+
     /// Returns the bytes of a payload that is kept, to be sent again if the push fails. `None` where a plain push is sent instead.
     fn kept(_payload: &Self::Payload) -> Option<usize> {
         None

@@ -307,6 +307,14 @@ describe("push2", function ()
 		end
 	end);
 
+	it("signs a push without a stanza, too", function ()
+		away(match("important", { send = push2.encrypted, jwt = "ES256" }));
+		server:ping("romeo");
+		local push = pushed()[1];
+		assert.is_nil(push.payload);
+		assert.equal("https://push.example.test", push2.verify(push.jwt, "ES256", push.key).aud);
+	end);
+
 	it("trims a stanza that is too large, and keeps the archive id", function ()
 		away(match("all", { send = push2.encrypted }));
 		write(("é"):rep(8000), st.stanza("needless", { xmlns = "urn:example" }):text(("x"):rep(500)));

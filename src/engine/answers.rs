@@ -322,6 +322,7 @@ impl<P: Protocol> Engine<P> {
             let (payload, from, body) = match content {
                 Some(Content { draft, .. }) if P::takes_long(&draft) => {
                     let (importance, cause) = (Importance::Important, Cause::Waited);
+                    self.outages.not_tried(in_flight.registration.jid());
                     self.turns.put(Waiting { in_flight, draft, importance, cause, word: None });
                     continue;
                 }

@@ -108,6 +108,7 @@ impl<P: Protocol> Engine<P> {
                 let at_once = at_once.get_or_insert_with(|| self.turns.at_once(&user));
                 if *at_once == 0 {
                     let word = context.word;
+                    self.outages.not_tried(registration.jid());
                     self.turns.put(Waiting { in_flight, draft, importance, cause, word });
                     held = true;
                     continue;
@@ -215,6 +216,7 @@ impl<P: Protocol> Engine<P> {
     pub(super) fn send(&mut self, in_flight: InFlight<P>, lane: Option<Lane>, payload: P::Payload) -> Push<P> {
         let (id, registration, now) = (self.ids.make(), in_flight.registration.clone(), in_flight.sent);
         debug!("Push {id} for {} to {}", in_flight.user, registration.identifier);
+        let payload = self.protocol.signed(&self.server, now, &registration, payload);
         self.outages.sent(now, registration.jid());
         if self.server.config.take_away
             && in_flight.kind == Kind::Important

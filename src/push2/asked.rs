@@ -1,7 +1,9 @@
 //! A client's request by Push 2.0: which stanzas wake it, and the content of a push.
 
+use std::rc::Rc;
+
 use crate::ns;
-use crate::push2::keys::Keys;
+use crate::push2::keys::{Keys, WebPush};
 use crate::registration::{self, Registration};
 
 /// The part of a registration that only Push 2.0 has.
@@ -15,6 +17,16 @@ pub struct Asked {
 /// Returns the key in the store of a client's registration: its user agent id (XEP-0388 §2.4) or, without one, its resource.
 pub fn identifier<'c>(client_id: Option<&'c str>, resource: Option<&'c str>) -> Option<&'c str> {
     client_id.or(resource)
+}
+
+impl Asked {
+    /// Returns the keys of the matches that encrypt, as far as they can be used.
+    pub fn keys(&self) -> impl Iterator<Item = &Rc<WebPush>> {
+        self.matches.iter().filter_map(|rule| match &rule.send {
+            Send::Encrypted(keys) => keys.parsed().ok(),
+            _ => None,
+        })
+    }
 }
 
 impl registration::Asked for Asked {

@@ -51,8 +51,7 @@ impl Identity {
     /// this server's administrator (`sub`).
     pub fn token(&self, now: Seconds, contact: &str) -> Option<Rc<Token>> {
         let mut last = self.last.borrow_mut();
-        let is_good = |token: &Rc<Token>| (now..=now + LIFETIME).contains(&(token.expires - RENEWAL));
-        if !last.as_ref().is_some_and(is_good) {
+        if !last.as_ref().is_some_and(|token| token.is_valid(now)) {
             *last = Some(Rc::new(self.sign(now + LIFETIME, contact)?));
         }
         last.clone()
@@ -69,5 +68,12 @@ impl Identity {
         jws.push('.');
         BASE64_URL.encode_string(signature, &mut jws);
         Some(Token { jws, key: self.signer.public().map(|key| BASE64.encode(key)), expires })
+    }
+}
+
+impl Token {
+    /// Whether a push that leaves now may carry it.
+    pub fn is_valid(&self, now: Seconds) -> bool {
+        (now..=now + LIFETIME).contains(&(self.expires - RENEWAL))
     }
 }

@@ -26,6 +26,7 @@ use crate::rules::importance::{Importance, Kind};
 use crate::time::{HOUR, Moment, SECOND, Seconds};
 use asked::Asked;
 use envelope::{envelope, in_carbon};
+use jwt::Token;
 use keys::WebPush;
 use matching::{Case, matched};
 use notification::{Payload, Priority};
@@ -119,9 +120,7 @@ impl Protocol for Push2 {
         let Draft { priority, content: Some((keys, envelope)) } = draft else {
             return Payload::empty(draft.priority).into();
         };
-        let contact = || server.config.contact_uri.clone().unwrap_or_else(|| format!("xmpp:{}", server.host));
-        let now = (now.wall / SECOND) as Seconds;
-        let token = keys.identity.as_ref().and_then(|identity| identity.token(now, &contact()));
+        let token = token(server, now, &keys);
         let seal = |envelope: Rc<str>| webpush::seal(envelope.as_bytes(), &keys.client, &keys.auth, server.random);
         Payload { encrypted: envelope.map(seal), token, ..Payload::empty(priority) }.into()
     }
@@ -131,9 +130,36 @@ impl Protocol for Push2 {
         Payload::empty(priority).into()
     }
 
+    fn signed(
+        &self,
+        server: &Server,
+        now: Moment,
+        registration: &Registration<Asked>,
+        mut payload: Rc<Payload>,
+    ) -> Rc<Payload> {
+        // A push without content, or one that is sent again, has no match to take the key from. A subscription is restricted to
+        // one key (RFC 8292 §4), so the first key that can be used is right.
+        if !payload.token.as_ref().is_some_and(|token| token.is_valid(seconds(now))) {
+            let token = registration.asked.keys().find_map(|keys| token(server, now, keys));
+            Rc::make_mut(&mut payload).token = token;
+        }
+        payload
+    }
+
     fn kept(payload: &Rc<Payload>) -> Option<usize> {
         Some(payload.size())
     }
+}
+
+/// Returns a token that is valid now; `None` if the client gave no key to sign it with.
+fn token(server: &Server, now: Moment, keys: &WebPush) -> Option<Rc<Token>> {
+    let identity = keys.identity.as_ref()?;
+    let contact = server.config.contact_uri.clone().unwrap_or_else(|| format!("xmpp:{}", server.host));
+    identity.token(seconds(now), &contact)
+}
+
+fn seconds(now: Moment) -> Seconds {
+    (now.wall / SECOND) as Seconds
 }
 
 /// Returns the stanza in its envelope; `None` if it cannot be read.

@@ -1,13 +1,14 @@
 //! A user's many encrypted clients: their pushes are spread over turns of the event loop.
 
+use prosody_push::config::Config;
 use prosody_push::push2::asked::{Match, Profile};
 use prosody_push::push2::notification::Payload;
 use prosody_push::registration::Registration;
 use prosody_push::rules::facts::{BODY, Message};
 
 use crate::reader::{Reader, open, text_of};
-use crate::support::{Host, one_by_one};
-use crate::{Push2, again, body, client, message, rule, speaking};
+use crate::support::{Host, SECOND, one_by_one};
+use crate::{CHAT, Push2, again, body, client, message, rule, speaking};
 
 const CLIENTS: usize = 20;
 
@@ -35,7 +36,7 @@ fn read(reader: &Reader, pushes: &[prosody_push::engine::Push<Push2>]) -> Vec<(S
 
 fn says(host: &mut Host<Push2>, text: &'static str) -> Vec<prosody_push::engine::Push<Push2>> {
     let stanza = move || Some(message(vec![body(text)]));
-    host.offline(&Message { word: BODY, dedup_key: Some(text), stanza: Some(&stanza), ..crate::CHAT })
+    host.offline(&Message { word: BODY, dedup_key: Some(text), stanza: Some(&stanza), ..CHAT })
 }
 
 #[test]
@@ -105,4 +106,42 @@ fn waiting_pushes_of_a_deleted_user_or_an_ended_registration_are_dropped() {
         forget(&mut host);
         assert!(host.engine.release_all(host.now).is_empty());
     }
+}
+
+#[test]
+fn a_push_that_waits_for_its_turn_is_not_the_push_that_tries_a_service() {
+    let reader = Reader::new();
+    let mut clients = encrypted(&reader, &identifiers()[..5]);
+    let [_, _, _, _, last] = &mut clients[..] else { panic!("five clients") };
+    let asked = std::mem::take(&mut last.asked);
+    *last = Registration::new("last", "away.example", asked, 2);
+    let mut host = speaking(one_by_one(), clients);
+    let to_last = |pushes: &[prosody_push::engine::Push<Push2>]| {
+        pushes.iter().map(|push| push.registration.jid().to_owned()).collect::<Vec<_>>() == ["away.example"]
+    };
+    for _ in 0..10 {
+        assert_eq!(host.offline(&CHAT).len(), 4);
+        let in_turn = again(&mut host);
+        assert!(to_last(&in_turn));
+        host.answer_here(&in_turn[0], "remote-server-not-found");
+    }
+    host.engine.on_resumed("romeo", "last");
+    assert_eq!(host.after(4 * SECOND).offline(&CHAT).len(), 4);
+    assert!(to_last(&again(&mut host)), "the service may be tried, and the push is the first to do so");
+}
+
+#[test]
+fn a_push_that_has_waited_and_waits_for_its_turn_is_not_the_push_that_tries_a_service() {
+    let reader = Reader::new();
+    let config = Config { patience: 60 * SECOND, ..one_by_one() };
+    let mut host = speaking(config, encrypted(&reader, &identifiers()[..1]));
+    for _ in 0..10 {
+        let push = host.offline(&CHAT).remove(0);
+        host.answer_here(&push, "remote-server-not-found");
+    }
+    host.engine.on_resumed("romeo", "client00");
+    let elsewhere = format!("a{} ", host.now.wall / SECOND);
+    assert!(host.offline(&Message { extracts: Some(&elsewhere), ..CHAT }).is_empty());
+    assert!(again(host.after(60 * SECOND)).is_empty(), "it is composed in the next turn");
+    assert_eq!(again(&mut host).len(), 1);
 }
