@@ -134,6 +134,10 @@ impl Protocol for Push2 {
     fn kept(payload: &Rc<Payload>) -> Option<usize> {
         Some(payload.size())
     }
+
+    fn is_of_call(payload: &Rc<Payload>) -> bool {
+        payload.priority == Priority::High
+    }
 }
 
 /// Returns the stanza in its envelope; `None` if it cannot be read.
