@@ -8,7 +8,7 @@ use minidom::rxml::{Namespace, NcName};
 use minidom::{Element, Node};
 
 use crate::ns;
-use crate::xml::clean;
+use crate::xml::{clean, text_width};
 
 /// Prosody's parser joins the namespace and the name of an attribute with U+0001, but keeps the name `xml:lang`.
 const QUALIFIED: char = '\u{1}';
@@ -70,6 +70,26 @@ pub fn write<S: Sink>(element: &Element, sink: &mut S) -> Result<(), S::Error> {
     sink.close()
 }
 
+/// Returns the bytes that an element takes on the wire, or a few more: as Prosody writes it inside an element of the namespace
+/// `parent`. Prosody declares a namespace again for each attribute that has one.
+pub fn wire_size(element: &Element, parent: &str) -> usize {
+    let xmlns = element.ns();
+    let declaration = if xmlns == parent { 0 } else { " xmlns=''".len() + text_width(&xmlns) };
+    let attrs = element.attrs().iter().map(|((namespace, name), value)| {
+        let prefix = match &**namespace {
+            "" => 0,
+            ns::XML => "xml:".len(),
+            namespace => " xmlns:ns9999=''ns9999:".len() + text_width(namespace),
+        };
+        prefix + " =''".len() + name.len() + text_width(value)
+    });
+    let nodes = element.nodes().map(|node| match node {
+        Node::Element(child) => wire_size(child, &xmlns),
+        Node::Text(text) => text_width(text),
+    });
+    "<></>".len() + 2 * element.name().len() + declaration + attrs.sum::<usize>() + nodes.sum::<usize>()
+}
+
 /// An element as text, because most forms stay in memory for long and are seldom written.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Packed(Box<str>);
@@ -79,7 +99,7 @@ impl Packed {
         Packed(String::from(element).into())
     }
 
-    /// Returns the size in bytes, in memory and on the wire.
+    /// Returns the size in bytes in memory.
     pub fn size(&self) -> usize {
         self.0.len()
     }
@@ -113,5 +133,24 @@ mod tests {
         let expected = "<x xmlns='urn:x' xmlns:y='urn:y' y:a='1' b='2' xml:lang='en'>1 &lt; 2 &amp;&#13;é</x>";
         assert_eq!(element, expected.parse().expect("XML"));
         assert_eq!(Packed::new(&element).unpack(), Some(element));
+    }
+
+    /// `util.stanza` writes each element in this way.
+    #[test]
+    fn the_size_on_the_wire_is_that_of_prosody() {
+        let parent = "urn:parent";
+        for (element, written) in [
+            ("<x xmlns='urn:parent' a='&quot;'>'&amp;<y>é</y></x>", "<x a='&quot;'>&apos;&amp;<y>é</y></x>"),
+            (
+                "<x xmlns='urn:x' xml:lang='en'><y xmlns='urn:y'/></x>",
+                "<x xmlns='urn:x' xml:lang='en'><y xmlns='urn:y'></y></x>",
+            ),
+        ] {
+            assert_eq!(wire_size(&element.parse().expect("XML"), parent), written.len(), "{written}");
+        }
+        let namespaced = "<x xmlns='urn:parent' xmlns:z='urn:z' z:a='' z:b=''/>";
+        let written = "<x xmlns:ns1='urn:z' ns1:a='' xmlns:ns2='urn:z' ns2:b=''></x>".len();
+        let size = wire_size(&namespaced.parse().expect("XML"), parent);
+        assert!((written..written + 20).contains(&size), "{size} bytes, not {written}");
     }
 }

@@ -2,9 +2,10 @@
 
 /// The largest registration: it stays in memory, and its filters see every message.
 pub const MAX_REGISTRATION: usize = 16 * 1024;
-/// Node and form of XEP-0357, escaped: every push carries them, to an address of the client's choice.
+/// JID, node and form of XEP-0357, as Prosody writes them: every push carries them, to an address of the client's choice.
 pub const MAX_ECHO: usize = 4 * 1024;
-/// `<client>` and the claims of a token of Push 2.0: every push carries them, to an address of the client's choice.
+/// `<service>`, `<client>` and the claims of a token of Push 2.0, as a push has them: every push carries them, to an address of the
+/// client's choice.
 pub const MAX_PUSH2_ECHO: usize = 2 * 1024;
 /// Matches of a Push 2.0 registration: one for each match profile with each send profile.
 pub const MAX_MATCHES: usize = 8;

@@ -96,6 +96,11 @@ pub trait Protocol: Clone + Debug + Default + 'static {
         None
     }
 
+    /// Whether a payload is marked as a call or its end. Such a payload is not kept for longer than a call.
+    fn is_of_call(_payload: &Self::Payload) -> bool {
+        false
+    }
+
     /// Whether the client has a rule of its own for the chat of a message. Such a rule takes precedence over the user's
     /// settings.
     fn has_rule_for(&self, _registration: &Registration<Self::Asked>, _message: &Message) -> bool {

@@ -405,6 +405,15 @@ describe("push2", function ()
 			assert.equal(ids[#ids], stanza:get_child("stanza-id", "urn:xmpp:sid:0").attr.id);
 		end);
 
+		it("pushes the text of a message with many elements", function ()
+			sleeps_with_carbons(match("all", { send = push2.encrypted }));
+			local html = st.stanza("html", { xmlns = "http://jabber.org/protocol/xhtml-im" });
+			for i = 1, 400 do html:text_tag("span", "Romeo "..i); end
+			juliet:message { to = laptop.jid, body = "Romeo?", html };
+			local stanza = push2.decrypt(push2.read(app:expect(1)).payload);
+			assert.same({ juliet.jid, "Romeo?" }, { stanza.attr.from, stanza:get_child_text("body") });
+		end);
+
 		it("filters the carbon by the sender of the message in it", function ()
 			sleeps_with_carbons(match("important", { filters = { { "juliet@example.test" } } }));
 			local before = #server:log();

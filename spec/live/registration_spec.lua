@@ -230,11 +230,14 @@ describe("push registration", function ()
 		end
 		assert.is_nil(server:stored("romeo"));
 		assert.same({ phone = "none" }, bound(server, "romeo"));
-		-- Node and form, which every push carries.
-		for _, fields in ipairs({ { node = ("x"):rep(4097) }, { node = ("&"):rep(820) }, { options = { secret = ("x"):rep(4 * 1024) } } }) do
-			fields.jid = "push.example.test";
+		-- JID, node and form, which every push carries.
+		for _, fields in ipairs({
+			{ node = ("x"):rep(4097) }, { node = ("&"):rep(820) }, { options = { secret = ("x"):rep(4 * 1024) } };
+			{ jid = "push.example.test/"..("'"):rep(700) };
+		}) do
+			fields.jid = fields.jid or "push.example.test";
 			assert.same({ "modify", "bad-request",
-				"Node and form are too large: every push carries them, and they may take 4 kB at most" }, err(phone:enable_push(fields)));
+				"JID, node and form are too large: every push carries them, and they may take 4 kB at most" }, err(phone:enable_push(fields)));
 		end
 		assert.is_nil(server:stored("romeo"));
 		assert.equal("result", phone:enable_push({ jid = "push.example.test", node = ("x"):rep(4000) }).attr.type);

@@ -164,25 +164,25 @@ function push2.verify(token, algorithm, key)
 	return assert(json.decode(out), out);
 end
 
--- Generates a key in PKCS#8, without the first and last line.
+-- Generates a key in PKCS#8, without the first and last line; `bits` of RSA.
 local GENERATE = [=[
 import sys
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-kind = sys.argv[1]
+kind, bits = sys.argv[1:]
 curves = {"ES256": ec.SECP256R1, "ES384": ec.SECP384R1, "ES512": ec.SECP521R1}
 if kind in curves:
     key = ec.generate_private_key(curves[kind]())
 elif kind == "EdDSA":
     key = ed25519.Ed25519PrivateKey.generate()
 else:
-    key = rsa.generate_private_key(65537, 2048)
+    key = rsa.generate_private_key(65537, int(bits))
 form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
 print("".join(key.private_bytes(*form).decode().splitlines(True)[1:-1]))
 ]=];
 
-function push2.generate(algorithm)
-	return (python(GENERATE, algorithm):gsub("%s+$", ""));
+function push2.generate(algorithm, bits)
+	return (python(GENERATE, algorithm, tostring(bits or 2048)):gsub("%s+$", ""));
 end
 
 return push2;

@@ -2,7 +2,7 @@
 //!
 //! An owed push is sent again at growing intervals and then every ten minutes, until the app server takes it, the client comes
 //! back, the user has read its messages elsewhere, or the registration ends. A call is sent again for half a minute only: after
-//! that it has been missed.
+//! that it has been missed. From then on the push for the end of a call is no longer marked as a call.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -142,8 +142,12 @@ impl<P: Protocol> Owed<P> {
     /// Owes a push that failed or is not tried. If `parked`, its app server is away, and the push waits for
     /// [`unpark`](Owed::unpark). Returns the time until the next try; `None` if the push waits, or is too late for its call.
     pub fn put(&mut self, now: Millis, mut debt: Debt<P>, parked: bool) -> Option<Millis> {
-        if debt.kind == Kind::Call && (parked || now + delay(debt.tries.failed) > debt.tries.since + CALL) {
-            return None;
+        if parked || now + delay(debt.tries.failed) > debt.tries.since + CALL {
+            if debt.kind == Kind::Call {
+                return None;
+            }
+            // By now no device rings, and a platform shows a push that is marked as a call. So a plain push is sent in its place.
+            debt.payload = debt.payload.filter(|payload| !P::is_of_call(payload));
         }
         if parked {
             self.stop(debt.registration.jid());

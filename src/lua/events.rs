@@ -28,7 +28,7 @@ macro_rules! message_method {
              (user, wall, mono, observed, stanza, word, from, body, dedup_key, call, extracts, $($arg),*): (
                 Text, f64, f64, bool, Option<LuaTable>, Word, Option<Text>, Option<Text>, Option<Text>, Option<Text>, Option<Text>, $($type),*
             )| {
-                let read = || stanza::trimmed(stanza.as_ref()?);
+                let read = || stanza::trimmed(stanza.as_ref()?, word);
                 let $message = &Message {
                     word,
                     from: from.as_deref(),

@@ -10,6 +10,7 @@ use super::value::{field, string};
 use crate::element::{self, Sink, add_text, named, set_attr};
 use crate::limits::{FIRST_CHILDREN, LAST_CHILDREN};
 use crate::ns;
+use crate::rules::facts::{RECEIVED, Word};
 
 /// Limits for a stanza that a push carries: levels, and nodes. A child that goes beyond them is left out.
 const MAX_DEPTH: usize = 64;
@@ -19,8 +20,27 @@ const MAX_NODES: usize = 300;
 const MAX_REQUEST_DEPTH: usize = 16;
 const MAX_REQUEST_NODES: usize = 10_000;
 
-/// Reads a stanza. If it is too large, reads the bodies, and as many of the other children as there is room for.
-pub fn trimmed(stanza: &LuaTable) -> Option<Element> {
+/// The elements from a carbon down to the message in it.
+const CARBON: [(&str, &str); 3] = [("received", ns::CARBONS), ("forwarded", ns::FORWARD), ("message", ns::CLIENT)];
+
+/// Reads a stanza. If it is too large, reads the bodies, and as many of the other children as there is room for. Of a carbon that
+/// is trusted according to its `word`, reads only the message in it, in this way.
+pub fn trimmed(stanza: &LuaTable, word: Word) -> Option<Element> {
+    trimmed_inside(stanza, ns::CLIENT, if word & RECEIVED == 0 { &[] } else { &CARBON })
+}
+
+/// Trims the stanza that `way` leads to, by names and namespaces. Reads the elements around it without their other children.
+fn trimmed_inside(table: &LuaTable, xmlns: &str, way: &[(&str, &str)]) -> Option<Element> {
+    let Some(((name, namespace), way)) = way.split_first() else { return trimmed_stanza(table) };
+    let mut element = start(table, xmlns)?;
+    let xmlns = element.ns();
+    let is_next = |child: &LuaTable| start(child, &xmlns).is_some_and(|child| child.is(*name, *namespace));
+    let mut children = looked_at(table.raw_len()).filter_map(|i| table.raw_get::<LuaTable>(i).ok());
+    element.append_child(trimmed_inside(&children.find(is_next)?, &xmlns, way)?);
+    Some(element)
+}
+
+fn trimmed_stanza(stanza: &LuaTable) -> Option<Element> {
     let mut element = start(stanza, ns::CLIENT)?;
     let (mut budget, mut for_text) = (MAX_NODES, MAX_NODES);
     for i in looked_at(stanza.raw_len()) {

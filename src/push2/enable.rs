@@ -9,6 +9,7 @@ use crate::address::is_account;
 use crate::limits::{MAX_MATCHES, MAX_PUSH2_ECHO, MAX_REGISTRATION};
 use crate::ns;
 use crate::push2::asked::{Chat, Profile};
+use crate::push2::jwt::claims_size;
 use crate::push2::keys::{InvalidKeys, Keys, Signing};
 use crate::xml::text_width;
 
@@ -39,7 +40,7 @@ pub enum Refusal {
     TooManyMatches,
     #[error("The registration is too large: 16 kB at most")]
     TooLarge,
-    #[error("client and jwt-claim are too large: every push carries them, and they may take 2 kB at most")]
+    #[error("service, client and jwt-claim are too large: every push carries them, and they may take 2 kB at most")]
     TooLongEcho,
 }
 
@@ -157,8 +158,11 @@ impl Request {
             xso::transform(enable).map_err(|_| Refusal::Malformed)?;
         let service = service(asked.as_deref(), user, host, &normal)?;
         let client = client.filter(|client| !client.is_empty()).ok_or(Refusal::MissingClient)?;
-        let mut size =
-            Size { all: identifier.len() + service.len() + client.len(), echo: text_width(&client), claims: 0 };
+        let mut size = Size {
+            all: identifier.len() + service.len() + client.len(),
+            echo: text_width(&service) + text_width(&client),
+            claims: 0,
+        };
         let (mut matches, has_matches) = (Vec::new(), !elements.is_empty());
         for element in elements {
             let Some(requested) = element.read(&mut size, &normal)? else { continue };
@@ -199,7 +203,7 @@ impl MatchElement {
             (None, Some(encrypted)) => {
                 let claims = encrypted.named_claims().map(|(name, value)| name.len() + value.len()).sum::<usize>();
                 size.all += encrypted.keys().size() + claims;
-                size.claims += claims;
+                size.claims += claims_size(encrypted.named_claims());
                 Some(encrypted)
             }
             (None, None) => return Ok(None),
@@ -228,9 +232,9 @@ impl Encrypted {
 /// The bytes of the parts that a client can make large.
 struct Size {
     all: usize,
-    /// The parts that every push carries.
+    /// The parts that every push carries, escaped.
     echo: usize,
-    /// The claims of the match that is being read: a push has the token of one match.
+    /// The claims of the match that is being read, encoded: a push has the token of one match.
     claims: usize,
 }
 
@@ -300,6 +304,12 @@ mod tests {
         let with = |inner: &str| format!("<enable xmlns='urn:xmpp:push2:0'>{inner}</enable>");
         let matching = |inner: &str| with(&format!("<service>p</service><client>c</client>{inner}"));
         let all = "profile='urn:xmpp:push2:match:all'";
+        let claims = |claims: &[(&str, &str)]| {
+            let claim =
+                |(i, (name, value)): (usize, &(&str, &str))| format!("<jwt-claim name='{name}{i}'>{value}</jwt-claim>");
+            let claims: String = claims.iter().enumerate().map(claim).collect();
+            format!("<match {all}><send xmlns='{}'>{claims}</send></match>", ns::PUSH2_SEND_ENCRYPTED)
+        };
         for (xml, refusal) in [
             (with(""), Refusal::MissingService),
             (with("<service>@</service>"), Refusal::NotAJid),
@@ -318,6 +328,9 @@ mod tests {
             (matching(&format!("<match {all}>{notify_only}</match>").repeat(9)), Refusal::TooManyMatches),
             (with(&format!("<service>p</service><client>{}</client>", "c".repeat(2049))), Refusal::TooLongEcho),
             (with(&format!("<service>p</service><client>{}</client>", "c".repeat(17_000))), Refusal::TooLarge),
+            (with(&format!("<service>p/{}</service><client>c</client>", "'".repeat(400))), Refusal::TooLongEcho),
+            (matching(&claims(&[("aud", &"\"".repeat(800))])), Refusal::TooLongEcho),
+            (matching(&claims(&[("ab", ""); 200])), Refusal::TooLongEcho),
         ] {
             assert_eq!(read(&xml).err(), Some(refusal), "{xml}");
         }

@@ -43,8 +43,7 @@ impl Identity {
         claims: impl IntoIterator<Item = (&'c str, &'c str)>,
     ) -> Result<Identity, Unsuitable> {
         let signer = Signer::new(algorithm, key.trim().as_bytes(), decode(key).as_deref())?;
-        let claims = claims.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
-        Ok(Identity { algorithm: algorithm.into(), signer, claims, last: RefCell::new(None) })
+        Ok(Identity { algorithm: algorithm.into(), signer, claims: object(claims), last: RefCell::new(None) })
     }
 
     /// Returns a valid token. It is signed once, and returned again until it is about to expire. `contact` is the address of
@@ -62,8 +61,7 @@ impl Identity {
         claims.insert("sub".into(), contact.into());
         claims.insert("exp".into(), expires.into());
         let header = json!({ "typ": "JWT", "alg": self.algorithm });
-        let part = |json: &dyn ToString| BASE64_URL.encode(json.to_string());
-        let mut jws = format!("{}.{}", part(&header), part(&Value::Object(claims)));
+        let mut jws = format!("{}.{}", part(header), part(Value::Object(claims)));
         let signature = self.signer.sign(jws.as_bytes())?;
         jws.push('.');
         BASE64_URL.encode_string(signature, &mut jws);
@@ -76,4 +74,18 @@ impl Token {
     pub fn is_valid(&self, now: Seconds) -> bool {
         (now..=now + LIFETIME).contains(&(self.expires - RENEWAL))
     }
+}
+
+/// Returns the bytes that a client's claims take in a token.
+pub fn claims_size<'c>(claims: impl IntoIterator<Item = (&'c str, &'c str)>) -> usize {
+    part(Value::Object(object(claims))).len()
+}
+
+fn object<'c>(claims: impl IntoIterator<Item = (&'c str, &'c str)>) -> Map<String, Value> {
+    claims.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect()
+}
+
+/// Encodes a part of a token.
+fn part(json: Value) -> String {
+    BASE64_URL.encode(json.to_string())
 }

@@ -149,6 +149,10 @@ impl Protocol for Push2 {
     fn kept(payload: &Rc<Payload>) -> Option<usize> {
         Some(payload.size())
     }
+
+    fn is_of_call(payload: &Rc<Payload>) -> bool {
+        payload.priority == Priority::High
+    }
 }
 
 /// Returns a token that is valid now; `None` if the client gave no key to sign it with.
@@ -168,6 +172,6 @@ fn enveloped(server: &Server, context: &Context) -> Option<String> {
     let account = format!("{}@{}", context.event.user, server.host);
     let id = message.dedup_key.filter(|_| message.word & ARCHIVED != 0);
     let stanza = message.stanza.and_then(|read| read())?;
-    let in_carbon = in_carbon(&stanza).filter(|_| message.word & RECEIVED != 0);
-    Some(envelope(in_carbon.unwrap_or(&stanza), &account, id, server.random))
+    let stanza = if message.word & RECEIVED == 0 { &stanza } else { in_carbon(&stanza)? };
+    Some(envelope(stanza, &account, id, server.random))
 }

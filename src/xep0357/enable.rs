@@ -6,7 +6,7 @@ use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError};
 use xso::FromXml;
 
 use crate::address::is_account;
-use crate::element::Packed;
+use crate::element::{Packed, wire_size};
 use crate::limits::{MAX_ECHO, MAX_REGISTRATION};
 use crate::ns;
 use crate::tigase::{self, Extensions};
@@ -26,7 +26,7 @@ pub enum Refusal {
     OwnJid,
     #[error("The registration is too large: 16 kB at most")]
     TooLarge,
-    #[error("Node and form are too large: every push carries them, and they may take 4 kB at most")]
+    #[error("JID, node and form are too large: every push carries them, and they may take 4 kB at most")]
     TooLongEcho,
     #[error(transparent)]
     Tigase(#[from] tigase::enable::Refusal),
@@ -98,12 +98,13 @@ impl Request {
         let children = tigase::enable::Children { encrypt, omemo, ignore_unknown, muted, groupchat };
         let tigase = tigase::enable::Request::check(children, extensions, &normal)?;
         let form = enable.others.into_iter().find(|child| child.is("x", ns::DATA_FORMS));
-        let form_size = form.as_ref().map_or(0, |form| Packed::new(form).size());
+        let in_memory = form.as_ref().map_or(0, |form| Packed::new(form).size());
         let of = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        if others + jid.len() + of(&node) + of(&include_payload) + form_size > MAX_REGISTRATION {
+        if others + jid.len() + of(&node) + of(&include_payload) + in_memory > MAX_REGISTRATION {
             return Err(Refusal::TooLarge);
         }
-        if form_size + node.as_deref().map_or(0, text_width) > MAX_ECHO {
+        let on_wire = form.as_ref().map_or(0, |form| wire_size(form, ns::PUBSUB));
+        if text_width(&jid) + node.as_deref().map_or(0, text_width) + on_wire > MAX_ECHO {
             return Err(Refusal::TooLongEcho);
         }
         let identifier = identifier(&jid, node.as_deref());
@@ -168,6 +169,17 @@ mod tests {
             (&*format!("jid='p' node='{long}'"), Refusal::TooLongEcho),
         ] {
             assert_eq!(read(&format!("<enable xmlns='urn:xmpp:push:0' {attrs}/>")).err(), Some(refusal), "{attrs}");
+        }
+        let form = |content: &str| format!("<enable xmlns='urn:xmpp:push:0' jid='p'>{content}</enable>");
+        let attrs: String = (0..50).map(|i| format!(" a:b{i}=''")).collect();
+        let namespaced = format!("<x xmlns='jabber:x:data' xmlns:a='urn:{}'{attrs}/>", "x".repeat(100));
+        let quotes = format!("<x xmlns='jabber:x:data'>{}</x>", "'".repeat(700));
+        for xml in [
+            form(&namespaced),
+            form(&quotes),
+            format!("<enable xmlns='urn:xmpp:push:0' jid='p/{}'/>", "&quot;".repeat(700)),
+        ] {
+            assert_eq!(read(&xml).err(), Some(Refusal::TooLongEcho), "{xml}");
         }
         let enable = "<enable xmlns='urn:xmpp:push:0' jid='p'/>".parse().expect("XML");
         let with = |others| Request::read(&enable, "romeo", "example.org", ON, others, |jid| Some(jid.to_owned()));

@@ -61,6 +61,15 @@ fn the_push_for_a_carbon_contains_the_message_in_it() {
 }
 
 #[test]
+fn the_push_for_a_carbon_whose_message_cannot_be_read_has_no_content() {
+    let reader = Reader::new();
+    let mut host = host(vec![Match { send: reader.sends(None), ..rule(Profile::All) }]);
+    let carbon = || Some(element("message", &[("from", "romeo@example.org")], vec![]));
+    let pushes = host.offline(&Message { word: BODY | RECEIVED, stanza: Some(&carbon), ..CHAT });
+    assert_eq!(payloads(&pushes), [&Payload::empty(Priority::Normal)]);
+}
+
+#[test]
 fn an_archive_id_forged_by_the_sender_is_left_out() {
     let forged = element("stanza-id", &[("xmlns", ns::STANZA_ID), ("by", "romeo@example.org"), ("id", "x")], vec![]);
     let rooms = element("stanza-id", &[("xmlns", ns::STANZA_ID), ("by", "verona@rooms.example"), ("id", "y")], vec![]);

@@ -1,14 +1,15 @@
 //! Failures: which pushes are repeated, for how long, and when a registration ends.
 
+use prosody_push::context::Event;
 use prosody_push::engine::{Push, Verdict};
 use prosody_push::push2::Push2;
-use prosody_push::push2::asked::{Match, Profile};
-use prosody_push::push2::notification::Priority;
+use prosody_push::push2::asked::{Match, Profile, Send};
+use prosody_push::push2::notification::{Payload, Priority};
 use prosody_push::rules::facts::{BODY, CALL, Message, RECEIPT, RETRACT};
 
 use crate::reader::Reader;
 use crate::support::{DAY, Host, SECOND, assert_goes, one_by_one};
-use crate::{ANSWER_TIMEOUT, CHAT, PATIENCE, again, body, client, host, message, of, rule, speaking};
+use crate::{ANSWER_TIMEOUT, CHAT, PATIENCE, again, body, client, host, message, of, payloads, rule, speaking};
 
 /// The service refuses the push.
 fn refuse(host: &mut Host<Push2>, push: &Push<Push2>, kind: &str) -> Verdict {
@@ -78,6 +79,47 @@ fn the_push_for_a_call_is_repeated_for_half_a_minute_and_not_after_the_call() {
         }
         assert!(again(host.after(DAY)).is_empty(), "the caller has given up");
     }
+}
+
+#[test]
+fn the_push_for_the_end_of_a_call_is_marked_as_a_call_for_half_a_minute() {
+    let reader = Reader::new();
+    for rule in [rule(Profile::All), Match { send: reader.sends(None), ..rule(Profile::All) }] {
+        let is_encrypted = rule.send != Send::NotifyOnly;
+        let mut host = host(vec![rule]);
+        let stanza = || Some(message(vec![body("Romeo?")]));
+        let call = Message { word: CALL, call: Some(of("c1")), stanza: Some(&stanza), ..CHAT };
+        assert_eq!(host.offline(&call).len(), 1);
+        let mut push = host.offline(&Message { word: RETRACT, ..call }).remove(0);
+        let mut repeated = Vec::new();
+        while repeated.len() < 5 {
+            fail(&mut host, &push, "wait");
+            let delay = host.next().expect("a push is owed");
+            push = again(host.after(delay)).remove(0);
+            repeated.push((delay / SECOND, push.payload.priority, push.payload.encrypted.is_some()));
+        }
+        let marked = [4, 8, 16].map(|delay| (delay, Priority::High, is_encrypted));
+        let plain = [32, 64].map(|delay| (delay, Priority::Low, false));
+        assert_eq!(repeated, [&marked[..], &plain].concat());
+    }
+}
+
+#[test]
+fn the_push_for_the_end_of_a_call_is_not_marked_as_a_call_after_an_outage() {
+    let mut host = host(vec![rule(Profile::All)]);
+    let call = Message { word: CALL, call: Some(of("c1")), ..CHAT };
+    assert_eq!(host.offline(&call).len(), 1);
+    let end = host.offline(&Message { word: RETRACT, ..call }).remove(0);
+    for user in 0..10 {
+        let user = format!("user{user}");
+        host.engine.load(&user, vec![client("phone", vec![rule(Profile::All)])], false);
+        let pushes = host.engine.on_offline(Event { user: &user, ..host.event() }, &CHAT).expect("loaded").list;
+        host.answer_here(&pushes[0], "remote-server-not-found");
+        host.engine.on_resumed(&user, "phone");
+    }
+    assert!(host.engine.app_servers(false)[0].1.away_since.is_some());
+    fail(&mut host, &end, "wait");
+    assert_eq!(payloads(&again(host.after(DAY))), [&Payload::empty(Priority::Low)]);
 }
 
 #[test]
