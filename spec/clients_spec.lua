@@ -86,7 +86,7 @@ local function resume()
 	phone:acked();
 end
 
--- How loud a push is: "shown", "silent" or "rings".
+-- How loud a push is: "shown", "silent" or "rings"; of an encrypted one, what the client does with it.
 local function loudness(push)
 	local notification = push:get_child("notification", push2.xmlns);
 	if notification then
@@ -95,7 +95,7 @@ local function loudness(push)
 	end
 	local parts = publish.parts(push);
 	local encrypted = parts.notification:get_child("encrypted", tigase.xmlns_encrypt);
-	if encrypted then return encrypted.attr.type == "voip" and "rings" or "shown"; end
+	if encrypted then return kind.does(tigase.read(push), encrypted.attr.type); end
 	return publish.value(parts.summary, "last-message-body") and "shown" or "silent";
 end
 
@@ -214,6 +214,46 @@ for _, name in ipairs(shapes.names) do
 		end);
 	end);
 end
+
+for _, name in ipairs({ "siskin", "snikket-ios" }) do
+	local shape = shapes.load(name);
+	describe(shape.title.." beside another client", function ()
+		after_each(function () server:stop(); end);
+
+		it("rings for each call, and stops when the call is over", function ()
+			start(name);
+			counted = 0;
+			connect();
+			sleep();
+			local laptop = client.connect(server, "romeo", { resource = "laptop", smacks = true });
+			local function rings(sid, media)
+				for _, message in ipairs(kind.propose(device.account, sid, media)) do juliet:send(message); end
+				juliet:sync();
+				assert.same({ "rings" }, woken());
+				laptop:acked();
+			end
+			rings("sid1", { "audio", "video" });
+			for _, message in ipairs(kind.take(device, juliet.jid, "sid1")) do laptop:send(message); end
+			assert.same({ "ends the call of juliet@example.test" }, woken());
+			rings("sid2", {});
+			juliet:send(shapes.jingle(device.account, "retract", "sid2", {}));
+			assert.same({ "ends the call of juliet@example.test" }, woken());
+			rings("sid3", { "chat" });
+		end);
+	end);
+end
+
+describe("what Siskin does with a push", function ()
+	it("is known", function ()
+		local does, juliet_s = shapes.load("siskin").does, "juliet@example.test/balcony";
+		assert.equal("does not ring", does({ sid = "s", sender = juliet_s }, "voip"));
+		assert.equal("rings for nobody", does({ sender = juliet_s, media = {} }, "voip"));
+		assert.equal("crashes", does({ sid = "s", sender = juliet_s, media = { "chat" } }, "voip"));
+		assert.equal("rings", does({ sid = "s", sender = juliet_s, media = {} }, "voip"));
+		assert.equal("ends the call of juliet@example.test", does({ sid = "s", sender = juliet_s }));
+		assert.equal("shown", does({ sender = juliet_s, message = "Hi" }));
+	end);
+end);
 
 describe("Siskin on a server without Tigase's extensions", function ()
 	after_each(function () server:stop(); end);

@@ -32,6 +32,7 @@ local cases = {
 	{ name = "EME, encrypted", asks = { tigase.encrypt() }, says = { body = "fallback", eme }, ours = { message = "Encrypted message" } };
 	{ name = "a call", says = { tigase.call("call1", "audio") } };
 	{ name = "a call, encrypted", asks = { tigase.encrypt() }, says = { tigase.call("call2", "audio") } };
+	{ name = "a call without media, encrypted", asks = { tigase.encrypt() }, says = { tigase.call("call5") } };
 	{ name = "a room, encrypted", asks = { tigase.encrypt() }, room = true, says = { body = "All!" } };
 	{ name = "a receipt, encrypted", asks = { tigase.encrypt() },
 		says = { st.stanza("received", { xmlns = "urn:xmpp:receipts", id = "r" }) } };

@@ -10,9 +10,10 @@ use minidom::{Element, Node};
 use crate::ns;
 use crate::xml::{clean, text_width};
 
-/// Prosody's parser joins the namespace and the name of an attribute with U+0001, but keeps the name `xml:lang`.
+/// Prosody's parser joins the namespace and the name of an attribute with U+0001, but keeps the names `xml:lang`, `xml:space`,
+/// `xml:base` and `xml:id`.
 const QUALIFIED: char = '\u{1}';
-const LANG: &str = "xml:lang";
+const XML: &str = "xml:";
 
 /// A writer of elements: as Lua tables in Prosody, with minidom in tests.
 ///
@@ -35,10 +36,10 @@ pub fn named(name: &str, xmlns: &str) -> Option<Element> {
 
 /// Sets an attribute by Prosody's name for it. Returns `None` if XML does not allow the name.
 pub fn set_attr(element: &mut Element, name: &str, value: &str) -> Option<()> {
-    let (namespace, name) = match name.split_once(QUALIFIED) {
-        Some((namespace, name)) => (Namespace::from(clean(namespace).into_owned()), name),
-        None if name == LANG => (Namespace::XML, "lang"),
-        None => (Namespace::NONE, name),
+    let (namespace, name) = match (name.split_once(QUALIFIED), name.strip_prefix(XML)) {
+        (Some((namespace, name)), _) => (Namespace::from(clean(namespace).into_owned()), name),
+        (None, Some(name)) => (Namespace::XML, name),
+        (None, None) => (Namespace::NONE, name),
     };
     element.set_attr(namespace, NcName::try_from(name).ok()?, clean(value).into_owned());
     Some(())
@@ -54,7 +55,7 @@ pub fn write<S: Sink>(element: &Element, sink: &mut S) -> Result<(), S::Error> {
     let xmlns = element.ns();
     let qualified = |namespace: &Namespace, name: &str| match &**namespace {
         "" => name.to_owned(),
-        ns::XML => format!("xml:{name}"),
+        ns::XML => format!("{XML}{name}"),
         namespace => format!("{namespace}{QUALIFIED}{name}"),
     };
     let attrs = element.attrs().iter().map(|((namespace, name), value)| (qualified(namespace, name), &**value));
@@ -125,12 +126,15 @@ mod tests {
     fn characters_that_xml_forbids_are_left_out_and_names_are_checked() {
         assert!(named("a b", "urn:x").is_none() && named("", "urn:x").is_none());
         let mut element = named("x", "urn:x").expect("a name");
-        assert!(set_attr(&mut element, "a b", "1").is_none());
-        for (name, value) in [("urn:y\u{1}a", "1\u{0}"), (LANG, "en"), ("b", "2")] {
+        for name in ["a b", "xml:", "xml:a b", "y:a"] {
+            assert!(set_attr(&mut element, name, "1").is_none(), "{name}");
+        }
+        for (name, value) in [("urn:y\u{1}a", "1\u{0}"), ("xml:lang", "en"), ("xml:id", "x1"), ("b", "2")] {
             set_attr(&mut element, name, value).expect("a name");
         }
         add_text(&mut element, "1 < 2 &\r\u{0}\u{ffff}é");
-        let expected = "<x xmlns='urn:x' xmlns:y='urn:y' y:a='1' b='2' xml:lang='en'>1 &lt; 2 &amp;&#13;é</x>";
+        let expected =
+            "<x xmlns='urn:x' xmlns:y='urn:y' y:a='1' b='2' xml:lang='en' xml:id='x1'>1 &lt; 2 &amp;&#13;é</x>";
         assert_eq!(element, expected.parse().expect("XML"));
         assert_eq!(Packed::new(&element).unpack(), Some(element));
     }

@@ -14,6 +14,8 @@ pub enum Reason {
     DidNotRing,
     #[strum(message = "its client took or ended the call")]
     TookCall,
+    #[strum(message = "it does not say whose call is over; what the client sends to the caller does")]
+    UnknownCaller,
     #[strum(message = "there is nothing to show, and the sender asks not to store it (no-store)")]
     NobodyKeepsIt,
     #[strum(message = "there is nothing to show, and nothing that the client must know")]

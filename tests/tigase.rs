@@ -12,8 +12,12 @@ use prosody_push::ns;
 use prosody_push::reason::Reason;
 use prosody_push::registration::Registration;
 use prosody_push::registration::holders::Holders;
-use prosody_push::rules::facts::{BODY, CALL, CONTACT, Call, EME, GROUPCHAT, INVITATION, Message, STRANGER, SUBSCRIBE};
-use prosody_push::tigase::encrypt::{Aes128Gcm, Encryption, key};
+use prosody_push::rules::facts::{
+    BODY, CALL, CALL_OVER, CONTACT, Call, EME, ERROR, GROUPCHAT, INVITATION, Message, PROCEED, RECEIPT, RETRACT,
+    STRANGER, SUBSCRIBE,
+};
+use prosody_push::rules::importance::{Importance, judge};
+use prosody_push::tigase::encrypt::{Aes128Gcm, Encrypted, Encryption, key};
 use prosody_push::tigase::filter::{Allow, Filter, Room};
 use prosody_push::tigase::{Extensions, Settings};
 use prosody_push::xep0357::Payload;
@@ -49,9 +53,14 @@ fn rings(host: &mut Host, message: &Message) -> bool {
     !nodes(&host.offline(message)).is_empty()
 }
 
-/// Decrypts `<encrypted>` as the device does. Returns the element and the JSON in it.
+/// Encrypts the content for a message. Returns what [`open`] returns.
 fn read(encryption: &Aes128Gcm, message: Option<&Message>) -> (Element, Value) {
-    let encrypted = encryption.apply(message, true, "a secret", not_random);
+    let importance = message.map_or(Importance::Important, |message| judge(message.word).expect("it wakes a device"));
+    open(&encryption.apply(message, importance, "a secret", not_random))
+}
+
+/// Decrypts `<encrypted>` as the device does. Returns the element and the JSON in it.
+fn open(encrypted: &Encrypted) -> (Element, Value) {
     let mut dom = Dom::default();
     let Ok(()) = encrypted.write(&mut dom);
     let element = dom.take();
@@ -197,6 +206,72 @@ fn the_encrypted_json_describes_the_stanza() {
     assert_eq!(read(&encrypting(None), None).1, json!({ "unread": 1 }), "a ping");
 }
 
+/// Siskin and Snikket iOS take a call without `media` for one that is over, and crash at media that they do not know.
+#[test]
+fn a_call_has_media_that_the_clients_know_even_none() {
+    let call = |extracts| Message {
+        word: CALL,
+        from: Some("juliet@example.org/balcony"),
+        call: Some(Call { peer: Some("juliet@example.org"), id: "sid" }),
+        extracts,
+        ..Message::default()
+    };
+    for (extracts, media) in [
+        (None, json!([])),
+        (Some("dchat"), json!([])),
+        (Some("dvideo\0daudio\0dvideo\0dtext\0daudio"), json!(["audio", "video"])),
+    ] {
+        assert_eq!(read(&encrypting(None), Some(&call(extracts))).1["media"], media, "{extracts:?}");
+    }
+    for max_size in 0..250 {
+        let value = read(&encrypting(Some(max_size)), Some(&call(Some("daudio")))).1;
+        assert!(value["sid"].is_null() || value["media"].is_array(), "{max_size} bytes: {value}");
+    }
+    let room = Message { word: CALL | GROUPCHAT, ..call(None) };
+    assert_eq!(read(&encrypting(None), Some(&room)).1["type"], "call", "an invite in a room");
+    let bounced = Message { word: CALL | ERROR, ..call(Some("daudio")) };
+    let (element, value) = read(&encrypting(None), Some(&bounced));
+    assert_eq!((element.attr("type"), &value["type"]), (None, &Value::Null), "an error rings nothing");
+}
+
+#[test]
+fn the_end_of_a_call_names_the_call_and_the_other_end() {
+    let call = Some(Call { peer: Some("juliet@example.org"), id: "sid" });
+    let says = |from, word| Message { word, from: Some(from), call, ..Message::default() };
+    let (juliet, laptop) = ("juliet@example.org/x", "romeo@example.org/laptop");
+    let host = || {
+        let encryption = Some(Encryption::Aes128Gcm(encrypting(None)));
+        Host::new(one_by_one(), vec![with(Settings { encryption, ..Settings::default() })])
+    };
+    for (sender, end) in [(juliet, RETRACT), (juliet, CALL_OVER), (laptop, CALL_OVER), (laptop, PROCEED)] {
+        let mut host = host();
+        let mut said = |message: Message| {
+            let to = if message.from == Some(juliet) { "romeo@example.org" } else { juliet };
+            let pushes = host.archived_for(to, &message, &[]).expect("loaded");
+            match &pushes[..] {
+                [push] => match &push.payload {
+                    Payload::Encrypted(encrypted) => open(encrypted),
+                    Payload::Summary => panic!("it is not encrypted"),
+                },
+                pushes => panic!("{} pushes", pushes.len()),
+            }
+        };
+        assert_eq!(said(says(juliet, CALL)).0.attr("type"), Some("voip"));
+        let (element, value) = said(says(sender, end));
+        assert_eq!(element.attr("type"), None, "a push to PushKit has to ring");
+        let expected = json!({ "unread": 1, "sender": "juliet@example.org", "type": "call", "sid": "sid" });
+        assert_eq!(value, expected, "{sender} {end}");
+    }
+    let mut host = host();
+    host.archived(&says(juliet, CALL), &[]);
+    let to_account = Message { call: Some(Call { peer: None, id: "sid" }), ..says(laptop, CALL_OVER) };
+    assert!(host.archived(&to_account, &[]).is_empty(), "it does not name the caller");
+    assert_eq!(host.archived_for(juliet, &says(laptop, PROCEED), &[]).expect("loaded").len(), 1, "the next one does");
+    let word = CALL_OVER | BODY;
+    let text = Message { word, call, ..from(juliet, 0) };
+    assert_eq!(read(&encrypting(None), Some(&text)).1["type"], "chat", "a text is shown");
+}
+
 #[test]
 fn the_omemo_ciphertext_is_included_if_it_is_for_the_device_and_fits() {
     let extracts = "s27183\0k31415 b3RoZXI=\0k1325 a2V5\0k13250 bm90\0iaXY=\0pZGF0YQ==";
@@ -233,12 +308,10 @@ fn a_key_is_16_bytes_in_base64() {
 
 #[test]
 fn a_silent_push_has_no_text() {
-    let message = Message { body: Some("👍"), ..from("juliet@example.org/x", 0) };
-    let encryption = encrypting(None);
-    let mut dom = Dom::default();
-    let Ok(()) = encryption.apply(Some(&message), false, "a secret", not_random).write(&mut dom);
-    let silent = dom.take().text().len();
-    assert!(silent < read(&encryption, Some(&message)).0.text().len());
+    let message =
+        Message { word: RECEIPT, body: Some("👍"), from: Some("juliet@example.org/x"), ..Message::default() };
+    let expected = json!({ "unread": 1, "sender": "juliet@example.org", "type": "chat" });
+    assert_eq!(read(&encrypting(None), Some(&message)).1, expected);
 }
 
 proptest! {
@@ -254,6 +327,7 @@ proptest! {
         let call = Some(Call { peer: Some("juliet@example.org"), id: &id });
         let message = Message { word, from: Some(&sender), body: Some(&body), call, extracts: Some(media), ..Message::default() };
         let (element, value) = read(&encrypting(max_size), Some(&message));
+        prop_assert!(value["sid"].is_null() || value["media"].is_array(), "it would be the end of the call");
         let text = value["message"].as_str().unwrap_or("");
         prop_assert!(text.len() <= 255 && body.starts_with(text));
         // The smallest object takes 40 bytes when it is encrypted.

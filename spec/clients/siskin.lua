@@ -1,5 +1,6 @@
 local shapes = require "spec.support.shapes";
 local tigase = require "spec.support.tigase";
+local jid = require "util.jid";
 local st = require "util.stanza";
 
 local siskin;
@@ -24,14 +25,25 @@ local function enable(device)
 	return shapes.enable(device, table.unpack(children));
 end
 
+-- What the app does with the JSON of a push. A push of the kind "voip" goes to PushKit: iOS ends an app that does not ring then.
+local function does(said, kind)
+	if kind ~= "voip" then return said.sid and not said.media and "ends the call of "..jid.bare(said.sender) or "shown"; end
+	if not said.sid or not said.sender then return "rings for nobody"; end
+	if not said.media then return "does not ring"; end
+	for _, media in ipairs(said.media) do
+		if media ~= "audio" and media ~= "video" then return "crashes"; end
+	end
+	return "rings";
+end
+
 local function says(to, action, sid, media)
 	return shapes.jingle(to, action, sid, { media = media, store = false });
 end
 
 siskin = {
 	title = "Siskin"; read = "tigase/siskin-im d77818f (7.4.0), 2024-02-27; tigase/Martin 95b99af, 2025-01-04";
-	files = "SiskinPushNotificationsModule.swift, PushEventHandler.swift, XmppService.swift; of Martin: TigasePushNotificationsModule.swift, "
-		.."JingleModule.swift";
+	files = "SiskinPushNotificationsModule.swift, PushEventHandler.swift, XmppService.swift, CallManager.swift, AppDelegate.swift; "
+		.."of Martin: TigasePushNotificationsModule.swift, JingleModule.swift";
 	gateway = "tigase"; modules = { "cloud_notify_extensions" };
 	-- The name of the device; ninety seconds to resume.
 	resource = "iPhone"; smacks = { resume = "true", max = "90" }; inactive = true;
@@ -45,7 +57,8 @@ siskin = {
 	on = "change"; enable = enable;
 	resumed = function () return {}; end;
 	disable = shapes.disable;
-	propose = function (to, sid) return { says(to, "propose", sid, { "audio" }) }; end;
+	does = does;
+	propose = function (to, sid, media) return { says(to, "propose", sid, media or { "audio" }) }; end;
 	take = function (device, caller, sid) return { says(device.account, "accept", sid), says(caller, "proceed", sid) }; end;
 };
 

@@ -4,7 +4,7 @@ local shapes = require "spec.support.shapes";
 
 local snikket = setmetatable({
 	title = "Snikket iOS"; read = "snikket-im/snikket-ios a939ea4 (1.2.3), 2026-02-26";
-	files = "SiskinPushNotificationsModule.swift, PushEventHandler.swift, XmppService.swift";
+	files = "SiskinPushNotificationsModule.swift, PushEventHandler.swift, XmppService.swift, CallManager.swift, AppDelegate.swift";
 	resource = "Snikket.a1b2"; provider = "snikket:apns:1";
 	register = function (device)
 		return shapes.command(device, "register-device", {

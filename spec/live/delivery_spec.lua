@@ -308,7 +308,8 @@ describe("publish options", function ()
 		local app = appserver.connect(server, "push.example.test");
 		local form = st.stanza("x", { xmlns = "jabber:x:data", type = "form" })
 			:tag("field", { var = "zz", type = "hidden" }):text_tag("value", "1"):text_tag("value", ""):up()
-			:tag("field", { var = "aa", label = "<&'\">" }):text_tag("value", "&amp; 💘"):up()
+			:tag("field", { var = "aa", label = "<&'\">", ["xml:space"] = "preserve", ["xml:base"] = "http://example.test/", ["xml:id"] = "f" })
+				:text_tag("value", "&amp; 💘"):up()
 			:tag("title"):text("t"):up()
 			:tag("odd", { xmlns = "urn:example:odd" }):text("mixed"):tag("more"):up():text("text"):reset();
 		local phone = client.connect(server, "romeo");

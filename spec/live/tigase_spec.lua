@@ -101,12 +101,18 @@ describe("cloud_notify_extensions", function ()
 		desktop:close();
 	end);
 
-	it("announces calls", function ()
+	it("announces calls, and their end", function ()
 		away { encrypt() };
 		local _, push = pushed { tigase.call("sid1", "audio", "video") };
 		local value, element = read(push);
 		assert.same({ unread = 1, sender = juliet.jid, type = "call", sid = "sid1", media = { "audio", "video" } }, value);
 		assert.equal("voip", element.attr.type);
+		_, push = pushed { tigase.call("sid2") };
+		assert.same({}, (read(push)).media);
+		_, push = pushed { st.stanza("retract", { xmlns = "urn:xmpp:jingle-message:0", id = "sid2" }) };
+		value, element = read(push);
+		assert.same({ unread = 1, sender = juliet.bare, type = "call", sid = "sid2" }, value);
+		assert.is_nil(element.attr.type);
 	end);
 
 	it("pushes a subscription request to a sleeping client", function ()
@@ -214,5 +220,19 @@ describe("cloud_notify_extensions", function ()
 
 	it("puts no key into the log", function ()
 		assert.is_nil(server:log():find(KEY, 1, true));
+	end);
+end);
+
+describe("a registration that asks for encryption, while no extension is loaded,", function ()
+	it("hears of a call and its media", function ()
+		local server = prosody.start { version = os.getenv("PROSODY"), module = "ours" };
+		local app = appserver.connect(server, PUSH);
+		server:store("romeo", { [PUSH.."<n"] = {
+			jid = PUSH; node = "n"; timestamp = os.time(); encryption = { algorithm = "aes-128-gcm", key_base64 = KEY };
+		} });
+		client.connect(server, "juliet"):message { to = "romeo@example.test", tigase.call("sid1", "video") };
+		local value, element = read(app:expect(1));
+		assert.same({ "voip", { "video" } }, { element.attr.type, value.media });
+		server:stop();
 	end);
 end);

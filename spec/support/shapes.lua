@@ -4,8 +4,8 @@
 -- cloud_notify); resource; smacks (of client.connect); sasl2 ("bind" for Bind 2 too), where the server has it; inactive (true if
 -- it says so before it sleeps, XEP-0352); looks_for (features without which it does not enable); register(device), the IQ to
 -- the gateway before it enables, if it sends one; enable(device), an IQ; on ("bind", or "change" for one that enables once);
--- resumed(device), what it sends after a resumption; disable(device), an IQ, if it ever does; propose(to, sid) and
--- take(device, caller, sid), messages, if it knows calls.
+-- resumed(device), what it sends after a resumption; disable(device), an IQ, if it ever does; propose(to, sid, media) and
+-- take(device, caller, sid), messages, if it knows calls; does(said, kind), what it does with a decrypted push of Tigase's kind.
 --
 -- A device: account (bare JID), address (of the app server), node, secret, features (of the account, as a set), said (what the
 -- gateway said when it registered, by name), options, key, max_size.

@@ -94,10 +94,12 @@ impl Match {
 }
 
 impl Case<'_> {
-    /// Whether another client of the user sent something within the last `grace` seconds.
+    /// Whether another client of the user sent something within the last `grace` seconds. A time in the future, after the clock
+    /// was set back, does not count.
     fn is_active_elsewhere(&self, grace: u32) -> bool {
-        let since = (self.now / 1000).saturating_sub(u64::from(grace));
-        self.message.activities().any(|(at, identifier)| identifier != self.identifier && at > since)
+        let now = self.now / SECOND;
+        let since = now.saturating_sub(u64::from(grace));
+        self.message.activities().any(|(at, identifier)| identifier != self.identifier && at > since && at <= now)
     }
 
     /// Whether the filter lets the stanza through.

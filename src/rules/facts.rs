@@ -170,9 +170,10 @@ pub const NEVER_0: char = 'X';
 pub const ON_MENTION_0: char = 'Y';
 pub const ALWAYS_0: char = 'Z';
 
-/// The letters that every protocol asks for, and those that Tigase's extensions ask for. The letters of published items are not
+/// The letters that every protocol asks for, and those that Tigase's extensions ask for. Calls are encrypted for a registration
+/// that asks for it even if the extension is off, so [`MEDIA`] is among the first ones. The letters of published items are not
 /// among them, because no stanza has these values.
-pub const EXTRACTS: &[char] = &[MENTION, REPLY_TO, READ];
+pub const EXTRACTS: &[char] = &[MENTION, REPLY_TO, READ, MEDIA];
 pub const EXTRACTS_TIGASE: &[char] =
     &[MENTION, REPLY_TO, READ, MEDIA, OMEMO_SENDER, OMEMO_KEY, OMEMO_IV, OMEMO_PAYLOAD];
 

@@ -13,8 +13,9 @@ use crate::element::Sink;
 use crate::ns;
 use crate::reason::Reason;
 use crate::rules::facts::{
-    CALL, E2E, ERROR, FILE, GROUPCHAT, Message, OMEMO_IV, OMEMO_KEY, OMEMO_PAYLOAD, OMEMO_SENDER, SUBSCRIBE,
+    E2E, ERROR, GROUPCHAT, Message, OMEMO_IV, OMEMO_KEY, OMEMO_PAYLOAD, OMEMO_SENDER, SUBSCRIBE,
 };
+use crate::rules::importance::Importance;
 use crate::text::cut;
 
 /// The algorithm that the specification wants, in `alg` and in the store.
@@ -23,6 +24,8 @@ pub const AES_128_GCM: &str = "aes-128-gcm";
 const LONGEST_TEXT: usize = 255;
 /// The most bytes of the encrypted text: the platforms accept 4 kB in all.
 const LARGEST: usize = 3 * 1024;
+/// The media of a call that are sent: Siskin and Snikket iOS crash at any other.
+const MEDIA: [&str; 2] = ["audio", "video"];
 
 /// The encryption that a client asked for.
 #[derive(PartialEq, Eq)]
@@ -76,6 +79,8 @@ impl Encrypted {
 }
 
 /// The JSON object. Field by field: Tigase's "Encrypted Push Notifications", 4.4.
+///
+/// Siskin and Snikket iOS ring for a call only if it has `media`, even none. A call without `media` is over: they stop ringing.
 #[derive(Serialize)]
 struct Payload<'a> {
     unread: u32,
@@ -89,8 +94,8 @@ struct Payload<'a> {
     nickname: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sid: Option<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    media: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    media: Option<Vec<&'a str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     omemo: Option<Omemo<'a>>,
 }
@@ -118,9 +123,9 @@ impl<'a> Omemo<'a> {
 }
 
 impl<'a> Payload<'a> {
-    /// `secret` replaces the text of an end-to-end encrypted message. Without `important` there is nothing to show, and no
-    /// text. A ping has no message.
-    fn new(message: Option<&Message<'a>>, important: bool, secret: &'a str, rid: Option<&str>) -> Self {
+    /// `secret` replaces the text of an end-to-end encrypted message. If the message is not important, there is nothing to show,
+    /// and no text. A ping has no message.
+    fn new(message: Option<&Message<'a>>, importance: Importance, secret: &'a str, rid: Option<&str>) -> Self {
         let nothing = Payload {
             unread: 1,
             sender: None,
@@ -128,25 +133,28 @@ impl<'a> Payload<'a> {
             message: None,
             nickname: None,
             sid: None,
-            media: Vec::new(),
+            media: None,
             omemo: rid.zip(message).and_then(|(rid, message)| Omemo::of(message, rid)),
         };
         let Some(message) = message else { return nothing };
         let has = |bit| message.word & bit != 0;
         let text = if has(E2E) { Some(secret) } else { message.body };
-        let text = text.filter(|_| important);
+        let text = text.filter(|_| importance.is_important());
         let payload =
             Payload { sender: message.from.map(bare), message: text.map(|text| cut(text, LONGEST_TEXT)), ..nothing };
-        if has(SUBSCRIBE) {
+        let sid = message.call.map(|call| call.id);
+        if importance == Importance::Urgent {
+            let media = MEDIA.into_iter().filter(|known| message.media().any(|media| media == *known)).collect();
+            Payload { kind: Some("call"), sender: message.from, sid, media: Some(media), ..payload }
+        } else if importance == Importance::CallEnds {
+            // Siskin knows a call by the other end, also if another client of the user took it.
+            let peer = message.call.and_then(|call| call.peer);
+            Payload { kind: Some("call"), sender: peer, sid, ..payload }
+        } else if has(SUBSCRIBE) {
             Payload { kind: Some("subscribe"), ..payload }
         } else if has(GROUPCHAT) {
             let nickname = message.from.and_then(|from| from.split_once('/')).map(|(_, nickname)| nickname);
             Payload { kind: Some("groupchat"), nickname, ..payload }
-        } else if has(CALL) && !has(FILE) {
-            let mut media: Vec<_> = message.media().collect();
-            media.dedup();
-            let sid = message.call.map(|call| call.id);
-            Payload { kind: Some("call"), sender: message.from, sid, media, ..payload }
         } else if has(ERROR) {
             payload
         } else {
@@ -155,7 +163,8 @@ impl<'a> Payload<'a> {
     }
 
     /// Returns JSON of at most `size` bytes. The parts that are needed least are left out first: the OMEMO ciphertext, the end of
-    /// the text, nickname and media, the resource of the sender, and at last everything.
+    /// the text, the nickname or the kinds of media, the resource of the sender, and at last everything. `media` itself stays as
+    /// long as `sid` does.
     fn fitting(mut self, size: usize) -> Vec<u8> {
         loop {
             let json = self.json();
@@ -167,11 +176,17 @@ impl<'a> Payload<'a> {
                 // A byte of text may take six bytes in JSON, so this may take several rounds.
                 let shorter = cut(text, text.len().saturating_sub(surplus.div_ceil(6)));
                 self.message = Some(shorter).filter(|shorter| !shorter.is_empty());
-            } else if self.nickname.take().is_some() || !std::mem::take(&mut self.media).is_empty() {
+            } else if self.nickname.take().is_some() {
                 continue;
+            } else if let Some(media) = self.media.as_mut().filter(|media| !media.is_empty()) {
+                media.clear();
             } else if let Some(sender) = self.sender.filter(|sender| bare(sender).len() < sender.len()) {
                 self.sender = Some(bare(sender));
-            } else if self.sender.take().is_none() && self.kind.take().is_none() && self.sid.take().is_none() {
+            } else if self.sender.take().is_none()
+                && self.kind.take().is_none()
+                && self.sid.take().is_none()
+                && self.media.take().is_none()
+            {
                 return json;
             }
         }
@@ -184,14 +199,21 @@ impl<'a> Payload<'a> {
 }
 
 impl Aes128Gcm {
-    /// Encrypts the content for `message`; a ping has none. `important`: whether there is something to show. `secret` replaces
-    /// an end-to-end encrypted text. `random` fills a slice with random bytes.
-    pub fn apply(&self, message: Option<&Message>, important: bool, secret: &str, random: fn(&mut [u8])) -> Encrypted {
+    /// Encrypts the content for `message`, of this importance; a ping has none. `secret` replaces an end-to-end encrypted text.
+    /// `random` fills a slice with random bytes.
+    pub fn apply(
+        &self,
+        message: Option<&Message>,
+        importance: Importance,
+        secret: &str,
+        random: fn(&mut [u8]),
+    ) -> Encrypted {
         let size = plain_size(self.max_size.unwrap_or(LARGEST).min(LARGEST));
-        let json = Payload::new(message, important, secret, self.omemo.as_deref()).fitting(size);
+        let json = Payload::new(message, importance, secret, self.omemo.as_deref()).fitting(size);
         let mut iv = [0; crypto::GCM_IV];
         random(&mut iv);
-        let is_call = message.is_some_and(|message| message.word & CALL != 0 && message.word & FILE == 0);
+        // Not for the end of a call: iOS wants each push to PushKit to ring.
+        let is_call = message.is_some() && importance == Importance::Urgent;
         Encrypted { iv: BASE64.encode(iv), text: BASE64.encode(crypto::aes_128_gcm(&self.key, iv, json)), is_call }
     }
 }

@@ -75,6 +75,11 @@ impl Protocol for Xep0357 {
             return Err(objection);
         }
         match self.encryption(registration, context.event.observed) {
+            // Siskin needs the caller to end a call. A client that takes or rejects a call tells first its own account, which
+            // does not name the caller, and then the caller (XEP-0353 before 0.6).
+            Some(Encryption::Aes128Gcm(_)) if importance == Importance::CallEnds && !names_peer(context) => {
+                Err(Reason::UnknownCaller)
+            }
             Some(Encryption::Aes128Gcm(keys)) => Ok(Plan::Encrypted(keys)),
             Some(Encryption::Unusable(reason)) => Err(*reason),
             None => Ok(Plan::Summary),
@@ -93,7 +98,7 @@ impl Protocol for Xep0357 {
     fn draft(&self, server: &Server, context: &Context, plan: Plan, (): &()) -> Payload {
         match plan {
             Plan::Summary => Payload::Summary,
-            Plan::Encrypted(keys) => encrypted(server, keys, context.message, context.importance().is_important()),
+            Plan::Encrypted(keys) => encrypted(server, keys, context.message, context.importance()),
         }
     }
 
@@ -103,7 +108,7 @@ impl Protocol for Xep0357 {
 
     fn plain(&self, server: &Server, registration: &Registration<Asked>, kind: Kind) -> Payload {
         match self.encryption(registration, false) {
-            Some(Encryption::Aes128Gcm(keys)) => encrypted(server, keys, None, kind.importance().is_important()),
+            Some(Encryption::Aes128Gcm(keys)) => encrypted(server, keys, None, kind.importance()),
             _ => Payload::Summary,
         }
     }
@@ -140,6 +145,11 @@ impl Xep0357 {
     }
 }
 
-fn encrypted(server: &Server, keys: &Aes128Gcm, message: Option<&Message>, important: bool) -> Payload {
-    Payload::Encrypted(keys.apply(message, important, &server.config.encrypted_body, server.random))
+/// Whether the message names the other end of the call that it is about.
+fn names_peer(context: &Context) -> bool {
+    context.message.and_then(|message| message.call).is_some_and(|call| call.peer.is_some())
+}
+
+fn encrypted(server: &Server, keys: &Aes128Gcm, message: Option<&Message>, importance: Importance) -> Payload {
+    Payload::Encrypted(keys.apply(message, importance, &server.config.encrypted_body, server.random))
 }

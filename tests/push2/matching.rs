@@ -128,6 +128,7 @@ fn with_grace_a_client_gets_no_push_while_another_client_is_in_use() {
         (at(0, "phone"), true),
         (format!("{}\0{}", at(1000, ""), at(3, "tablet")), false),
         ("anonsense\0a".into(), true),
+        (format!("a{} ", host(vec![]).now.wall / SECOND + 3600), true),
         (String::new(), true),
     ] {
         let message = Message { extracts: Some(&extracts), ..CHAT };
