@@ -26,10 +26,10 @@ local LONGEST_ACK_DELAY, LONGEST_READ_TIMEOUT = 120, 3600;
 -- Modules of other authors that ours replace. Theirs work, but cost more.
 local EXTENSIONS = { encrypted = "cloud_notify_encrypted", filters = "cloud_notify_filters", priority = "cloud_notify_priority_tag" };
 
--- In seconds, as mod_smacks reads it. COMPAT 0.12 has no get_option_period.
+-- In seconds, as mod_smacks reads it; the default for a value that is none. COMPAT 0.12 has no get_option_period.
 local function period(host_module, name, default)
 	local get = host_module.get_option_period or host_module.get_option_number;
-	return get(host_module, name, default);
+	return get(host_module, name, default) or default;
 end
 
 -- A missing ack shows that a client's connection is dead, so mod_smacks has to request acks.
@@ -37,12 +37,12 @@ local function check_acks(host_module, say)
 	local host = host_module.host;
 	if not is_loaded(host, "smacks") then return; end
 	local delay = period(host_module, "smacks_max_ack_delay", 30);
-	if delay > LONGEST_ACK_DELAY then
+	if delay <= 0 or delay == math.huge then
+		say("smacks_max_ack_delay is %s: a client whose connection is dead is not woken before the connection times out, minutes "
+			.."later. Leave the option out.", delay <= 0 and "0" or "never");
+	elseif delay > LONGEST_ACK_DELAY then
 		say("smacks_max_ack_delay is %d: a client whose connection is dead is woken only after so many seconds. Leave the option out.",
 			math.floor(delay));
-	elseif delay <= 0 then
-		say("smacks_max_ack_delay is 0: a client whose connection is dead is not woken before the connection times out, minutes "
-			.."later. Leave the option out.");
 	end
 	local unacked = host_module:get_option_number("smacks_max_unacked_stanzas", 0);
 	if unacked > 0 then

@@ -5,8 +5,9 @@ local states = module:require "prosody_push_loader".session_states;
 
 local host_sessions = prosody.hosts[module.host].sessions;
 
--- 13.0 also reads periods in words. On both versions the default is 30 seconds.
-local reports_late_acks = module:get_option_number("smacks_max_ack_delay", 30) > 0;
+-- As mod_smacks reads it. COMPAT 0.12 has no get_option_period.
+local get_period = module.get_option_period or module.get_option_number;
+local reports_late_acks = (get_period(module, "smacks_max_ack_delay", 30) or 30) > 0;
 
 -- The user's sessions, by resource.
 local function of(user)

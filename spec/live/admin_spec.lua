@@ -289,6 +289,8 @@ describe("prosodyctl shell push check", function ()
 
 	for name, case in pairs({
 		smacks_max_ack_delay = { { smacks_max_ack_delay = 600 }, {}, "smacks_max_ack_delay is 600: " };
+		["smacks_max_ack_delay in words"] = os.getenv("PROSODY") ~= "0.12"
+			and { { smacks_max_ack_delay = "never" }, {}, "smacks_max_ack_delay is never: " } or nil;
 		read_timeout = { {}, { network_settings = { read_timeout = 7200 } }, "network_settings.read_timeout is 7200 seconds: " };
 		contact_uri = { { contact_uri = "xmpp:example.test" }, {}, "contact_uri is not a mailto: or https: address: " };
 	}) do
