@@ -103,7 +103,7 @@ deb:
 else
 deb: ## a package for Debian's Prosody; ARCH=amd64 or arm64 builds it in a clean Debian 12, for 12 and 13, and wants sudo
 	rm -rf "$(TARGET)/deb"
-	$(MAKE) files LUA_VERSION=5.4 DESTDIR="$(TARGET)/deb" PLUGINDIR=/usr/lib/prosody/modules \
+	$(MAKE) build files LUA_VERSION=5.4 DESTDIR="$(TARGET)/deb" PLUGINDIR=/usr/lib/prosody/modules \
 		LUA_CMOD="/usr/lib/$$($(DPKG_ARCHITECTURE) -qDEB_HOST_MULTIARCH)/lua/5.4"
 	$(DPKG_ARCHITECTURE) -c packaging/deb "$(TARGET)/deb" "$(DEB_VERSION)" "$(DEB)"
 	@$(SAY_DEB)

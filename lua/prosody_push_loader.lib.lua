@@ -23,8 +23,10 @@ local function load_library()
 		package.loaded["prosody_push"] = library;
 	end
 	if library.version ~= VERSION then
+		local found = package.searchpath("prosody_push", package.cpath);
 		error(("The library prosody_push.so is version %s, this module is version %s. Install both from the same source with "
-			.."'make install', then restart Prosody: a reload keeps the old library."):format(library.version, VERSION), 0);
+			.."'make install', then restart Prosody: a reload keeps the old library.%s"):format(library.version, VERSION,
+			found and " It is "..found..": remove that file if it is left from another installation." or ""), 0);
 	end
 	return library;
 end

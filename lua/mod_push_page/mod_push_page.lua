@@ -154,7 +154,7 @@ local function facts_for_admin(facts)
 end
 
 module:provides("http", {
-	name = "push";
+	name = "push_page";
 	default_path = "/push";
 	-- No other site's script reads anything here, whatever mod_http allows for other modules.
 	cors = { enabled = false };

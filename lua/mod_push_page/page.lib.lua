@@ -100,7 +100,7 @@ local function app_servers(list)
 			class = server.away_since and "error" or server.failures > 0 and "refused" or nil;
 		};
 	end
-	return rows({ "App server", "Protocol", "State", "Owed", "Last error" }, cells, "Nothing was sent since the module was loaded.");
+	return rows({ "App server", "Protocol", "State", "Owed", "Last error" }, cells, "No app server has answered since the module was loaded.");
 end
 
 local function endings(list)
