@@ -4,6 +4,7 @@
 local rostermanager = require "core.rostermanager";
 local urldecode = require "util.http".urldecode;
 local jid = require "util.jid";
+local time = require "util.time";
 local jid_bare, jid_host, jid_prep, jid_resource = jid.bare, jid.host, jid.prep, jid.resource;
 
 local identifier_field = module:require "prosody_push_protocol".identifier;
@@ -135,6 +136,8 @@ return function (engine, sessions, rooms, is_late)
 	-- sessions of the user have copies of their own.
 	local dedup_keys = setmetatable({}, { __mode = "k" });
 	local without_id = 0;
+	-- What was pushed is known over a reload, and this count is not.
+	local loaded_at = time.now();
 
 	local function dedup_key_of(stanza)
 		local key = dedup_keys[stanza];
@@ -144,7 +147,7 @@ return function (engine, sessions, rooms, is_late)
 				key = engine:dedup_key(attr.from, attr.id, stanza:get_child_text("body"));
 			else
 				without_id = without_id + 1;
-				key = "queued-"..without_id;
+				key = ("queued-%.3f-%d"):format(loaded_at, without_id);
 			end
 			dedup_keys[stanza] = key;
 		end

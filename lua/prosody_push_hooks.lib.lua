@@ -33,7 +33,7 @@ return function (push)
 	module:hook("message/full", guarded("a push for a call", on_its_way), -0.5);
 
 	-- The user accepts or ends a call, so the other devices stop ringing. Or the message reports that the user has read a chat, or
-	-- shows that the user is active.
+	-- shows that the user is active. mod_carbons comes after this: a carbon in a queue does not say which client it was.
 	local function sent(event)
 		local stanza, origin = event.stanza, event.origin;
 		push.sent(origin, stanza);
@@ -41,7 +41,7 @@ return function (push)
 		push.addressed(origin.username, origin, stanza.attr.to or jid_join(origin.username, origin.host), stanza);
 	end
 	for _, kind in ipairs({ "bare", "full" }) do
-		module:hook("pre-message/"..kind, guarded("a message that a user sends", sent), -0.6);
+		module:hook("pre-message/"..kind, guarded("a message that a user sends", sent), -0.4);
 	end
 
 	-- A subscription request, before mod_presence handles it.
@@ -105,30 +105,32 @@ return function (push)
 		push.registrations.binds(event.session);
 	end));
 
-	-- With stream management, mod_smacks answers for each stanza that the other server did not acknowledge, and the others have arrived.
+	-- With stream management, mod_smacks answers for each stanza that the other server did not acknowledge, and the others have arrived. It
+	-- sets session.smacks to false when it has done so.
 	module:hook("s2sout-destroyed", guarded("pushes on a stream that ended", function (event)
 		local session = event.session;
-		if not session.smacks then push.stream_ended(session.to_host); end
+		if session.smacks == nil then push.stream_ended(session.to_host); end
 	end));
 
 	-- A stream that the other server opened may have our stanzas, too (XEP-0288).
 	module:hook("s2sin-destroyed", guarded("pushes on a stream that ended", function (event)
 		local session = event.session;
-		if session.outgoing and not session.smacks then push.stream_ended(session.from_host); end
+		if session.outgoing and session.smacks == nil then push.stream_ended(session.from_host); end
 	end));
 
 	-- Before mod_s2s closes its connections.
 	module:hook_global("server-stopping", guarded("pushes when the server stops", push.stops), 100);
 
 	-- Fires `handler` with the name of a user of this host.
-	local function hook_account(name, what, handler)
+	local function hook_account(name, what, handler, priority)
 		module:hook_global(name, guarded(what, function (event)
 			if event.host == host then handler(event.username); end
-		end));
+		end), priority);
 	end
 	hook_account("user-deleted", "forgetting a deleted account", push.registrations.forget);
 	local load_again = push.background("an account that was disabled or enabled", push.registrations.load_again);
-	hook_account("user-disabled", "the end of pushes to a disabled account", load_again);
+	-- Before mod_c2s closes the sessions, which hand their queues back.
+	hook_account("user-disabled", "the end of pushes to a disabled account", load_again, 300);
 	hook_account("user-enabled", "pushes to an account that is enabled again", load_again);
 
 	-- A client may authenticate by a token of mod_tokenauth. Its registrations end with the grant of the token.

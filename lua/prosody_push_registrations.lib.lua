@@ -239,14 +239,17 @@ return function (engine, store, sessions, watchdog, load_bookmarks)
 		return records and engine:of_client(session.username, records, session.client_id, resource), records;
 	end
 
-	-- Binds a client's registration to its new session, without a new <enable/>.
+	-- Binds a client's registration to its new session, without a new <enable/>. Another module may have set the fields of the session.
 	local function binds(session)
-		if session[identifier_field] then return; end
-		local identifier, records = of_client(session, session.resource);
-		if identifier then
-			bind(session, identifier, records[identifier]);
-			engine:on_resumed(now(), monotonic(), session.username, identifier);
+		local identifier, record = session[identifier_field], session[record_field];
+		if not identifier then
+			local records;
+			identifier, records = of_client(session, session.resource);
+			record = identifier and records[identifier];
 		end
+		if not identifier then return; end
+		bind(session, identifier, record);
+		engine:on_resumed(now(), monotonic(), session.username, identifier);
 	end
 
 	-- Whether the client of a session that is about to begin takes the place of a session, with its resource and its registration.

@@ -98,5 +98,8 @@ return function (max_hibernation, wake_before, wake)
 		watches[session] = nil;
 	end
 
+	-- A session whose client binds its resource again ends while it hibernates.
+	module:hook("resource-unbind", function (event) forget(event.session); end);
+
 	return { extend = extend, holds = holds, restore = restore, forget = forget };
 end

@@ -101,6 +101,17 @@ if is_13 then
 			assert.same(before, stored());
 		end);
 
+		it("gets no push for what its sessions leave when they end", function ()
+			sleeper = client.connect(server, "romeo", { resource = "sleeper", smacks = true });
+			register(sleeper, "m");
+			sleeper:acked();
+			sleeper:stall();
+			write("Romeo?");
+			assert.same({ "n", "n2" }, woken());
+			disable();
+			assert.same({}, woken());
+		end);
+
 		it("gets no push for an archived or a queued message", function ()
 			sleeper = client.connect(server, "romeo", { resource = "sleeper", smacks = true });
 			register(sleeper, "m");

@@ -205,6 +205,15 @@ for _, archive in ipairs({ "with", "without" }) do
 				assert.same({ "desk", "phone", "tablet" }, woken());
 			end);
 
+			it("does not tell the client that takes it of its end, even if that client has not acknowledged all", function ()
+				jmi("propose", "c1");
+				assert.same({ "desk!", "laptop!", "phone!", "tablet!" }, woken());
+				desk:acked();
+				laptop.stream.stalled = true;
+				says(laptop, juliet.jid, "proceed", "c1");
+				assert.same({ "phone", "tablet" }, woken());
+			end);
+
 			local function invites(id)
 				juliet:message { to = "romeo@example.test", id = id, st.stanza("invite", { xmlns = "urn:xmpp:call-invites:0" })
 					:tag("jingle", { sid = "s", jid = juliet.jid }):reset(), st.stanza("store", { xmlns = "urn:xmpp:hints" }) };

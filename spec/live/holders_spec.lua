@@ -331,6 +331,25 @@ describe("a client without a user agent id", function ()
 		assert.equal(0, app:settled());
 	end);
 
+	it("is back, too, if another module gives its registration to the session that binds", function ()
+		enable(connect("phone")):sleep();
+		server:eval([[
+			local old = prosody.full_sessions["romeo@example.test/phone"];
+			module:hook("resource-bind", function (event)
+				event.session.push_identifier, event.session.push_settings = old.push_identifier, old.push_settings;
+			end, 10);
+		]]);
+		local tablet = connect("tablet");
+		tablet:acked();
+		assert.same({ tablet = HELD }, bound(), "the older session has let go");
+		write("Here?");
+		arrives(tablet, "Here?");
+		assert.equal(0, app:settled());
+		tablet:sleep();
+		write("Asleep?");
+		app:expect(1);
+	end);
+
 	it("is not woken when it binds its resource again, for what its dead session held", function ()
 		reads_archive(enable(connect("phone"))):stall();
 		write("Where are you?");

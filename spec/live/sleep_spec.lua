@@ -302,6 +302,13 @@ describe("hibernation", function ()
 		assert.equal(1, app:settled());
 	end);
 
+	it("leaves nothing behind when its client binds its resource again", function ()
+		start({ smacks_hibernation_time = 300, push_wake_before_timeout = 10 });
+		phone:sleep();
+		client.connect(server, "romeo", { resource = "phone" }):sync();
+		assert.is_nil(server:eval([[return next(module:shared("/"..module.host.."/prosody_push/watches")) and "a watch"]]));
+	end);
+
 	it("that was resumed in time does not wake the device before its old end", function ()
 		start({ smacks_hibernation_time = 1, push_max_hibernation_timeout = 3, push_wake_before_timeout = 2 });
 		phone:sleep();
