@@ -145,6 +145,9 @@ function Engine:on_bookmark_retracted(user, id) end
 ---@param user string
 function Engine:bookmarks_changed(user) end
 
+---Notes that bookmarks can be read from now on. Users in memory whose bookmarks are not known are loaded again.
+function Engine:bookmarks_can_be_read() end
+
 ---Returns whether the account is disabled, or nil if the user's registrations are not in memory.
 ---@param user string
 ---@return boolean?

@@ -79,6 +79,11 @@ return function (engine, facts_about, guarded, read)
 	};
 	for name, handler in pairs(handlers) do handlers[name] = guarded("what is in a user's PEP", handler); end
 
+	-- Users may be loaded before mod_pep is, at the start or while it is reloaded.
+	module:hook("module-loaded", guarded("the bookmarks of users in memory", function (event)
+		if event.module == "pep" then engine:bookmarks_can_be_read(); end
+	end));
+
 	-- mod_pep makes the service of a user at its first use, and drops the services that were not used for longest.
 	module:handle_items("pep-service", guarded("the start of a user's PEP", function (event)
 		for name, handler in pairs(handlers) do module:hook_object_event(event.item.service.events, name, handler); end

@@ -711,6 +711,19 @@ fn a_held_push_is_not_the_push_that_tries_an_app_server() {
 }
 
 #[test]
+fn a_session_hibernates_on_while_its_device_is_owed_its_push() {
+    let mut host = phone::<Xep0357>();
+    let alerted = |host: &mut Host, key: &'static str| {
+        let (event, done) = (host.event(), Done::default());
+        let queued = host.engine.on_queued(event, "push.example<phone", done, &keyed(key), Holders::default());
+        queued.expect("loaded").alerted
+    };
+    assert!(alerted(&mut host, "a1"));
+    goes_away(&mut host);
+    assert!(!alerted(&mut host, "a2"), "nothing has left");
+}
+
+#[test]
 fn pushes_that_another_module_blocks_say_nothing_about_the_app_server() {
     let mut host = crowd::<Xep0357>(60);
     for user in 0..40 {

@@ -3,7 +3,7 @@
 mod support;
 
 use prosody_push::config::{Config, Rooms};
-use prosody_push::engine::Push;
+use prosody_push::engine::{Done, Push};
 use prosody_push::memory::journal::Outcome;
 use prosody_push::protocol::Protocol;
 use prosody_push::push2::Push2;
@@ -158,6 +158,12 @@ fn bookmarks_that_have_to_be_read_again_are_asked_for() {
     assert_eq!(host.offline(&CHAT).len(), 1, "what cannot be read silences nobody");
     host.after(61 * SECOND);
     assert!(host.engine.on_offline(host.event(), &CHAT).is_err());
+    // Without mod_pep the shim has none to give.
+    let devices = || vec![registration("push.example", "phone", 1)];
+    host.engine.load("romeo", devices(), false);
+    assert_eq!(host.offline(&CHAT).len(), 1, "a user who is loaded is not asked for again");
+    host.engine.bookmarks_can_be_read();
+    assert!(host.engine.on_offline(host.event(), &CHAT).is_err(), "mod_pep is there");
     // Without a device nobody needs them.
     host.engine.load("romeo", vec![], false);
     assert!(host.offline(&CHAT).is_empty() && !host.engine.wants_bookmarks("romeo"));
@@ -305,6 +311,15 @@ fn a_push_waits_while_the_user_is_at_another_client() {
     assert!(host.after(30 * SECOND - 1).leaving().is_empty());
     assert_eq!(host.after(1).released(), [("phone".to_owned(), true)], "for both");
     assert!(host.after(PATIENCE).leaving().is_empty());
+}
+
+#[test]
+fn a_session_hibernates_on_while_its_push_waits() {
+    let mut host = patient();
+    let message = at_desk("1", host.now.wall);
+    let (event, done) = (host.event(), Done::default());
+    let queued = host.engine.on_queued(event, "push.example<phone", done, &message, Holders::default());
+    assert!(!queued.expect("loaded").alerted);
 }
 
 #[test]

@@ -249,7 +249,8 @@ fn the_user_s_own_message_is_never_important() {
     };
     assert!(!alerted(&mut host, &own));
     assert!(!alerted(&mut host, &Message { word: facts::CALL, ..own }));
-    assert!(alerted(&mut host, &Message { word: BODY | RECEIVED, ..own }), "a carbon of juliet's message");
+    assert!(!alerted(&mut host, &Message { word: BODY | RECEIVED, ..own }), "the carbon of a message to oneself");
+    assert!(alerted(&mut host, &Message { word: BODY | RECEIVED, ..CHAT }), "a carbon of juliet's message");
     assert!(alerted(&mut host, &CHAT));
 }
 

@@ -29,7 +29,7 @@ use crate::protocol::Protocol;
 use crate::reason::Reason;
 use crate::registration::devices::Devices;
 use crate::registration::{Registration, Seen};
-use crate::rules::facts::{Message, RECEIVED, SENT, Word};
+use crate::rules::facts::{Message, SENT, Word};
 use crate::rules::importance::{Importance, Kind};
 use crate::time::{HOUR, Millis, Moment, SECOND, Seconds};
 
@@ -185,6 +185,8 @@ impl<P: Protocol> Engine<P> {
             chats: self.chats.remove(&user).unwrap_or_default(),
         });
         let devices = devices.keeping(&known);
+        // The shim reads them after this. Without mod_pep it does not, and stale ones would ask for another load for ever.
+        let bookmarks = if bookmarks.are_known() { bookmarks } else { Bookmarks::default() };
         devices.iter().for_each(|device| device.seen.set(None));
         for device in devices.iter().filter(|device| known.get(&device.identifier).is_none()) {
             let last = self.successes.remove(&(user.clone(), device.identifier.clone()));
@@ -306,9 +308,9 @@ impl<P: Protocol> Engine<P> {
         message.word | if self.is_own(user, message) { SENT } else { 0 }
     }
 
-    /// Whether the user sent the message, with another client. The carbon of a received message does not count.
+    /// Whether the user sent the message, with another client. Of a carbon, the sender is the inner one.
     fn is_own(&self, user: &str, message: &Message) -> bool {
-        message.word & RECEIVED == 0 && message.from.is_some_and(|from| is_account(from, user, &self.server.host))
+        message.from.is_some_and(|from| is_account(from, user, &self.server.host))
     }
 
     /// Whether the device rang for the call that the message is about, and was not notified of its end.

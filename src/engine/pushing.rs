@@ -171,7 +171,7 @@ impl<P: Protocol> Engine<P> {
     }
 
     /// Whether a push waits, because the user is at another client and may read the message there.
-    fn waits(&self, context: &Context, registration: &Registration<P::Asked>) -> bool {
+    pub(super) fn waits(&self, context: &Context, registration: &Registration<P::Asked>) -> bool {
         let patience = self.server.config.patience;
         let message = context.message.filter(|_| context.importance() == Importance::Important);
         message.is_some_and(|message| is_elsewhere(message, &registration.identifier, context.event.now.wall, patience))

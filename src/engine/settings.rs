@@ -52,6 +52,13 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
+    /// Notes that bookmarks can be read from now on. Those that are not known are asked for at the user's next event.
+    pub fn bookmarks_can_be_read(&mut self) {
+        for (_, user) in self.users.iter_mut().filter(|(_, user)| !user.bookmarks.are_known()) {
+            user.bookmarks.changed();
+        }
+    }
+
     /// Returns why a setting of the user or the administrator keeps a message from the user's devices. The end of a call goes
     /// to all devices that rang.
     pub(super) fn quiet(&self, context: &Context, message: &Message) -> Option<Reason> {

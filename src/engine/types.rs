@@ -92,7 +92,7 @@ impl Done {
 #[derive(Debug)]
 pub struct Queued<P: Protocol> {
     pub pushes: Pushes<P>,
-    /// Whether this push, or an earlier one, has notified the device of something important.
+    /// Whether this push, or an earlier one, notifies the device of something important, and is neither owed nor waits.
     pub alerted: bool,
     /// The kinds that have been pushed, of the stanzas that waited together, if this push is not blocked.
     pub done: Done,

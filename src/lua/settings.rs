@@ -33,6 +33,10 @@ pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) 
         host.engine.bookmarks_changed(&user);
         Ok(())
     });
+    method(methods, "bookmarks_can_be_read", |_, host, ()| {
+        host.engine.bookmarks_can_be_read();
+        Ok(())
+    });
 }
 
 /// Reads pairs of a JID and the extracts of its item, or `false` for none, in one sequence. An item whose id is no JID is
