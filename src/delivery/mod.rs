@@ -126,6 +126,8 @@ impl<P: Protocol> Delivery<P> {
 
     /// Notes a push that leaves.
     pub fn sent(&mut self, id: Id, push: InFlight<P>) {
+        // Otherwise the answered pushes of a second would pile up.
+        skip_answered(&mut self.fresh, &self.in_flight);
         skip_answered(&mut self.order, &self.in_flight);
         if self.order.len() >= P::POLICY.max_in_flight
             && let Some((_, oldest)) = self.order.pop_front()
