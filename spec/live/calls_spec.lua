@@ -210,7 +210,8 @@ for _, archive in ipairs({ "with", "without" }) do
 				assert.same({ "desk!", "laptop!", "phone!", "tablet!" }, woken());
 				desk:acked();
 				laptop.stream.stalled = true;
-				says(laptop, juliet.jid, "proceed", "c1");
+				laptop:send(st.message({ to = juliet.jid, id = "taken" }):tag("proceed", { xmlns = "urn:xmpp:jingle-message:0", id = "c1" }));
+				juliet:expect(function (stanza) return stanza.attr.id == "taken"; end, "the <proceed/>");
 				assert.same({ "phone", "tablet" }, woken());
 			end);
 
