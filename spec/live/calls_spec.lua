@@ -206,11 +206,12 @@ for _, archive in ipairs({ "with", "without" }) do
 			end);
 
 			it("does not tell the client that takes it of its end, even if that client has not acknowledged all", function ()
+				laptop.stream.stalled = true;
 				jmi("propose", "c1");
 				assert.same({ "desk!", "laptop!", "phone!", "tablet!" }, woken());
 				desk:acked();
-				laptop.stream.stalled = true;
-				laptop:send(st.message({ to = juliet.jid, id = "taken" }):tag("proceed", { xmlns = "urn:xmpp:jingle-message:0", id = "c1" }));
+				laptop:send(st.message({ to = juliet.jid, id = "taken", type = "chat" })
+					:tag("proceed", { xmlns = "urn:xmpp:jingle-message:0", id = "c1" }));
 				juliet:expect(function (stanza) return stanza.attr.id == "taken"; end, "the <proceed/>");
 				assert.same({ "phone", "tablet" }, woken());
 			end);
