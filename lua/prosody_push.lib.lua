@@ -91,6 +91,11 @@ local watchdog = new_watchdogs(engine:max_hibernation(), engine:wake_before(), b
 local registrations = module:require "prosody_push_registrations"(engine, store, sessions, watchdog, pep.load_bookmarks);
 local load, read_complete = registrations.load, registrations.read_complete;
 
+-- Set below.
+local wake_missed;
+
+local retry = module:require "prosody_push_retry"(store.waitable, function (...) wake_missed(...); end);
+
 local durable = module:require "prosody_push_durable"(engine, store.users_of, function (user) return store.alone(load, user); end);
 local write_durable = guarded("writing what devices are owed", durable.write);
 local write_durable_in_slices = background("writing what devices are owed", durable.write_in_slices);
@@ -207,7 +212,7 @@ end
 
 -- Calls a method of the engine for an event of a user, and performs its decision. If the user's registrations are not in memory, loads
 -- them and calls the method again. a…i are the method's own arguments (`a` is the word of facts, `b` the sender): always passing nine
--- is cheaper than select("#", ...). Returns whether other modules blocked all pushes, and the two values that only on_queued returns.
+-- is cheaper than select("#", ...). Returns whether other modules kept back all pushes, and the two values that only on_queued returns.
 local function push(method, user, stanza, given, a, b, c, d, e, f, g, h, i)
 	-- Not a function of its own, here and in push_test, because every event passes here.
 	local is_observed = fires_events and handlers["cloud_notify/push"] ~= nil;
@@ -216,7 +221,11 @@ local function push(method, user, stanza, given, a, b, c, d, e, f, g, h, i)
 	local details, wait, done, ends_long_hibernation, iq, others =
 		method(engine, user, now(), monotonic(), is_observed, carried, a, b, c, d, e, f, g, h, i);
 	if details == false then
-		if not store.alone(load, user) then return; end
+		if not store.alone(load, user) then
+			-- The second value says whether the push is important that the user misses now, if there is one.
+			if wait ~= nil then retry.miss(user, wait); end
+			return;
+		end
 		return push(method, user, stanza, given, a, b, c, d, e, f, g, h, i);
 	end
 	if wait then ring_in(wait); end
@@ -251,6 +260,10 @@ end
 
 local function ping(user, records)
 	push(engine.on_ping, user, nil, records, records);
+end
+
+function wake_missed(user, important)
+	push(engine.on_missed, user, nil, nil, important, held(user));
 end
 
 -- Wakes the devices of a user whose clients do not know that the server has restarted.
@@ -383,7 +396,7 @@ local function save()
 			registrations.bound_at(session);
 		};
 	end);
-	return { engine = engine:save(), bound = bound };
+	return { engine = engine:save(), bound = bound, missed = retry.save() };
 end
 
 local function restore(saved)
@@ -394,6 +407,7 @@ local function restore(saved)
 		if fields[4] and session.hibernating then watchdog.extend(session); end
 		smacks.restored(session);
 	end
+	retry.restore(saved.missed or {});
 	ring_in(0);
 end
 
@@ -414,6 +428,7 @@ return {
 	refusal = refusal;
 	is_hooked = is_hooked;
 	registrations = registrations;
+	retry = retry;
 	smacks = smacks;
 	rooms = rooms;
 	is_about_call = facts_about.is_about_call;

@@ -44,6 +44,8 @@ pub enum Cause {
     Again,
     #[strum(message = "it had waited while another client was in use")]
     Waited,
+    #[strum(message = "the registrations could not be read before")]
+    Missed,
     #[strum(message = "another client has read what it shows")]
     TakeAway,
     #[strum(message = "its session's queue is four fifths full", serialize = "queue full")]
@@ -111,7 +113,7 @@ pub struct Decision {
 impl Decision {
     /// Returns the stanza, the cause and the outcome in words. `answers`: whether app servers answer each push that they take.
     pub fn text(&self, answers: bool) -> String {
-        let is_held = matches!(self.cause, Cause::Released | Cause::Again | Cause::Waited);
+        let is_held = matches!(self.cause, Cause::Released | Cause::Again | Cause::Waited | Cause::Missed);
         let what = self.word.map_or(if is_held { "push" } else { "ping" }, kind);
         let outcome = match self.outcome {
             Outcome::Sent(_, None) if answers => "sent, no answer yet".into(),
