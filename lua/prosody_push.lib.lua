@@ -96,7 +96,7 @@ local wake_missed;
 
 local retry = module:require "prosody_push_retry"(store.waitable, function (...) wake_missed(...); end);
 
-local durable = module:require "prosody_push_durable"(engine, store.users_of, function (user) return store.alone(load, user); end);
+local durable = module:require "prosody_push_durable"(engine, store, sessions, function (user) return store.alone(load, user); end);
 local write_durable = guarded("writing what devices are owed", durable.write);
 local write_durable_in_slices = background("writing what devices are owed", durable.write_in_slices);
 local write_durable_last = guarded("writing what devices are owed", durable.write_last);
@@ -364,10 +364,11 @@ end
 
 ---- Reload and unload ----
 
-background("what devices are owed from before", function ()
-	durable.recall();
+retry.until_done("reading what devices are owed from before", function ()
+	local is_complete = durable.recall();
 	ring_in(0);
-end)();
+	return is_complete;
+end);
 
 -- Sends all held pushes, also for waiting stanzas: neither would survive.
 local function flush()

@@ -136,6 +136,18 @@ describe("a user whose registrations cannot be read", function ()
 		assert.is_true(is_important(app:expect(1)));
 		assert.equal(1, app:settled());
 	end);
+
+	it("is woken by push_wake_on_start once it can list its users", function ()
+		faulty.clock(server);
+		server:eval("prosody.spec_start, prosody.start_time = prosody.start_time, nil");
+		faulty.store(server, "users", "raise");
+		server:eval("prosody.start_time = prosody.spec_start; prosody.events.fire_event('server-started')");
+		assert.equal(0, app:settled());
+		faulty.store_works(server, true);
+		assert.is_false(is_important(app:expect(1)));
+		assert.equal(1, app:settled());
+		assert.matches("^ping %(the server has started%): sent, taken", decision());
+	end);
 end);
 
 describe("a slow store", function ()
