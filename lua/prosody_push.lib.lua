@@ -168,7 +168,7 @@ local carries_stanzas = protocol.carries_stanzas;
 local fires_events = not carries_stanzas;
 
 -- Sends the stanzas of an event: `iq` and `others`. If other modules observe pushes, `details` has the data of the event for each, and
--- the record comes from `given` or the store. Returns whether these modules blocked all pushes.
+-- the record comes from `given` or the store. If the store cannot be read, the push is owed. Returns whether no push has left.
 local function perform(user, stanza, given, details, iq, others)
 	local records = details and read_complete(user);
 	local is_kept_back = true;
@@ -177,7 +177,9 @@ local function perform(user, stanza, given, details, iq, others)
 		i = i + 1;
 		local detail = details and details[i];
 		local record = detail and (given and given[detail.identifier] or records and records[detail.identifier]);
-		if detail and (not record or is_blocked(user, iq, detail, record, stanza)) then
+		if detail and not record and not records then
+			engine:postpone(now(), monotonic(), iq.attr.id);
+		elseif detail and (not record or is_blocked(user, iq, detail, record, stanza)) then
 			engine:withdraw(iq.attr.id);
 		else
 			send(iq);

@@ -453,6 +453,12 @@ function Engine:on_ping(user, now, mono, observed, stanza, records, cause, held)
 ---@return table[]? others
 function Engine:on_missed(user, now, mono, observed, stanza, important, held) end
 
+---Owes the push with this id: its stanza is not sent now, because the store cannot be read.
+---@param now number                seconds since 1970
+---@param mono number               seconds of the monotonic clock
+---@param id string
+function Engine:postpone(now, mono, id) end
+
 ---Forgets the push with this id: its stanza is not sent.
 ---@param id string
 function Engine:withdraw(id) end

@@ -148,6 +148,27 @@ describe("a user whose registrations cannot be read", function ()
 		assert.equal(1, app:settled());
 		assert.matches("^ping %(the server has started%): sent, taken", decision());
 	end);
+
+	it("is owed the push if another module sees each", function ()
+		faulty.clock(server);
+		faulty.store(server, "get", "raise");
+		faulty.store_works(server, true);
+		server:ping("romeo");
+		app:expect(1);
+		server:eval("module:hook('cloud_notify/push', function (event) prosody.seen = event.push_info.node; end)");
+		faulty.store_works(server, false);
+		write("Romeo?");
+		assert.equal(1, app:settled());
+		assert.matches("owed: its registration cannot be read now", decision(), 1, true);
+		faulty.ahead(server, 5);
+		net.wait(function () return select(2, server:log():gsub("is owed and sent again", "")) == 1; end, "another try");
+		assert.equal(1, app:settled());
+		faulty.store_works(server, true);
+		faulty.ahead(server, 15);
+		assert.is_true(is_important(app:expect(2)));
+		assert.equal("n", server:eval("return prosody.seen"));
+		assert.equal(2, app:settled());
+	end);
 end);
 
 describe("a slow store", function ()
