@@ -92,7 +92,12 @@ local watchdog = new_watchdogs(engine:max_hibernation(), engine:wake_before(), b
 local registrations = module:require "prosody_push_registrations"(engine, store, sessions, watchdog, pep.load_bookmarks);
 local load, read_complete = registrations.load, registrations.read_complete;
 
-local durable = module:require "prosody_push_durable"(engine, store.users_of, function (user) return store.alone(load, user); end);
+-- Set below.
+local wake_missed;
+
+local retry = module:require "prosody_push_retry"(store.waitable, function (...) wake_missed(...); end);
+
+local durable = module:require "prosody_push_durable"(engine, store, sessions, function (user) return store.alone(load, user); end);
 local write_durable = guarded("writing what devices are owed", durable.write);
 local write_durable_in_slices = background("writing what devices are owed", durable.write_in_slices);
 local write_durable_last = guarded("writing what devices are owed", durable.write_last);
@@ -164,7 +169,7 @@ local carries_stanzas = protocol.carries_stanzas;
 local fires_events = not carries_stanzas;
 
 -- Sends the stanzas of an event: `iq` and `others`. If other modules observe pushes, `details` has the data of the event for each, and
--- the record comes from `given` or the store. Returns whether these modules blocked all pushes.
+-- the record comes from `given` or the store. If the store cannot be read, the push is owed. Returns whether no push has left.
 local function perform(user, stanza, given, details, iq, others)
 	local records = details and read_complete(user);
 	local is_kept_back = true;
@@ -173,7 +178,9 @@ local function perform(user, stanza, given, details, iq, others)
 		i = i + 1;
 		local detail = details and details[i];
 		local record = detail and (given and given[detail.identifier] or records and records[detail.identifier]);
-		if detail and (not record or is_blocked(user, iq, detail, record, stanza)) then
+		if detail and not record and not records then
+			engine:postpone(now(), monotonic(), iq.attr.id);
+		elseif detail and (not record or is_blocked(user, iq, detail, record, stanza)) then
 			engine:withdraw(iq.attr.id);
 		else
 			send(iq);
@@ -208,7 +215,7 @@ end
 
 -- Calls a method of the engine for an event of a user, and performs its decision. If the user's registrations are not in memory, loads
 -- them and calls the method again. a…i are the method's own arguments (`a` is the word of facts, `b` the sender): always passing nine
--- is cheaper than select("#", ...). Returns whether other modules blocked all pushes, and the two values that only on_queued returns.
+-- is cheaper than select("#", ...). Returns whether other modules kept back all pushes, and the two values that only on_queued returns.
 local function push(method, user, stanza, given, a, b, c, d, e, f, g, h, i)
 	-- Not a function of its own, here and in push_test, because every event passes here.
 	local is_observed = fires_events and handlers["cloud_notify/push"] ~= nil;
@@ -217,7 +224,11 @@ local function push(method, user, stanza, given, a, b, c, d, e, f, g, h, i)
 	local details, wait, done, ends_long_hibernation, iq, others =
 		method(engine, user, now(), monotonic(), is_observed, carried, a, b, c, d, e, f, g, h, i);
 	if details == false then
-		if not store.alone(load, user) then return; end
+		if not store.alone(load, user) then
+			-- The second value says whether the push is important that the user misses now, if there is one.
+			if wait ~= nil then retry.miss(user, wait); end
+			return;
+		end
 		return push(method, user, stanza, given, a, b, c, d, e, f, g, h, i);
 	end
 	if wait then ring_in(wait); end
@@ -252,6 +263,10 @@ end
 
 local function ping(user, records)
 	push(engine.on_ping, user, nil, records, records);
+end
+
+function wake_missed(user, important)
+	push(engine.on_missed, user, nil, nil, important, held(user));
 end
 
 -- Wakes the devices of a user whose clients do not know that the server has restarted.
@@ -352,10 +367,11 @@ end
 
 ---- Reload and unload ----
 
-background("what devices are owed from before", function ()
-	durable.recall();
+retry.until_done("reading what devices are owed from before", function ()
+	local is_complete = durable.recall();
 	ring_in(0);
-end)();
+	return is_complete;
+end);
 
 -- Sends all held pushes, also for waiting stanzas: neither would survive.
 local function flush()
@@ -384,7 +400,7 @@ local function save()
 			registrations.bound_at(session);
 		};
 	end);
-	return { engine = engine:save(), bound = bound };
+	return { engine = engine:save(), bound = bound, missed = retry.save() };
 end
 
 local load_in_slices = background("the registrations of pushes in flight", function (users)
@@ -403,6 +419,7 @@ local function restore(saved)
 		if fields[4] and session.hibernating then watchdog.extend(session); end
 		smacks.restored(session);
 	end
+	retry.restore(saved.missed or {});
 	ring_in(0);
 end
 
@@ -423,6 +440,7 @@ return {
 	refusal = refusal;
 	is_hooked = is_hooked;
 	registrations = registrations;
+	retry = retry;
 	smacks = smacks;
 	rooms = rooms;
 	is_about_call = facts_about.is_about_call;

@@ -4,7 +4,8 @@
 -- No method raises an error because of data from users, app servers or stores. The methods of events return, in this order:
 -- 1. details of the stanzas if other modules observe pushes, or false if the user's registrations are not in memory: the
 --    shim then calls load() and calls the method again;
--- 2. the seconds until on_timer() is due, if a push leaves later or a change has to be written;
+-- 2. the seconds until on_timer() is due, if a push leaves later or a change has to be written. After false: whether the push is
+--    important that the user misses if the registrations cannot be loaded, or nil if there is none; on_missed() makes up for it;
 -- 3. and 4. two values that only on_queued() returns;
 -- 5. the stanza to send, if there is one;
 -- 6. the other stanzas, if there are several.
@@ -293,7 +294,7 @@ function PushEngine:revoked(user, records, from, node, jid, affiliation) end
 ---@param id string?
 ---@param text string?
 ---@return prosody_push.Details|false|nil details
----@return number? wait
+---@return number|boolean|nil wait
 ---@return nil, nil
 ---@return table? stanza
 ---@return table[]? others
@@ -317,7 +318,7 @@ function Engine:on_offline(user, now, mono, observed, stanza, word, from, body, 
 ---@param held string?
 ---@param sender string?            the registration of the session that sent the message, if it is a session of the user
 ---@return prosody_push.Details|false|nil details
----@return number? wait
+---@return number|boolean|nil wait
 ---@return nil, nil
 ---@return table? stanza
 ---@return table[]? others
@@ -358,7 +359,7 @@ function Engine:queue_alarm(size, woken_at) end
 ---@param done integer
 ---@param held string?               the state of the user's other sessions, see on_addressed()
 ---@return prosody_push.Details|false|nil details
----@return number? wait
+---@return number|boolean|nil wait
 ---@return integer? done
 ---@return boolean? ends_long_hibernation  whether the session must not hibernate for long, because its device got a push, this one or
 ---an earlier one, for something important
@@ -396,7 +397,7 @@ function Engine:on_collected(user, now, mono, observed, stanza, word, from, body
 ---@param reader string?             the registration that the client's session holds
 ---@param held string?               see on_addressed()
 ---@return prosody_push.Details|false|nil details
----@return number? wait
+---@return number|boolean|nil wait
 ---@return nil, nil
 ---@return table? stanza
 ---@return table[]? others
@@ -436,11 +437,32 @@ function Engine:max_hibernation() end
 ---@param cause ("test"|"queue full"|"started"|"hibernation ends")?  the reason; nil if another module asks for the ping
 ---@param held string?               see on_addressed()
 ---@return prosody_push.Details|false|nil details
----@return number? wait
+---@return number|boolean|nil wait
 ---@return nil, nil
 ---@return table? stanza
 ---@return table[]? others
 function Engine:on_ping(user, now, mono, observed, stanza, records, cause, held) end
+
+---Wakes the devices of a user who has missed a push, because the user's registrations could not be loaded.
+---@param user string
+---@param now number                seconds since 1970
+---@param mono number               seconds of the monotonic clock
+---@param observed boolean           whether other modules see each push and may change it
+---@param stanza nil
+---@param important boolean          whether any push that the user has missed is important
+---@param held string?               see on_addressed()
+---@return prosody_push.Details|false|nil details
+---@return number|boolean|nil wait
+---@return nil, nil
+---@return table? stanza
+---@return table[]? others
+function Engine:on_missed(user, now, mono, observed, stanza, important, held) end
+
+---Owes the push with this id: its stanza is not sent now, because the store cannot be read.
+---@param now number                seconds since 1970
+---@param mono number               seconds of the monotonic clock
+---@param id string
+function Engine:postpone(now, mono, id) end
 
 ---Forgets the push with this id: its stanza is not sent.
 ---@param id string

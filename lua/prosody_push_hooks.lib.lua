@@ -127,7 +127,10 @@ return function (push)
 			if event.host == host then handler(event.username); end
 		end), priority);
 	end
-	hook_account("user-deleted", "forgetting a deleted account", push.registrations.forget);
+	hook_account("user-deleted", "forgetting a deleted account", function (user)
+		push.retry.forget(user);
+		push.registrations.forget(user);
+	end);
 	local load_again = push.background("an account that was disabled or enabled", push.registrations.load_again);
 	-- Before mod_c2s closes the sessions, which hand their queues back.
 	hook_account("user-disabled", "the end of pushes to a disabled account", load_again, 300);

@@ -56,6 +56,16 @@ local function available(user)
 	end);
 end
 
+-- The registrations that are held by sessions whose clients answer, as a set.
+local function answering(user)
+	local identifiers = {};
+	for _, session in next, of(user) do
+		local identifier = session[identifier_field];
+		if identifier and not session.hibernating and not is_late(session) then identifiers[identifier] = true; end
+	end
+	return identifiers;
+end
+
 -- Each session of the host.
 local function each()
 	return coroutine.wrap(function ()
@@ -65,4 +75,4 @@ local function each()
 	end);
 end
 
-return { of = of, each = each, held = held, available = available, is_late = is_late };
+return { of = of, each = each, held = held, available = available, answering = answering, is_late = is_late };

@@ -24,7 +24,8 @@ return function (push)
 			woken = woken + at_a_time;
 			return woken < #users and SPREAD * at_a_time / #users or nil;
 		end);
+		return true;
 	end
 
-	module:hook_global("server-started", push.background("waking devices after the start", wake_all));
+	module:hook_global("server-started", function () push.retry.until_done("waking devices after the start", wake_all); end);
 end

@@ -11,18 +11,23 @@ local guard = async.guarder();
 -- The last read error, so that it is logged once and not for each message.
 local trouble;
 
--- Returns the user's table, or an empty one; nil and an error if the store cannot be read.
-local function read(user)
-	local records, err = store:get(user);
-	if records or not err then
-		trouble = nil;
-		return records or {};
-	end
-	if err ~= trouble then
-		module:log("error", "Push registrations cannot be read, first those of %s: %s. No push is sent until they can be read.", user, err);
-		trouble = err;
-	end
+-- Returns the user's table in a store, or an empty one; nil and an error if the store cannot be read.
+local function read_from(any_store, user)
+	local ok, records, err = pcall(any_store.get, any_store, user);
+	if not ok then return nil, tostring(records); end
+	if records or not err then return records or {}; end
 	return nil, err;
+end
+
+-- Returns the user's registrations; nil and an error if they cannot be read.
+local function read(user)
+	local records, err = read_from(store, user);
+	if err and err ~= trouble then
+		module:log("error", "Push registrations cannot be read, first those of %s: %s. Their users are woken when they can be read.",
+			user, err);
+	end
+	trouble = err;
+	return records, err;
 end
 
 local function write(user, records)
@@ -80,6 +85,7 @@ end
 
 return {
 	read = read;
+	read_from = read_from;
 	write = write;
 	users = users;
 	users_of = users_of;

@@ -777,6 +777,54 @@ fn a_blocked_push_is_owed_no_more_after_a_restart() {
     assert!(host.engine.unwritten(usize::MAX)[0].1.values().all(|record| record.owed.is_none()));
 }
 
+#[test]
+fn a_push_whose_record_cannot_be_read_is_owed_and_says_nothing_about_the_app_server() {
+    let mut host = phone::<Xep0357>();
+    let mut push = host.offline(&keyed("m1")).remove(0);
+    for delay in [4, 8, 16] {
+        host.engine.postpone(host.now, &push.id.to_string());
+        let said = host.engine.decisions("romeo").next().expect("a decision").text(true);
+        assert!(
+            said.ends_with("owed: its registration cannot be read now, and one push follows when it can be"),
+            "{said}"
+        );
+        assert_eq!(
+            host.engine.unwritten(usize::MAX)[0].1.values().next().and_then(|of| of.owed),
+            Some(Kind::Important)
+        );
+        assert!(host.after(delay * SECOND - 1).leaving().is_empty());
+        push = host.after(1).leaving().remove(0);
+    }
+    assert!(host.engine.app_servers(false).iter().all(|(_, server, _)| server.failures == 0));
+    host.engine.postpone(host.now, &push.id.to_string());
+    let again = host.offline(&keyed("m1"));
+    assert_eq!(again.len(), 1, "the message does not count as pushed");
+    is_taken(host.after(1), &again[0]);
+    assert_eq!(host.next(), None);
+    // A call is over before long.
+    let call = Message { word: facts::CALL, call: Some(Call { peer: Some("juliet@example.org"), id: "c1" }), ..CHAT };
+    let ring = host.offline(&call).remove(0);
+    host.engine.postpone(host.now, &ring.id.to_string());
+    let rings = leave_within(&mut host, HOUR, |host, ring| host.engine.postpone(host.now, &ring.id.to_string()));
+    assert_eq!(rings.len(), 3, "after 4, 12 and 28 seconds");
+}
+
+#[test]
+fn a_push_whose_record_cannot_be_read_is_not_the_push_that_tries_an_app_server() {
+    let mut host = crowd::<Xep0357>(20);
+    goes_away(&mut host);
+    for user in 0..20 {
+        assert!(message_for(&mut host, user, &CHAT).is_empty());
+    }
+    let probe = host.after(4 * SECOND).leaving().remove(0);
+    host.engine.postpone(host.now, &probe.id.to_string());
+    assert_eq!(owed(&host), 20);
+    let probe = host.after(SECOND).leaving().remove(0);
+    is_taken(&mut host, &probe);
+    leave_within(&mut host, MINUTE, is_taken);
+    assert_eq!(owed(&host), 0);
+}
+
 // The clock.
 
 fn a_step_of_the_wall_clock_neither_delays_a_push_nor_sends_it_early<P: Tested>() {

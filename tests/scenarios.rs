@@ -14,6 +14,7 @@ use prosody_push::registration::holders::Holders;
 use prosody_push::rules::facts::{
     self, BODY, CALL_OVER, CHAT_STATE, Call, Message, PROCEED, RECEIPT, RECEIVED, RETRACT, SENT,
 };
+use prosody_push::rules::importance::Kind;
 use prosody_push::rules::queue;
 use prosody_push::time::Millis;
 use prosody_push::xep0357::Xep0357;
@@ -101,9 +102,41 @@ fn a_ping_wakes_all_devices_or_the_given_ones() {
 #[test]
 fn no_push_leaves_before_the_registrations_are_loaded() {
     let mut host = Host::with_devices(&["phone"]);
-    assert_eq!(host.engine.on_offline(Event { user: "juliet", ..host.event() }, &CHAT).map(|_| ()), Err(NotLoaded));
     host.engine.forget("romeo");
-    assert_eq!(host.engine.on_ping(host.event(), None, Cause::Ping, Holders::default()).map(|_| ()), Err(NotLoaded));
+    let chat_state = Message { word: CHAT_STATE, ..CHAT };
+    let missed = [
+        (CHAT, Some(Kind::Important)),
+        (SILENT, Some(Kind::Silent)),
+        (chat_state, None),
+        (own(BODY, "c1"), None),
+        (CALL, None),
+    ];
+    for (message, missed) in missed {
+        let pushes = host.engine.on_offline(host.event(), &message);
+        assert_eq!(pushes.map(|_| ()), Err(NotLoaded { missed }), "{:#x}", message.word);
+    }
+    let pushes = host.engine.on_ping(host.event(), None, Cause::Ping, Holders::default());
+    assert_eq!(pushes.map(|_| ()), Err(NotLoaded { missed: Some(Kind::Silent) }));
+}
+
+#[test]
+fn a_user_whose_registrations_could_not_be_read_is_woken_once_they_can_be() {
+    let mut host = Host::with_devices(&["phone", "tablet", "laptop"]);
+    host.engine.forget("romeo");
+    let holders = Holders::new(Some("cpush.example<laptop\0hpush.example<tablet"));
+    let missed = host.engine.on_missed(host.event(), Kind::Important, holders);
+    assert_eq!(missed.map(|_| ()), Err(NotLoaded { missed: Some(Kind::Important) }));
+    let devices = |nodes: &[&str]| nodes.iter().map(|node| registration("push.example", node, 1)).collect();
+    host.engine.load("romeo", devices(&["phone", "tablet", "laptop"]), false);
+    for kind in [Kind::Silent, Kind::Important] {
+        let pushes = host.engine.on_missed(host.event(), kind, holders).expect("loaded");
+        assert_eq!((nodes(&pushes.list), pushes.important), (vec!["phone", "tablet"], kind == Kind::Important));
+    }
+    let said = host.engine.decisions("romeo").next().expect("a decision").text(true);
+    assert_eq!(said, "push (the registrations could not be read before): sent, no answer yet");
+    host.engine.load("romeo", devices(&["phone"]), true);
+    let pushes = host.engine.on_missed(host.event(), Kind::Important, Holders::default()).expect("loaded");
+    assert!(pushes.list.is_empty(), "the account is disabled");
 }
 
 #[test]

@@ -166,6 +166,48 @@ for _, protocol in ipairs(protocols) do
 			end);
 		end
 
+		for _, fault in ipairs({ { "users", "owed", "raise" }, { "get", "owed", "raise" }, { "get", "owed", "no" }, { "get", "store", "no" } }) do
+			local method, store, how = table.unpack(fault);
+			it(("survives a %s that fails by %s at first"):format(protocol[store]..":"..method, how), function ()
+				start(protocol);
+				device(protocol, "phone");
+				app:disconnect();
+				write("Romeo?");
+				is_written(protocol, 1);
+				faulty.clock(server, protocol.module);
+				faulty.store(server, method, how, protocol[store], protocol.module);
+				-- A silent push is owed for this. It may not take the place of the stored one, which is important.
+				juliet:message { to = "romeo@example.test", st.stanza("received", { xmlns = "urn:xmpp:receipts", id = "m1" }) };
+				juliet:sync();
+				if store == "owed" then net.wait(function () return are_owed(protocol) > 0; end, "what is owed in memory"); end
+				faulty.ahead(server, 2);
+				net.wait(function () return server:log():find("again in a minute", 1, true); end, "the next try");
+				faulty.store_works(server, true);
+				net.wait(function () return are_owed(protocol) == 2; end, "what is owed from before");
+				local _, record = next(server:stored("romeo", protocol.owed));
+				assert.equal("important", record.owed);
+				come_back();
+				faulty.ahead(server, 700);
+				app:expect(1, 15);
+			end);
+		end
+
+		it("is not sent to a client that came back before it could be read", function ()
+			start(protocol);
+			device(protocol, "phone");
+			app:disconnect();
+			write("Romeo?");
+			is_written(protocol, 1);
+			faulty.clock(server, protocol.module);
+			faulty.store(server, "users", "raise", protocol.owed, protocol.module);
+			phone = client.connect(server, "romeo", { resource = "phone" });
+			protocol.enable(phone, "phone");
+			faulty.store_works(server, true);
+			is_written(protocol, 0);
+			assert.equal(0, are_owed(protocol));
+			phone:close();
+		end);
+
 		it("is not tried for each device while the app server is away, and is sent to all when it is back", function ()
 			start(protocol, { push_max_devices = 50, push_owed_per_second = 20 });
 			faulty.clock(server, protocol.module);

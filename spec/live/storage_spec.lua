@@ -66,6 +66,111 @@ describe("a store that fails", function ()
 	end);
 end);
 
+describe("a user whose registrations cannot be read", function ()
+	local server, app, juliet;
+	before_each(function ()
+		server = start { options = { push_notification_important_body = "New Message!", push_wake_on_start = true } };
+		app = appserver.connect(server, PUSH);
+		juliet = client.connect(server, "juliet");
+		local phone = client.connect(server, "romeo", { resource = "phone" });
+		phone:enable_push({ jid = PUSH, node = "n" });
+		phone:close();
+		phone:gone();
+	end);
+	after_each(function () server:stop(); end);
+
+	local function write(body, ...)
+		juliet:message { to = "romeo@example.test", body = body, ... };
+		juliet:sync();
+	end
+
+	local function is_important(push)
+		return appserver.read(push).summary["last-message-body"] ~= nil;
+	end
+
+	-- Returns what was decided for romeo last.
+	local function decision()
+		return server:eval([[
+			local newest = module:shared("/*/prosody_push/protocols")[module.host.."/cloud_notify"].decisions("romeo")[1];
+			return newest and newest.text;
+		]]);
+	end
+
+	local receipt = st.stanza("received", { xmlns = "urn:xmpp:receipts", id = "m1" });
+
+	for _, how in ipairs({ "the disk is full", "raise" }) do
+		it("is woken once when they can be, for all that came meanwhile ("..how..")", function ()
+			faulty.clock(server);
+			faulty.store(server, "get", how);
+			for i = 1, 3 do write("Romeo "..i); end
+			write(nil, receipt);
+			assert.equal(0, app:settled());
+			assert.is_nil(decision());
+			faulty.store_works(server, true);
+			assert.is_true(is_important(app:expect(1)));
+			assert.equal(1, app:settled());
+			assert.matches("^push %(the registrations could not be read before%): sent, taken", decision());
+			write("Here again?");
+			app:expect(2);
+			assert.equal(2, app:settled());
+		end);
+	end
+
+	it("is woken silently if nothing else came, also after a reload", function ()
+		faulty.store(server, "get", "raise");
+		write(nil, receipt);
+		assert.equal(0, app:settled());
+		faulty.clock(server);
+		assert.equal(0, app:settled());
+		faulty.store(server);
+		assert.is_false(is_important(app:expect(1)));
+		assert.equal(1, app:settled());
+	end);
+
+	it("is not woken if what came wakes no device", function ()
+		faulty.clock(server);
+		faulty.store(server, "get", "raise");
+		write(nil, st.stanza("composing", { xmlns = "http://jabber.org/protocol/chatstates" }));
+		faulty.store_works(server, true);
+		write("Romeo?");
+		assert.is_true(is_important(app:expect(1)));
+		assert.equal(1, app:settled());
+	end);
+
+	it("is woken by push_wake_on_start once it can list its users", function ()
+		faulty.clock(server);
+		server:eval("prosody.spec_start, prosody.start_time = prosody.start_time, nil");
+		faulty.store(server, "users", "raise");
+		server:eval("prosody.start_time = prosody.spec_start; prosody.events.fire_event('server-started')");
+		assert.equal(0, app:settled());
+		faulty.store_works(server, true);
+		assert.is_false(is_important(app:expect(1)));
+		assert.equal(1, app:settled());
+		assert.matches("^ping %(the server has started%): sent, taken", decision());
+	end);
+
+	it("is owed the push if another module sees each", function ()
+		faulty.clock(server);
+		faulty.store(server, "get", "raise");
+		faulty.store_works(server, true);
+		server:ping("romeo");
+		app:expect(1);
+		server:eval("module:hook('cloud_notify/push', function (event) prosody.seen = event.push_info.node; end)");
+		faulty.store_works(server, false);
+		write("Romeo?");
+		assert.equal(1, app:settled());
+		assert.matches("owed: its registration cannot be read now", decision(), 1, true);
+		faulty.ahead(server, 5);
+		net.wait(function () return select(2, server:log():gsub("is owed and sent again", "")) == 1; end, "another try");
+		assert.equal(1, app:settled());
+		faulty.store_works(server, true);
+		faulty.ahead(server, 15);
+		assert.is_true(is_important(app:expect(2)));
+		assert.equal("n", server:eval("return prosody.seen"));
+		assert.equal(2, app:settled());
+	end);
+end);
+
 describe("a slow store", function ()
 	local server, app;
 	before_each(function ()

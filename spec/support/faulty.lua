@@ -2,25 +2,32 @@
 -- panics, a clock that is set ahead.
 local faulty = {};
 
--- Makes reading or writing registrations (`method`: "get" or "set") fail: by an error that is raised, if `how` is "raise", otherwise by
--- `how` as a returned error. Without `method` the fault ends.
-function faulty.store(server, method, how)
+-- Makes reading or writing registrations (`method`: "get" or "set") fail, or a method of the store `name`: by an error that is raised,
+-- if `how` is "raise", otherwise by `how` as a returned error. Without `method` the fault ends. `loaded` is the module that is loaded anew.
+function faulty.store(server, method, how, name, loaded)
 	server:eval([[
-		local method, how = ...;
+		local method, how, faulty_name = ...;
+		prosody.store_works = false;
 		local storagemanager = require "core.storagemanager";
 		prosody.sound_open = prosody.sound_open or storagemanager.open;
 		storagemanager.open = function (host, name, kind)
 			local store = prosody.sound_open(host, name, kind);
-			if name ~= "cloud_notify" or not method then return store; end
-			return setmetatable({ [method] = function ()
+			if name ~= faulty_name or not method then return store; end
+			return setmetatable({ [method] = function (_, ...)
+				if prosody.store_works then return store[method](store, ...); end
 				if how == "raise" then error("the disk is on fire"); end
 				return nil, how;
 			end }, { __index = function (_, key)
 				return function (_, ...) return store[key](store, ...); end
 			end });
 		end
-	]], method, how);
-	server:reload();
+	]], method, how, name or "cloud_notify");
+	server:reload(loaded);
+end
+
+-- Lets the methods that faulty.store() made fail work again, or fail again, without loading the module anew.
+function faulty.store_works(server, works)
+	server:eval("prosody.store_works = ...", works);
 end
 
 -- Makes the store wait after each read and before each write, for 0.01 seconds, or for the first of prosody.pauses if it has one.

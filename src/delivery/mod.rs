@@ -240,12 +240,7 @@ impl<P: Protocol> Delivery<P> {
         if !error.is_of_transport() {
             return Settled::Refused;
         }
-        let tries = match push.tries {
-            Some(tries) => Tries { failed: tries.failed.saturating_add(1), ..tries },
-            None => Tries { failed: 0, since: push.sent.mono, newest: push.sent.mono },
-        };
-        let InFlight { user, registration, kind, payload, call, tells, .. } = push;
-        Settled::Failed(Debt { user, registration, kind, payload, call, tells, tries })
+        Settled::Failed(push.into_debt())
     }
 
     /// Returns when [`overdue`](Delivery::overdue) has something to return, at the earliest.
@@ -319,6 +314,16 @@ impl<P: Protocol> InFlight<P> {
             is_late: false,
             payload: None,
         }
+    }
+
+    /// Makes the push that is owed in its place, after one more try.
+    pub fn into_debt(self) -> Debt<P> {
+        let InFlight { user, registration, sent, kind, payload, call, tells, tries, .. } = self;
+        let tries = match tries {
+            Some(tries) => Tries { failed: tries.failed.saturating_add(1), ..tries },
+            None => Tries { failed: 0, since: sent.mono, newest: sent.mono },
+        };
+        Debt { user, registration, kind, payload, call, tells, tries }
     }
 }
 

@@ -45,6 +45,20 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
+    /// Owes a push that does not leave now: other modules see the record of its registration, and the store cannot be read.
+    pub fn postpone(&mut self, now: Moment, id: &str) {
+        if let Some(id) = parse(id)
+            && let Some(push) = self.delivery.withdrawn(id)
+        {
+            self.history.count(now, Series::Owed);
+            self.journal.postponed(&push.user, id);
+            self.outages.withdrawn(push.registration.jid(), push.sent.mono);
+            self.pushed.forget(&push.user, &push.registration.identifier, &push.messages);
+            self.changed(&push.user);
+            self.put_off(now, push.into_debt());
+        }
+    }
+
     /// Takes an answer that came to the host: an IQ of type result or error, or with Push 2.0 a message of type error.
     pub fn on_answer(&mut self, now: Moment, id: &str, from: Option<&str>, error: Option<StanzaError>) -> Answered {
         let id = parse(id);

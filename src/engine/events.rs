@@ -13,13 +13,13 @@ use crate::registration::Registration;
 use crate::registration::devices::Devices;
 use crate::registration::holders::Holders;
 use crate::rules::facts::Message;
-use crate::rules::importance::Importance;
+use crate::rules::importance::{Importance, Kind};
 use crate::time::Moment;
 
 impl<P: Protocol> Engine<P> {
     /// Handles a message that no session took: all the user's devices are woken.
     pub fn on_offline(&mut self, event: Event, message: &Message) -> Result<Pushes<P>, NotLoaded> {
-        let (user, devices) = self.devices(event.now, event.user)?;
+        let (user, devices) = self.devices_for(event, message)?;
         let context = self.context(event, Cause::Offline, Some(message), (&user, &devices));
         Ok(self.push(&context, user, devices.iter()))
     }
@@ -47,7 +47,7 @@ impl<P: Protocol> Engine<P> {
             self.note_own(user, to, message);
             return Ok(Pushes::default());
         }
-        let (name, devices) = self.devices(event.now, user)?;
+        let (name, devices) = self.devices_for(event, message)?;
         let context = self.context(event, Cause::Addressed, Some(message), (&name, &devices));
         let is_urgent = context.importance() == Importance::Urgent;
         let mut woken = Vec::new();
@@ -110,7 +110,7 @@ impl<P: Protocol> Engine<P> {
         message: &Message,
         holders: Holders,
     ) -> Result<Queued<P>, NotLoaded> {
-        let (user, devices) = self.devices(event.now, event.user)?;
+        let (user, devices) = self.devices_for(event, message)?;
         let context = self.context(event, Cause::Queued, Some(message), (&user, &devices));
         let importance = context.importance();
         let important = importance.is_important();
@@ -175,8 +175,26 @@ impl<P: Protocol> Engine<P> {
         cause: Cause,
         holders: Holders,
     ) -> Result<Pushes<P>, NotLoaded> {
-        let (user, known) = self.devices(event.now, event.user)?;
-        let context = self.context(event, cause, None, (&user, &known));
+        self.wake(event, given, cause, Kind::Silent, holders)
+    }
+
+    /// Wakes the devices of a user whose registrations could not be read when events came, except devices whose client answers.
+    /// `kind` is the greatest kind of push that the user has missed.
+    pub fn on_missed(&mut self, event: Event, kind: Kind, holders: Holders) -> Result<Pushes<P>, NotLoaded> {
+        self.wake(event, None, Cause::Missed, kind, holders)
+    }
+
+    fn wake(
+        &mut self,
+        event: Event,
+        given: Option<Vec<Registration<P::Asked>>>,
+        cause: Cause,
+        kind: Kind,
+        holders: Holders,
+    ) -> Result<Pushes<P>, NotLoaded> {
+        let (user, known) = self.devices(event.now, event.user).ok_or(NotLoaded { missed: Some(kind) })?;
+        let mut context = self.context(event, cause, None, (&user, &known));
+        context.worth = context.worth.map(|_| kind.importance());
         let devices = given.map_or(known, |given| Devices::new(given, usize::MAX));
         let is_asked_for = matches!(cause, Cause::Ping | Cause::Test);
         let is_back = |device: &&Rc<Registration<P::Asked>>| !is_asked_for && holders.answer(&device.identifier);

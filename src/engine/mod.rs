@@ -251,11 +251,23 @@ impl<P: Protocol> Engine<P> {
     }
 
     /// Returns the user's interned name and registrations, if these are in memory and the bookmarks need not be read again.
-    fn devices(&mut self, now: Moment, user: &str) -> Result<(Rc<str>, Devices<P::Asked>), NotLoaded> {
+    fn devices(&mut self, now: Moment, user: &str) -> Option<(Rc<str>, Devices<P::Asked>)> {
         let known = self.users.get_key_value(user);
         let known = known.filter(|(_, user)| user.devices.iter().len() == 0 || !user.bookmarks.are_stale(now));
         self.stats.looked_up(known.is_some());
-        known.map(|(name, user)| (name.clone(), user.devices.clone())).ok_or(NotLoaded)
+        known.map(|(name, user)| (name.clone(), user.devices.clone()))
+    }
+
+    /// Returns the same for the event of a message.
+    fn devices_for(&mut self, event: Event, message: &Message) -> Result<(Rc<str>, Devices<P::Asked>), NotLoaded> {
+        self.devices(event.now, event.user).ok_or_else(|| NotLoaded { missed: self.missed(event.user, message) })
+    }
+
+    /// Returns the push that a user misses whose registrations cannot be read. A call is over before they can be.
+    fn missed(&self, user: &str, message: &Message) -> Option<Kind> {
+        let importance = self.protocol.worth(self.marked(user, message)).ok()?;
+        let wakes_later = importance != Importance::None && !importance.is_call();
+        wakes_later.then(|| Kind::new(importance))
     }
 
     /// Returns a device of the user, as far as it is in memory.

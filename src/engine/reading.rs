@@ -34,7 +34,8 @@ impl<P: Protocol> Engine<P> {
         if self.chats(event.user).is_none_or(|(chats, _)| chats.is_empty()) {
             return Ok(Pushes::default());
         }
-        let (user, devices) = self.devices(event.now, event.user)?;
+        // A report that comes while the registrations cannot be read is not made up for.
+        let (user, devices) = self.devices(event.now, event.user).ok_or(NotLoaded { missed: None })?;
         let archived = match read.message {
             Name::Archive(id) => Some(self.pushed.key(id)),
             Name::Marker(_) => None,
@@ -56,7 +57,7 @@ impl<P: Protocol> Engine<P> {
 
     /// Notes a message that waits for others before it is pushed: the user may read it meanwhile.
     pub fn on_collected(&mut self, event: Event, message: &Message) {
-        if let Ok((user, devices)) = self.devices(event.now, event.user) {
+        if let Some((user, devices)) = self.devices(event.now, event.user) {
             self.context(event, Cause::Queued, Some(message), (&user, &devices));
         }
     }

@@ -16,7 +16,11 @@ use crate::time::{Millis, Moment};
 
 /// The user's registrations are not in memory: [`load`](super::Engine::load) them and ask again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotLoaded;
+pub struct NotLoaded {
+    /// The push that the user misses if the registrations cannot be loaded: [`on_missed`](super::Engine::on_missed) makes up for
+    /// it later. `None` if there is none, or if it would come too late.
+    pub missed: Option<Kind>,
+}
 
 /// The effect of an answer.
 #[derive(Debug)]

@@ -14,6 +14,10 @@ pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) 
         host.engine.withdraw(&id);
         Ok(())
     });
+    method(methods, "postpone", |_, host, (wall, mono, id): (f64, f64, Text)| {
+        host.engine.postpone(moment(wall, mono), &id);
+        Ok(())
+    });
     type Answer = (f64, f64, Text, Option<Text>, bool, Option<Text>, Option<Text>, Option<Text>);
     method(methods, "on_answer", |lua, host, (wall, mono, id, from, made_here, kind, condition, text): Answer| {
         let error = stanza_error(made_here, kind.as_deref(), condition.as_deref(), text.as_deref());

@@ -11,7 +11,7 @@ use crate::engine::{Done, Pushes};
 use crate::memory::journal::Cause;
 use crate::registration::holders::Holders;
 use crate::rules::facts::{Message, Word};
-use crate::rules::importance::shows_activity;
+use crate::rules::importance::{Kind, shows_activity};
 use crate::rules::queue;
 use crate::rules::read::Read;
 
@@ -105,6 +105,13 @@ pub fn methods<P: LuaProtocol, M: LuaUserDataMethods<Host<P>>>(methods: &mut M) 
         let unknown = |cause: &str| LuaError::runtime(format!("There is no cause {cause}"));
         let cause = cause.map_or(Ok(Cause::Ping), |cause| cause.parse().map_err(|_| unknown(&cause)))?;
         let pushes = host.engine.on_ping(event, given, cause, Holders::new(held.as_deref()));
+        host.write(lua, event, pushes, None)
+    });
+    type Missed = (Text, f64, f64, bool, LuaValue, bool, Option<Text>);
+    method(methods, "on_missed", |lua, host, (user, wall, mono, observed, _, important, held): Missed| {
+        let event = Event { now: moment(wall, mono), user: &user, observed };
+        let kind = if important { Kind::Important } else { Kind::Silent };
+        let pushes = host.engine.on_missed(event, kind, Holders::new(held.as_deref()));
         host.write(lua, event, pushes, None)
     });
     method(methods, "dedup_key", |_, host, (from, id, text): (Option<Text>, Text, Option<Text>)| {

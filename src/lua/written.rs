@@ -15,8 +15,10 @@ pub struct Written {
     /// `false` if the user's registrations are not in memory. If other modules observe pushes, a table with the data of each push's
     /// `cloud_notify/push` event. Otherwise nil.
     pub details: LuaValue,
-    /// Seconds until `on_timer` is due for a push that leaves later or a change to write, if there is one.
-    pub wait: Option<f64>,
+    /// Seconds until `on_timer` is due for a push that leaves later or a change to write, if there is one. If the user's
+    /// registrations are not in memory: whether the push is important that the user misses if they cannot be loaded, if there is
+    /// one.
+    pub wait: LuaValue,
     /// `on_queued` only: the kinds that have been pushed, of the stanzas that waited together.
     pub done: Option<u8>,
     /// `on_queued` only: whether the session must not hibernate for long, because its device got a push for something important.
@@ -43,16 +45,20 @@ impl<P: LuaProtocol> Host<P> {
     ) -> LuaResult<Written> {
         let nothing = Written {
             details: LuaNil,
-            wait: None,
+            wait: LuaNil,
             done: None,
             ends_long_hibernation: None,
             stanza: None,
             others: None,
         };
-        let Ok(Pushes { important, list: pushes, .. }) = pushes else {
-            return Ok(Written { details: LuaValue::Boolean(false), ..nothing });
+        let Pushes { important, list: pushes, .. } = match pushes {
+            Ok(pushes) => pushes,
+            Err(NotLoaded { missed }) => {
+                let wait = missed.map(|kind| kind.importance().is_important()).into_lua(lua)?;
+                return Ok(Written { details: LuaValue::Boolean(false), wait, ..nothing });
+            }
         };
-        let wait = self.engine.next_release(event.now).map(seconds);
+        let wait = self.engine.next_release(event.now).map(seconds).into_lua(lua)?;
         let Some((first, others)) = pushes.split_first() else { return Ok(Written { wait, ..nothing }) };
         let told = Told { message, important, observed: event.observed };
         let writer = Writer::new(lua, &self.stanza_metatable);

@@ -44,6 +44,8 @@ pub enum Cause {
     Again,
     #[strum(message = "it had waited while another client was in use")]
     Waited,
+    #[strum(message = "the registrations could not be read before")]
+    Missed,
     #[strum(message = "another client has read what it shows")]
     TakeAway,
     #[strum(message = "its session's queue is four fifths full", serialize = "queue full")]
@@ -67,6 +69,8 @@ pub enum Outcome {
     Held,
     /// The push was not tried, because the app server is away.
     Owed,
+    /// The push was not tried, because the record of its registration could not be read.
+    Postponed,
     /// The push waits, because the user is at another client.
     Waits,
     NotSent(Reason),
@@ -90,7 +94,7 @@ impl Outcome {
             Outcome::Sent(_, Some(Answer::Taken(_) | Answer::Silence)) => "taken",
             Outcome::Sent(_, Some(Answer::Error(..))) => "error",
             Outcome::Held => "held",
-            Outcome::Owed => "owed",
+            Outcome::Owed | Outcome::Postponed => "owed",
             Outcome::Waits => "waits",
             Outcome::NotSent(_) => "not_sent",
         }
@@ -111,7 +115,7 @@ pub struct Decision {
 impl Decision {
     /// Returns the stanza, the cause and the outcome in words. `answers`: whether app servers answer each push that they take.
     pub fn text(&self, answers: bool) -> String {
-        let is_held = matches!(self.cause, Cause::Released | Cause::Again | Cause::Waited);
+        let is_held = matches!(self.cause, Cause::Released | Cause::Again | Cause::Waited | Cause::Missed);
         let what = self.word.map_or(if is_held { "push" } else { "ping" }, kind);
         let outcome = match self.outcome {
             Outcome::Sent(_, None) if answers => "sent, no answer yet".into(),
@@ -124,6 +128,9 @@ impl Decision {
             Outcome::Sent(_, Some(Answer::Silence)) => "sent, and no error came back".into(),
             Outcome::Held => "held, the last push says it already; one for all follows".into(),
             Outcome::Owed => "owed: the app server is away, and one push follows when it is back".into(),
+            Outcome::Postponed => {
+                "owed: its registration cannot be read now, and one push follows when it can be".into()
+            }
             Outcome::Waits => "waits: another client is in use, and the user may read it there".into(),
             Outcome::NotSent(reason) => format!("not sent: {}", reason.text()),
         };
@@ -190,6 +197,11 @@ impl Journal {
     /// Notes that another module blocked a push.
     pub fn withdrawn(&mut self, user: &Rc<str>, id: Id) {
         self.change(user, id, Outcome::NotSent(Reason::Blocked));
+    }
+
+    /// Notes that a push is owed, because the record of its registration cannot be read.
+    pub fn postponed(&mut self, user: &Rc<str>, id: Id) {
+        self.change(user, id, Outcome::Postponed);
     }
 
     fn change(&mut self, user: &Rc<str>, id: Id, outcome: Outcome) {
