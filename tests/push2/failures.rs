@@ -115,7 +115,7 @@ fn the_push_for_the_end_of_a_call_is_not_marked_as_a_call_after_an_outage() {
         host.engine.load(&user, vec![client("phone", vec![rule(Profile::All)])], false);
         let pushes = host.engine.on_offline(Event { user: &user, ..host.event() }, &CHAT).expect("loaded").list;
         host.answer_here(&pushes[0], "remote-server-not-found");
-        host.engine.on_resumed(&user, "phone");
+        host.engine.on_resumed(host.now, &user, "phone");
     }
     assert!(host.engine.app_servers(false)[0].1.away_since.is_some());
     fail(&mut host, &end, "wait");

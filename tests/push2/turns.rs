@@ -125,7 +125,7 @@ fn a_push_that_waits_for_its_turn_is_not_the_push_that_tries_a_service() {
         assert!(to_last(&in_turn));
         host.answer_here(&in_turn[0], "remote-server-not-found");
     }
-    host.engine.on_resumed("romeo", "last");
+    host.engine.on_resumed(host.now, "romeo", "last");
     assert_eq!(host.after(4 * SECOND).offline(&CHAT).len(), 4);
     assert!(to_last(&again(&mut host)), "the service may be tried, and the push is the first to do so");
 }
@@ -139,7 +139,7 @@ fn a_push_that_has_waited_and_waits_for_its_turn_is_not_the_push_that_tries_a_se
         let push = host.offline(&CHAT).remove(0);
         host.answer_here(&push, "remote-server-not-found");
     }
-    host.engine.on_resumed("romeo", "client00");
+    host.engine.on_resumed(host.now, "romeo", "client00");
     let elsewhere = format!("a{} ", host.now.wall / SECOND);
     assert!(host.offline(&Message { extracts: Some(&elsewhere), ..CHAT }).is_empty());
     assert!(again(host.after(60 * SECOND)).is_empty(), "it is composed in the next turn");
