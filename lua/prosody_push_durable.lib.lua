@@ -45,7 +45,7 @@ return function (engine, stores, sessions, load)
 			if next(records) then
 				engine:recall(now(), monotonic(), user, records);
 				-- Clients may have come back before the store.
-				for identifier in pairs(sessions.answering(user)) do engine:on_resumed(user, identifier); end
+				for identifier in pairs(sessions.answering(user)) do engine:on_resumed(now(), monotonic(), user, identifier); end
 			end
 		end
 		return true;
