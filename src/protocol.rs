@@ -91,6 +91,11 @@ pub trait Protocol: Clone + Debug + Default + 'static {
         payload
     }
 
+    /// Whether [`signed`](Protocol::signed) makes a new signature for the registration, which takes as long as composing does.
+    fn signs_anew(&self, _now: Moment, _registration: &Registration<Self::Asked>) -> bool {
+        false
+    }
+
     /// Returns the bytes of a payload that is kept, to be sent again if the push fails. `None` where a plain push is sent instead.
     fn kept(_payload: &Self::Payload) -> Option<usize> {
         None

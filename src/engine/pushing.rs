@@ -79,11 +79,10 @@ impl<P: Protocol> Engine<P> {
                 self.decided(context, &user, device, Outcome::Owed);
                 continue;
             }
-            let lane = (may_wait && self.protocol.is_plain(&self.server, context, &plan)).then(|| Lane {
-                user: user.clone(),
-                identifier: device.clone(),
-                important,
-            });
+            let signs_anew = self.protocol.signs_anew(now, registration);
+            let waits_for_turn = signs_anew && *at_once.get_or_insert_with(|| self.turns.at_once(&user)) == 0;
+            let may_wait = may_wait && !waits_for_turn && self.protocol.is_plain(&self.server, context, &plan);
+            let lane = may_wait.then(|| Lane { user: user.clone(), identifier: device.clone(), important });
             if let Some(lane) = &lane
                 && !self.lanes.admit(now.mono, lane, registration, key.as_slice(), &tells)
             {
@@ -104,7 +103,7 @@ impl<P: Protocol> Engine<P> {
                 tells: tells.clone(),
                 ..InFlight::new(user.clone(), registration.clone(), now, kind)
             };
-            if P::takes_long(&draft) {
+            if signs_anew || P::takes_long(&draft) {
                 let at_once = at_once.get_or_insert_with(|| self.turns.at_once(&user));
                 if *at_once == 0 {
                     let word = context.word;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use crate::ns;
 use crate::push2::keys::{Keys, WebPush};
 use crate::registration::{self, Registration};
+use crate::time::Seconds;
 
 /// The part of a registration that only Push 2.0 has.
 #[derive(Debug, Default, PartialEq)]
@@ -26,6 +27,15 @@ impl Asked {
             Send::Encrypted(keys) => keys.parsed().ok(),
             _ => None,
         })
+    }
+
+    /// Whether the next push with the first key that signs needs a new token.
+    pub fn signs_anew(&self, now: Seconds) -> bool {
+        let mut signing = self.matches.iter().filter_map(|rule| match &rule.send {
+            Send::Encrypted(keys) => keys.signs_anew(now),
+            _ => None,
+        });
+        signing.next().unwrap_or(false)
     }
 }
 

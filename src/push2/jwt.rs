@@ -49,11 +49,15 @@ impl Identity {
     /// Returns a valid token. It is signed once, and returned again until it is about to expire. `contact` is the address of
     /// this server's administrator (`sub`).
     pub fn token(&self, now: Seconds, contact: &str) -> Option<Rc<Token>> {
-        let mut last = self.last.borrow_mut();
-        if !last.as_ref().is_some_and(|token| token.is_valid(now)) {
-            *last = Some(Rc::new(self.sign(now + LIFETIME, contact)?));
+        if !self.has_token(now) {
+            *self.last.borrow_mut() = Some(Rc::new(self.sign(now + LIFETIME, contact)?));
         }
-        last.clone()
+        self.last.borrow().clone()
+    }
+
+    /// Whether [`token`](Identity::token) has a valid token and need not sign one.
+    pub fn has_token(&self, now: Seconds) -> bool {
+        self.last.borrow().as_ref().is_some_and(|token| token.is_valid(now))
     }
 
     fn sign(&self, expires: Seconds, contact: &str) -> Option<Token> {

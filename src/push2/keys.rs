@@ -9,6 +9,7 @@ use crate::base64::decode;
 use crate::crypto::{PublicKey, Unsuitable};
 use crate::push2::jwt::Identity;
 use crate::reason::Reason;
+use crate::time::Seconds;
 
 /// The keys of a match that encrypts, as the client sent them. They are parsed once, when they are first used, because parsing
 /// takes longer than all the rest of reading a registration.
@@ -73,6 +74,15 @@ impl Keys {
     /// Returns the parsed keys, or an error, because another module may have stored invalid ones.
     pub fn parsed(&self) -> Result<&Rc<WebPush>, InvalidKeys> {
         self.parsed.get_or_init(|| self.parse().map(Rc::new)).as_ref().map_err(|invalid| *invalid)
+    }
+
+    /// Whether a push needs a new token; `None` if these keys sign none. Keys that are not parsed yet have no token.
+    pub fn signs_anew(&self, now: Seconds) -> Option<bool> {
+        self.signing.as_ref()?;
+        match self.parsed.get() {
+            Some(parsed) => Some(!parsed.as_ref().ok()?.identity.as_ref()?.has_token(now)),
+            None => Some(true),
+        }
     }
 
     /// Returns the bytes of the keys, without the claims.

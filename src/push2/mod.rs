@@ -146,6 +146,10 @@ impl Protocol for Push2 {
         payload
     }
 
+    fn signs_anew(&self, now: Moment, registration: &Registration<Asked>) -> bool {
+        registration.asked.signs_anew(seconds(now))
+    }
+
     fn kept(payload: &Rc<Payload>) -> Option<usize> {
         Some(payload.size())
     }

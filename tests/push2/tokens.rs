@@ -208,6 +208,27 @@ fn a_match_without_content_has_the_token_of_another_match() {
     phone.assert_signed(&host, &pushes);
 }
 
+/// A signature with a large RSA key takes milliseconds.
+#[test]
+fn new_tokens_of_many_clients_are_signed_in_turns() {
+    let phone = Phone::new();
+    let clients = (0..20).map(|i| client(&format!("client{i}"), vec![rule(Profile::All), phone.rule()])).collect();
+    let mut host = speaking(one_by_one(), clients);
+    let mut told = Vec::new();
+    let pushes = host.offline(&Message { word: 0, ..CHAT });
+    assert_eq!(pushes.len(), 4);
+    told.extend(pushes);
+    while host.engine.timer(host.now) == Some(0) {
+        let turn = again(&mut host);
+        assert!((1..=4).contains(&turn.len()));
+        told.extend(turn);
+    }
+    assert_eq!(told.len(), 20);
+    assert!(told.iter().all(|push| push.payload.token.is_some() && push.payload.encrypted.is_none()));
+    host.after(SECOND);
+    assert_eq!(host.offline(&Message { word: 0, ..CHAT }).len(), 20, "now all have tokens");
+}
+
 #[test]
 fn keys_that_cannot_be_used_keep_no_push_without_a_stanza_back() {
     let phone = Phone::new();
