@@ -79,6 +79,15 @@ local function is_written(protocol, n)
 	net.wait(function () return owed(protocol) == n; end, ("%d devices in the store of owed pushes"):format(n));
 end
 
+-- A server on which the phone is owed a push, because its app server is away.
+local function owes_phone(protocol)
+	start(protocol);
+	device(protocol, "phone");
+	app:disconnect();
+	write("Romeo?");
+	is_written(protocol, 1);
+end
+
 for _, protocol in ipairs(protocols) do
 	describe("a push that is owed by "..protocol.title, function ()
 		after_each(function () server:stop(); end);
@@ -99,11 +108,7 @@ for _, protocol in ipairs(protocols) do
 		end);
 
 		it("is not sent when the client has come back by itself", function ()
-			start(protocol);
-			device(protocol, "phone");
-			app:disconnect();
-			write("Romeo?");
-			is_written(protocol, 1);
+			owes_phone(protocol);
 			local session = client.connect(server, "romeo", { resource = "phone" });
 			protocol.enable(session, "phone");
 			is_written(protocol, 0);
@@ -145,11 +150,7 @@ for _, protocol in ipairs(protocols) do
 
 		for _, ending in ipairs({ "reload", "restart", "kill -9" }) do
 			it("survives a "..ending, function ()
-				start(protocol);
-				device(protocol, "phone");
-				app:disconnect();
-				write("Romeo?");
-				is_written(protocol, 1);
+				owes_phone(protocol);
 				if ending == "reload" then
 					server:reload(protocol.module);
 				else
@@ -169,11 +170,7 @@ for _, protocol in ipairs(protocols) do
 		for _, fault in ipairs({ { "users", "owed", "raise" }, { "get", "owed", "raise" }, { "get", "owed", "no" }, { "get", "store", "no" } }) do
 			local method, store, how = table.unpack(fault);
 			it(("survives a %s that fails by %s at first"):format(protocol[store]..":"..method, how), function ()
-				start(protocol);
-				device(protocol, "phone");
-				app:disconnect();
-				write("Romeo?");
-				is_written(protocol, 1);
+				owes_phone(protocol);
 				faulty.clock(server, protocol.module);
 				faulty.store(server, method, how, protocol[store], protocol.module);
 				-- A silent push is owed for this. It may not take the place of the stored one, which is important.
@@ -193,11 +190,7 @@ for _, protocol in ipairs(protocols) do
 		end
 
 		it("is not sent to a client that came back before it could be read", function ()
-			start(protocol);
-			device(protocol, "phone");
-			app:disconnect();
-			write("Romeo?");
-			is_written(protocol, 1);
+			owes_phone(protocol);
 			faulty.clock(server, protocol.module);
 			faulty.store(server, "users", "raise", protocol.owed, protocol.module);
 			phone = client.connect(server, "romeo", { resource = "phone" });

@@ -118,8 +118,11 @@ impl<P: Protocol> Engine<P> {
             return Ok(Queued { pushes: Pushes::default(), alerted: false, done });
         };
         let is_in_use = holders.answer(identifier);
-        let leaves = !self.outages.is_known_away(own.jid()) && !self.waits(&context, own);
-        let alerted = important && !is_in_use && leaves && self.plan(&context, own).is_ok();
+        let alerted = important
+            && !is_in_use
+            && !self.outages.is_known_away(own.jid())
+            && !self.waits(&context, own)
+            && self.plan(&context, own).is_ok();
         if done.has(important) && !importance.is_call() {
             self.note(&context, &user, own);
             self.not_sent(&context, &user, own, Reason::WaitedTogether);

@@ -4,12 +4,13 @@
 //! rings once on a device and ends there once, however many events report it.
 
 use std::collections::VecDeque;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::Hash;
 use std::num::NonZeroUsize;
 
 use lru::LruCache;
 use serde::{Deserialize, Serialize};
 
+use crate::memory::seeded;
 use crate::rules::facts::Call;
 
 /// Calls remembered for one device, the newest.
@@ -103,10 +104,7 @@ impl Calls {
     }
 
     fn hash(&self, what: &impl Hash) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.seed.hash(&mut hasher);
-        what.hash(&mut hasher);
-        hasher.finish()
+        seeded::hash(self.seed, what)
     }
 
     fn find(&self, user: &str, identifier: &str, call: CallKey) -> Option<&Ring> {

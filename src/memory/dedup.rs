@@ -4,11 +4,13 @@
 //! every later copy. Without an archive, the shim makes a key for a stanza in a session's queue. Calls are identified by more:
 //! see [`calls`](crate::memory::calls).
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::Hash;
 use std::num::NonZeroUsize;
 
 use lru::LruCache;
 use serde::{Deserialize, Serialize};
+
+use crate::memory::seeded;
 
 /// Devices remembered; the one pushed least recently is forgotten first.
 const DEVICES: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
@@ -87,10 +89,7 @@ impl Pushed {
     }
 
     fn hash(&self, what: &impl Hash) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.seed.hash(&mut hasher);
-        what.hash(&mut hasher);
-        hasher.finish().max(GONE + 1)
+        seeded::hash(self.seed, what).max(GONE + 1)
     }
 }
 

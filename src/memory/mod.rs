@@ -7,5 +7,6 @@ pub mod endings;
 pub mod fate;
 pub mod history;
 pub mod journal;
+mod seeded;
 pub mod stats;
 pub mod unread;

@@ -4,13 +4,14 @@
 //! chats: that of the newest message. When the user has read a chat up to a place, a push that covers no later message is
 //! needless.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::Hash;
 use std::num::NonZeroU64;
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::address::bare;
+use crate::memory::seeded;
 use crate::rules::facts::{FROM_OCCUPANT, GROUPCHAT, Message};
 use crate::rules::read::{Name, Read};
 
@@ -169,10 +170,7 @@ impl Unread {
     }
 
     fn hash(&self, what: impl Hash) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.seed.hash(&mut hasher);
-        what.hash(&mut hasher);
-        hasher.finish()
+        seeded::hash(self.seed, what)
     }
 }
 
