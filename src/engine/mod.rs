@@ -39,6 +39,7 @@ pub mod durable;
 mod events;
 mod pushing;
 mod reading;
+mod reload;
 mod settings;
 mod types;
 
